@@ -1,0 +1,98 @@
+/**
+ * The Debian packages that our build and lab commands need on the machine they run on, in one place, and the one
+ * function that installs what is missing. Packages that end up inside a ramdisk or an image are not listed here: those
+ * are downloaded and unpacked, never installed.
+ */
+import { access } from 'node:fs/promises'
+import { Fault } from '#lib/fault.ts'
+import { CommandFailed, run } from '#lib/run.ts'
+
+/** `ferrite ramdisk build`: unpack packages, index modules, strip Node, compress. */
+export const forRamdisk = ['dpkg', 'kmod', 'binutils', 'zstd'] as const
+
+/** `ferrite lab image`: a Debian tree, partitions, boot loaders, qcow2; all of it without loop devices. */
+export const forImage = [
+  'mmdebstrap',
+  'e2fsprogs',
+  'dosfstools',
+  'mtools',
+  'grub-common',
+  'grub-pc-bin',
+  'grub-efi-amd64-bin',
+  'qemu-utils',
+  'zstd',
+] as const
+
+/** `ferrite lab` and the VM tests: machines, firmware, network boot. */
+export const forLab = [
+  'qemu-system-x86',
+  'qemu-utils',
+  'ovmf',
+  'ipxe',
+  'ipxe-qemu',
+  'dnsmasq-base',
+  'iproute2',
+  'seabios',
+] as const
+
+/** `ferrite serve`: image formats and network boot. */
+export const forService = ['qemu-utils', 'dnsmasq-base', 'ipxe', 'mtools', 'xorriso'] as const
+
+/** Packages are missing on this machine and we cannot install them. */
+export class HostPackagesMissing extends Fault {
+  readonly status = 500
+  readonly code = 'host-packages-missing'
+}
+
+/**
+ * Makes sure that the Debian packages `names` are installed, installing what is missing with one `apt-get install`
+ * after one `apt-get update`. Nothing is upgraded or removed.
+ * @param log gets a line for what is about to be installed; nothing when all is there
+ * @throws HostPackagesMissing without apt, without root, or when apt fails
+ */
+export async function ensureHostPackages(names: readonly string[], log: (line: string) => void): Promise<void> {
+  const missing = await missingPackages(names)
+  if (missing.length === 0) return
+  const list = missing.join(' ')
+  const wanted = `Cannot install the packages ${list}`
+  if (!(await exists('/usr/bin/apt-get'))) {
+    throw new HostPackagesMissing(
+      `${wanted}: this system has no apt-get. Install the programs of these Debian packages in your system's way`,
+    )
+  }
+  if (process.geteuid?.() !== 0) {
+    throw new HostPackagesMissing(`${wanted}: not root. Run: sudo apt-get install --no-install-recommends ${list}`)
+  }
+  log(`installing ${list}`)
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  // Another apt may be at work (unattended upgrades, a second demo): wait for its lock rather than fail.
+  const options = ['-q', '-y', '-o', 'DPkg::Lock::Timeout=120', '-o', 'Acquire::Retries=3']
+  try {
+    await run('apt-get', [...options, 'update'], { env })
+    await run('apt-get', [...options, 'install', '--no-install-recommends', '--no-upgrade', ...missing], { env })
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error
+    throw new HostPackagesMissing(`${wanted}: ${error.message}`, { cause: error })
+  }
+}
+
+/** Those of `names` whose dpkg status is not "installed", each once, in the order given. */
+export async function missingPackages(names: readonly string[]): Promise<string[]> {
+  const wanted = [...new Set(names)]
+  if (!(await exists('/usr/bin/dpkg-query'))) return wanted
+  // dpkg-query ends with status 1 when it knows nothing of one of them, having printed the others: read all instead.
+  const { stdout } = await run('dpkg-query', ['-W', '-f', `$\{db:Status-Status} $\{Package}\n`])
+  const installed = new Set<string>()
+  for (const line of stdout.split('\n')) {
+    const [status, name] = line.split(' ')
+    if (status === 'installed' && name !== undefined) installed.add(name)
+  }
+  return wanted.filter(name => !installed.has(name))
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
