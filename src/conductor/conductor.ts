@@ -1,0 +1,82 @@
+/**
+ * What the API asks of the conductor: everything that touches a machine or its course. The API checks and writes rows
+ * through the named queries; whatever needs a driver, a lease or a flow goes through here.
+ */
+import type { Node, NodePatch } from '#db/nodes.ts'
+import type { Port } from '#db/ports.ts'
+import type { InterfaceType } from '#protocol/node.ts'
+import type { BootDevice, PowerTarget, Verb } from '#protocol/states.ts'
+
+/** Who asked. */
+export interface Caller {
+  /** User name or project, as the authentication says; null with noauth. */
+  user: string | null
+  requestId: string | null
+}
+
+export interface ProvisionRequest {
+  configdrive?: string | Record<string, unknown>
+  deploy_steps?: Record<string, unknown>[]
+  clean_steps?: Record<string, unknown>[]
+  service_steps?: Record<string, unknown>[]
+  rescue_password?: string
+  disable_ramdisk?: boolean
+  runbook?: string
+}
+
+export interface ConductorService {
+  readonly hostname: string
+
+  /**
+   * Starts a verb. When it returns, the new provision state, its target and the cleared last_error are stored; the
+   * work goes on. Drivers are validated first.
+   * @throws InvalidInput the verb is impossible in this state, in maintenance, or the drivers are not set up
+   * @throws NodeLocked somebody works on the node
+   */
+  provision(node: Node, verb: Verb, request: ProvisionRequest, caller: Caller): Promise<void>
+
+  /** Starts a power change; target_power_state is stored when it returns. @throws NodeLocked, InvalidInput */
+  power(node: Node, target: PowerTarget, options: { timeoutS: number | null }, caller: Caller): Promise<void>
+
+  /** Asks every interface of the node; `result` null where the interface is a "no-…" one. */
+  validate(node: Node): Promise<Record<InterfaceType, { result: boolean | null; reason?: string }>>
+
+  bootDevice(node: Node): Promise<{ boot_device: BootDevice | null; persistent: boolean | null }>
+  setBootDevice(node: Node, device: BootDevice, options: { persistent: boolean }): Promise<void>
+  supportedBootDevices(node: Node): Promise<readonly BootDevice[]>
+  injectNmi(node: Node): Promise<void>
+
+  /**
+   * Does a short piece of work under the node's lease, with the node as it is under it. `write` changes fields.
+   * Retries a taken lease as [conductor] node_locked_retry_* say.
+   * @throws NodeLocked
+   */
+  withNode<T>(
+    uuid: string,
+    purpose: string,
+    work: (held: { node: Node; write(patch: NodePatch): Promise<void>; delete(): Promise<void> }) => Promise<T>,
+  ): Promise<T>
+
+  /**
+   * Chooses the interfaces of a node: those given, else the defaults of the hardware type.
+   * @throws InvalidInput naming hardware type or interface, and what is enabled
+   */
+  interfacesFor(
+    driver: string,
+    given: Partial<Record<`${InterfaceType}_interface`, string | null>>,
+  ): Record<`${InterfaceType}_interface`, string>
+
+  /** Settings of a hardware type that are read from driver_info: name to description. */
+  driverProperties(driver: string): Promise<Record<string, { description: string; required: boolean }>>
+  /** Keys of driver_info (of this hardware type; of all, without) that are secrets. */
+  secretKeys(driver?: string): ReadonlySet<string>
+
+  /** Data from a ramdisk's inspection (POST /v1/continue_inspection): finds the node, stores, wakes its flow. */
+  inspectionData(data: Record<string, unknown>, nodeUuid: string | null): Promise<{ uuid: string }>
+
+  /** A row changed that a flow may wait for. */
+  wake(nodeUuid: string, event: 'heartbeat' | 'inspection data'): Promise<void>
+
+  /** MAC addresses were added, changed or removed: boot files and DHCP follow. */
+  portsChanged(node: Node, ports: readonly Port[]): Promise<void>
+}

@@ -1,0 +1,107 @@
+/**
+ * Queries on what agents tell of themselves. A heartbeat is one write here, without the node's lease: it never waits
+ * for, and never disturbs, the work that holds the node.
+ */
+import { sql } from 'kysely'
+import type { Db, Trx } from './database.ts'
+import type { Tables } from './tables.ts'
+
+export interface Agent {
+  node_uuid: string
+  url: string | null
+  version: string | null
+  verify_ca: string | null
+  token: string | null
+  token_pregenerated: boolean
+  status: string | null
+  status_message: string | null
+  heartbeat_at: string | null
+  heartbeats: number
+}
+
+type Row = {
+  [K in keyof Tables['agents']]: K extends 'token_pregenerated' | 'heartbeats' ? number : Tables['agents'][K]
+}
+
+export function readAgent(row: Row): Agent {
+  return { ...row, token_pregenerated: Number(row.token_pregenerated) !== 0, heartbeats: Number(row.heartbeats) }
+}
+
+export async function findAgent(db: Db | Trx, nodeUuid: string): Promise<Agent | undefined> {
+  const row = await db.selectFrom('agents').selectAll().where('node_uuid', '=', nodeUuid).executeTakeFirst()
+  return row && readAgent(row)
+}
+
+/** Agents of many nodes in one statement. */
+export async function agentsOf(db: Db | Trx, nodeUuids: readonly string[]): Promise<Map<string, Agent>> {
+  if (nodeUuids.length === 0) return new Map()
+  const rows = await db.selectFrom('agents').selectAll().where('node_uuid', 'in', nodeUuids).execute()
+  return new Map(rows.map(row => [row.node_uuid, readAgent(row)]))
+}
+
+/**
+ * Gives the node's agent a token if it has none.
+ * @returns the token when this call set it, undefined when there was one already: a token is told once
+ */
+export async function issueToken(db: Db | Trx, nodeUuid: string, token: string): Promise<string | undefined> {
+  const row = await db
+    .insertInto('agents')
+    .values({ node_uuid: nodeUuid, token })
+    .onConflict(on => on.column('node_uuid').doUpdateSet({ token }).where('agents.token', 'is', null))
+    .returning('token')
+    .executeTakeFirst()
+  return row?.token ?? undefined
+}
+
+export interface Heartbeat {
+  url: string
+  version: string | null
+  verify_ca: string | null
+  status: string | null
+  status_message: string | null
+  at: string
+}
+
+/** Stores a heartbeat; the checks on token, URL and certificate were made by the caller. */
+export async function recordHeartbeat(db: Db | Trx, nodeUuid: string, beat: Heartbeat): Promise<void> {
+  const { at, ...rest } = beat
+  await db
+    .updateTable('agents')
+    .set({ ...rest, heartbeat_at: at, heartbeats: sql<number>`heartbeats + 1` })
+    .where('node_uuid', '=', nodeUuid)
+    .execute()
+}
+
+/**
+ * Forgets the running agent: after every power-off or reboot its URL, certificate and (unless it was made beforehand)
+ * token are of no use. When it last called stays known.
+ */
+export async function forgetAgent(
+  db: Db | Trx,
+  nodeUuid: string,
+  options: { keepPregenerated: boolean },
+): Promise<void> {
+  await db
+    .updateTable('agents')
+    .set({
+      url: null,
+      verify_ca: null,
+      heartbeats: 0,
+      status: null,
+      status_message: null,
+      ...(options.keepPregenerated
+        ? { token: sql<string | null>`CASE WHEN token_pregenerated = 1 THEN token ELSE NULL END` }
+        : { token: null, token_pregenerated: 0 }),
+    })
+    .where('node_uuid', '=', nodeUuid)
+    .execute()
+}
+
+/** Sets a token before the agent boots (virtual media carries it along). */
+export async function pregenerateToken(db: Db | Trx, nodeUuid: string, token: string): Promise<void> {
+  await db
+    .insertInto('agents')
+    .values({ node_uuid: nodeUuid, token, token_pregenerated: 1 })
+    .onConflict(on => on.column('node_uuid').doUpdateSet({ token, token_pregenerated: 1 }))
+    .execute()
+}

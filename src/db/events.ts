@@ -1,0 +1,45 @@
+/** The log of what happened: append-only. History, audit and the event stream are views of it. */
+import { timestamp } from '#protocol/field.ts'
+import type { Db, Trx } from './database.ts'
+
+export interface Event {
+  id: number
+  at: string
+  node_uuid: string | null
+  flow_id: number | null
+  kind: string
+  data: Record<string, unknown>
+}
+
+export async function appendEvent(
+  db: Db | Trx,
+  event: { nowMs: number; node_uuid?: string; flow_id?: number; kind: string; data?: Record<string, unknown> },
+): Promise<void> {
+  await db
+    .insertInto('events')
+    .values({
+      at: timestamp(event.nowMs),
+      node_uuid: event.node_uuid ?? null,
+      flow_id: event.flow_id ?? null,
+      kind: event.kind,
+      data: JSON.stringify(event.data ?? {}),
+    })
+    .execute()
+}
+
+/** Events of a node after `afterId`, oldest first, at most `limit`. */
+export async function eventsOf(
+  db: Db | Trx,
+  nodeUuid: string,
+  page: { afterId?: number; limit: number },
+): Promise<Event[]> {
+  const rows = await db
+    .selectFrom('events')
+    .selectAll()
+    .where('node_uuid', '=', nodeUuid)
+    .where('id', '>', page.afterId ?? 0)
+    .orderBy('id')
+    .limit(page.limit)
+    .execute()
+  return rows.map(row => ({ ...row, id: Number(row.id), data: JSON.parse(row.data) }))
+}

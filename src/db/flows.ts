@@ -1,0 +1,232 @@
+/**
+ * Queries on flows and their recorded steps. Whoever writes here under a lease passes the lease's token: the write
+ * counts only while it is current (the engine checks it in the same transaction).
+ */
+import { timestamp } from '#protocol/field.ts'
+import type { Progress } from '#protocol/progress.ts'
+import type { Db, Trx } from './database.ts'
+import type { Tables } from './tables.ts'
+
+export interface FlowRow {
+  id: number
+  node_uuid: string
+  kind: string
+  args: Record<string, unknown>
+  requested_by: string | null
+  request_id: string | null
+  state: 'ready' | 'waiting' | 'done' | 'failed' | 'aborted'
+  phase: 'run' | 'undo'
+  abortRequested: boolean
+  wait_name: string | null
+  waitOn: string[]
+  wakeAtMs: number | null
+  deadlineMs: number | null
+  woken: boolean
+  progress: Progress | null
+  error: string | null
+  error_code: string | null
+  started_at: string
+  ended_at: string | null
+}
+
+export interface StepRow {
+  name: string
+  seq: number
+  state: 'started' | 'done'
+  result: unknown
+  deadlineMs: number | null
+  started_at: string
+  ended_at: string | null
+}
+
+type Row = Omit<Tables['flows'], 'id' | 'abort_requested' | 'woken'> & {
+  id: number
+  abort_requested: number
+  woken: number
+}
+
+const live = ['ready', 'waiting'] as const
+
+function readFlow(row: Row): FlowRow {
+  const { args, abort_requested, wait_on, wake_at_ms, deadline_ms, woken, progress, ...rest } = row
+  return {
+    ...rest,
+    id: Number(row.id),
+    state: row.state as FlowRow['state'], // written by this file's typed functions only
+    phase: row.phase as FlowRow['phase'],
+    args: JSON.parse(args),
+    abortRequested: Number(abort_requested) !== 0,
+    waitOn: wait_on ? wait_on.split(',') : [],
+    wakeAtMs: wake_at_ms === null ? null : Number(wake_at_ms),
+    deadlineMs: deadline_ms === null ? null : Number(deadline_ms),
+    woken: Number(woken) !== 0,
+    progress: progress ? JSON.parse(progress) : null,
+  }
+}
+
+export async function insertFlow(
+  db: Db | Trx,
+  flow: {
+    node_uuid: string
+    kind: string
+    args: Record<string, unknown>
+    requested_by: string | null
+    request_id: string | null
+    nowMs: number
+  },
+): Promise<number> {
+  const row = await db
+    .insertInto('flows')
+    .values({
+      node_uuid: flow.node_uuid,
+      kind: flow.kind,
+      args: JSON.stringify(flow.args),
+      requested_by: flow.requested_by,
+      request_id: flow.request_id,
+      state: 'ready',
+      phase: 'run',
+      started_at: timestamp(flow.nowMs),
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  return Number(row.id)
+}
+
+export async function findFlow(db: Db | Trx, id: number): Promise<FlowRow | undefined> {
+  const row = await db.selectFrom('flows').selectAll().where('id', '=', id).executeTakeFirst()
+  return row && readFlow(row)
+}
+
+/** The flow that is not over on this node, if any; a node has at most one. */
+export async function liveFlow(db: Db | Trx, nodeUuid: string): Promise<FlowRow | undefined> {
+  const row = await db
+    .selectFrom('flows')
+    .selectAll()
+    .where('node_uuid', '=', nodeUuid)
+    .where('state', 'in', live)
+    .orderBy('id', 'desc')
+    .executeTakeFirst()
+  return row && readFlow(row)
+}
+
+/** Live flows of many nodes in one statement. */
+export async function liveFlowsOf(db: Db | Trx, nodeUuids: readonly string[]): Promise<Map<string, FlowRow>> {
+  if (nodeUuids.length === 0) return new Map()
+  const rows = await db
+    .selectFrom('flows')
+    .selectAll()
+    .where('node_uuid', 'in', nodeUuids)
+    .where('state', 'in', live)
+    .execute()
+  return new Map(rows.map(row => [row.node_uuid, readFlow(row)]))
+}
+
+/** Flows that can be run now: ready ones, and waiting ones that were woken or whose time has come. */
+export async function runnableFlows(db: Db | Trx, nowMs: number, limit: number): Promise<FlowRow[]> {
+  const rows = await db
+    .selectFrom('flows')
+    .selectAll()
+    .where(where =>
+      where.or([
+        where('state', '=', 'ready'),
+        where.and([
+          where('state', '=', 'waiting'),
+          where.or([
+            where('woken', '=', 1),
+            where('abort_requested', '=', 1),
+            where('wake_at_ms', '<=', nowMs),
+            where('deadline_ms', '<=', nowMs),
+          ]),
+        ]),
+      ]),
+    )
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+  return rows.map(readFlow)
+}
+
+/** When the next waiting flow is due, in milliseconds since 1970; null when none is. */
+export async function nextWakeMs(db: Db | Trx): Promise<number | null> {
+  const row = await db
+    .selectFrom('flows')
+    .select(({ fn }) => [fn.min('wake_at_ms').as('wake'), fn.min('deadline_ms').as('deadline')])
+    .where('state', '=', 'waiting')
+    .executeTakeFirst()
+  const due = [row?.wake, row?.deadline].filter(value => value !== null && value !== undefined).map(Number)
+  return due.length > 0 ? Math.min(...due) : null
+}
+
+/** Marks the node's waiting flow as woken if it waits for `event`; tells whether one was. */
+export async function wakeFlow(db: Db | Trx, nodeUuid: string, event: string): Promise<boolean> {
+  const result = await db
+    .updateTable('flows')
+    .set({ woken: 1 })
+    .where('node_uuid', '=', nodeUuid)
+    .where('state', '=', 'waiting')
+    .where('wait_on', 'like', `%${event}%`)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
+
+export async function updateFlow(
+  db: Db | Trx,
+  id: number,
+  set: {
+    state?: FlowRow['state']
+    phase?: FlowRow['phase']
+    abort_requested?: 0 | 1
+    woken?: 0 | 1
+    wait_name?: string | null
+    wait_on?: string | null
+    wake_at_ms?: number | null
+    deadline_ms?: number | null
+    error?: string | null
+    error_code?: string | null
+    ended_at?: string | null
+  },
+): Promise<void> {
+  await db.updateTable('flows').set(set).where('id', '=', id).execute()
+}
+
+export async function writeProgress(db: Db | Trx, id: number, progress: Progress | null): Promise<void> {
+  await db
+    .updateTable('flows')
+    .set({ progress: progress && JSON.stringify(progress) })
+    .where('id', '=', id)
+    .execute()
+}
+
+export async function stepsOf(db: Db | Trx, flowId: number): Promise<Map<string, StepRow>> {
+  const rows = await db.selectFrom('flow_steps').selectAll().where('flow_id', '=', flowId).orderBy('seq').execute()
+  return new Map(
+    rows.map(row => [
+      row.name,
+      {
+        name: row.name,
+        seq: row.seq,
+        state: row.state as StepRow['state'], // written by putStep only
+        result: row.result === null ? undefined : JSON.parse(row.result),
+        deadlineMs: row.deadline_ms === null ? null : Number(row.deadline_ms),
+        started_at: row.started_at,
+        ended_at: row.ended_at,
+      },
+    ]),
+  )
+}
+
+/** Records a step: a wait as it starts, anything else when it is done. */
+export async function putStep(db: Db | Trx, flowId: number, step: StepRow): Promise<void> {
+  const values = {
+    state: step.state,
+    result: step.result === undefined ? null : JSON.stringify(step.result),
+    deadline_ms: step.deadlineMs,
+    started_at: step.started_at,
+    ended_at: step.ended_at,
+  }
+  await db
+    .insertInto('flow_steps')
+    .values({ flow_id: flowId, name: step.name, seq: step.seq, ...values })
+    .onConflict(on => on.columns(['flow_id', 'name']).doUpdateSet(values))
+    .execute()
+}

@@ -1,0 +1,220 @@
+/**
+ * Queries on nodes and on their leases. A node's fields change in two ways only: under the lease, by writes that carry
+ * its token, or as an observation (power state, health) guarded by "nobody holds it".
+ */
+import { sql, type UpdateObject } from 'kysely'
+import { Conflict, NodeLocked } from '#lib/fault.ts'
+import { timestamp } from '#protocol/field.ts'
+import { nodeFields } from '#protocol/node.ts'
+import { codecOf, type Stored } from './codec.ts'
+import type { Db, Trx } from './database.ts'
+import type { Tables } from './tables.ts'
+
+const codec = codecOf(nodeFields)
+
+/** A node as stored: the API's fields that are columns, and its lease. */
+export type Node = Stored<typeof nodeFields> & { id: number; lease: Lease | null }
+
+export interface Lease {
+  holder: string
+  purpose: string
+  since: string
+  untilMs: number
+  token: number
+}
+
+export type NodePatch = Partial<Omit<Stored<typeof nodeFields>, 'uuid' | 'created_at' | 'updated_at'>>
+
+type Row = { [K in keyof Tables['nodes']]: K extends 'id' | 'lease_token' ? number : Tables['nodes'][K] }
+
+/** The node as an object. */
+export function readNode(row: Row): Node {
+  const lease =
+    row.lease_holder === null
+      ? null
+      : {
+          holder: row.lease_holder,
+          purpose: row.lease_purpose ?? '',
+          since: row.lease_since ?? '',
+          untilMs: Number(row.lease_until_ms),
+          token: Number(row.lease_token),
+        }
+  return { ...codec.decode(row as Parameters<typeof codec.decode>[0]), id: Number(row.id), lease } // a node's row has all columns
+}
+
+export async function insertNode(db: Db | Trx, node: Omit<Stored<typeof nodeFields>, 'updated_at'>): Promise<void> {
+  await db
+    .insertInto('nodes')
+    .values(codec.encode(node) as never) // encode() of a whole node has every column
+    .execute()
+    .catch(error => {
+      throw duplicateOf(error, node) ?? error
+    })
+}
+
+export async function findNode(db: Db | Trx, uuid: string): Promise<Node | undefined> {
+  const row = await db.selectFrom('nodes').selectAll().where('uuid', '=', uuid).executeTakeFirst()
+  return row && readNode(row)
+}
+
+/** Finds by UUID or by name. */
+export async function findNodeByIdent(db: Db | Trx, ident: string): Promise<Node | undefined> {
+  const row = await db
+    .selectFrom('nodes')
+    .selectAll()
+    .where(where => where.or([where('uuid', '=', ident), where('name', '=', ident)]))
+    .executeTakeFirst()
+  return row && readNode(row)
+}
+
+/**
+ * Takes the lease of a node if nobody has it (or its time is over).
+ * @returns the token that every write must carry
+ * @throws NodeLocked when someone else has it
+ */
+export async function takeLease(
+  db: Db | Trx,
+  uuid: string,
+  lease: { holder: string; purpose: string; nowMs: number; forMs: number; visible: boolean },
+): Promise<number> {
+  const row = await db
+    .updateTable('nodes')
+    .set({
+      lease_holder: lease.holder,
+      lease_purpose: lease.purpose,
+      lease_since: timestamp(lease.nowMs),
+      lease_until_ms: lease.nowMs + lease.forMs,
+      lease_token: sql<number>`lease_token + 1`,
+      ...(lease.visible ? { reservation: lease.holder } : {}),
+    })
+    .where('uuid', '=', uuid)
+    .where(where => where.or([where('lease_holder', 'is', null), where('lease_until_ms', '<', lease.nowMs)]))
+    .returning('lease_token')
+    .executeTakeFirst()
+  if (row) return Number(row.lease_token)
+  const holder = await db
+    .selectFrom('nodes')
+    .select(['lease_holder', 'lease_purpose'])
+    .where('uuid', '=', uuid)
+    .executeTakeFirst()
+  throw new NodeLocked(
+    holder
+      ? `Node ${uuid} is locked by host ${holder.lease_holder} (${holder.lease_purpose}); try again when that is done`
+      : `Node ${uuid} could not be found`,
+  )
+}
+
+/** Gives the lease back; does nothing when the token is old. */
+export async function dropLease(db: Db | Trx, uuid: string, token: number): Promise<void> {
+  await db
+    .updateTable('nodes')
+    .set({ lease_holder: null, lease_purpose: null, lease_since: null, lease_until_ms: null, reservation: null })
+    .where('uuid', '=', uuid)
+    .where('lease_token', '=', token)
+    .execute()
+}
+
+/** Prolongs many leases of one holder in one statement. */
+export async function renewLeases(db: Db | Trx, tokens: ReadonlyMap<string, number>, untilMs: number): Promise<void> {
+  for (const [uuid, token] of tokens) {
+    await db
+      .updateTable('nodes')
+      .set({ lease_until_ms: untilMs })
+      .where('uuid', '=', uuid)
+      .where('lease_token', '=', token)
+      .execute()
+  }
+}
+
+/** Ends every lease of `holder`, fencing whoever still believes to have one. Returns the nodes concerned. */
+export async function breakLeases(db: Db | Trx, holder: string): Promise<string[]> {
+  const rows = await db
+    .updateTable('nodes')
+    .set({
+      lease_holder: null,
+      lease_purpose: null,
+      lease_since: null,
+      lease_until_ms: null,
+      reservation: null,
+      lease_token: sql<number>`lease_token + 1`,
+    })
+    .where('lease_holder', '=', holder)
+    .returning('uuid')
+    .execute()
+  return rows.map(row => row.uuid)
+}
+
+/** The lease was lost: somebody else works on the node now, and nothing of the caller's may be written. */
+export class LeaseLost extends Conflict {
+  override readonly name = 'LeaseLost'
+}
+
+/**
+ * Writes fields of a node under its lease.
+ * @throws LeaseLost when the token is old
+ */
+export async function writeNode(
+  db: Db | Trx,
+  uuid: string,
+  token: number,
+  patch: NodePatch,
+  nowMs: number,
+): Promise<void> {
+  const set = { ...codec.encode(patch), updated_at: timestamp(nowMs) } as UpdateObject<Tables, 'nodes'> // columns only
+  const result = await db
+    .updateTable('nodes')
+    .set(set)
+    .where('uuid', '=', uuid)
+    .where('lease_token', '=', token)
+    .executeTakeFirst()
+    .catch(error => {
+      throw duplicateOf(error, patch) ?? error
+    })
+  if (result.numUpdatedRows === 0n) throw new LeaseLost(`The lease on node ${uuid} (token ${token}) is no longer held`)
+}
+
+/** Writes what was seen of a node that nobody works on; tells whether it was written. */
+export async function observeNode(db: Db | Trx, uuid: string, patch: NodePatch): Promise<boolean> {
+  const set = codec.encode(patch) as UpdateObject<Tables, 'nodes'> // columns only
+  const result = await db
+    .updateTable('nodes')
+    .set(set)
+    .where('uuid', '=', uuid)
+    .where('lease_holder', 'is', null)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
+
+export async function deleteNode(db: Db | Trx, uuid: string, token: number): Promise<void> {
+  const result = await db
+    .deleteFrom('nodes')
+    .where('uuid', '=', uuid)
+    .where('lease_token', '=', token)
+    .executeTakeFirst()
+  if (result.numDeletedRows === 0n) throw new LeaseLost(`The lease on node ${uuid} (token ${token}) is no longer held`)
+}
+
+/** What the last inspection of a node found: `{inventory, plugin_data}`; undefined when it was never inspected. */
+export async function findInventory(db: Db | Trx, uuid: string): Promise<Record<string, unknown> | undefined> {
+  const row = await db.selectFrom('nodes').select('inventory').where('uuid', '=', uuid).executeTakeFirst()
+  return row?.inventory ? JSON.parse(row.inventory) : undefined
+}
+
+export async function writeInventory(db: Db | Trx, uuid: string, data: Record<string, unknown>): Promise<void> {
+  await db
+    .updateTable('nodes')
+    .set({ inventory: JSON.stringify(data) })
+    .where('uuid', '=', uuid)
+    .execute()
+}
+
+/** Turns the engine's message about a unique column into one about the field. */
+function duplicateOf(
+  error: unknown,
+  values: { name?: unknown; uuid?: unknown; instance_uuid?: unknown },
+): Error | undefined {
+  const match = error instanceof Error ? /UNIQUE constraint failed: nodes\.(\w+)/.exec(error.message) : null
+  if (!match) return undefined
+  const field = match[1] as keyof typeof values // the pattern's group is a column name; others read as undefined
+  return new Conflict(`A node with ${field} ${JSON.stringify(values[field])} already exists`)
+}

@@ -1,0 +1,85 @@
+/** Queries on ports. */
+import type { UpdateObject } from 'kysely'
+import { Conflict, NotFound } from '#lib/fault.ts'
+import { timestamp } from '#protocol/field.ts'
+import { portFields } from '#protocol/port.ts'
+import { codecOf, type Raw, type Stored } from './codec.ts'
+import type { Db, Trx } from './database.ts'
+import type { Tables } from './tables.ts'
+
+const codec = codecOf(portFields)
+
+/** A port as stored. */
+export type Port = Stored<typeof portFields> & { id: number }
+export type PortPatch = Partial<Omit<Stored<typeof portFields>, 'uuid' | 'created_at' | 'updated_at'>>
+
+export function readPort(row: Raw<typeof portFields> & { id: number }): Port {
+  return { ...codec.decode(row), id: Number(row.id) }
+}
+
+/** @throws Conflict when another port has the MAC address, the name or the UUID */
+export async function insertPort(db: Db | Trx, port: Omit<Stored<typeof portFields>, 'updated_at'>): Promise<void> {
+  await db
+    .insertInto('ports')
+    .values(codec.encode({ ...port, address: port.address.toLowerCase() }) as never) // a whole port has every column
+    .execute()
+    .catch(async error => {
+      throw (await duplicateOf(db, error, port)) ?? error
+    })
+}
+
+export async function portsOf(db: Db | Trx, nodeUuid: string): Promise<Port[]> {
+  const rows = await db.selectFrom('ports').selectAll().where('node_uuid', '=', nodeUuid).orderBy('id').execute()
+  return rows.map(readPort)
+}
+
+/** Ports that have one of these MAC addresses (any case). */
+export async function portsByAddress(db: Db | Trx, addresses: readonly string[]): Promise<Port[]> {
+  if (addresses.length === 0) return []
+  const lower = addresses.map(address => address.toLowerCase())
+  const rows = await db.selectFrom('ports').selectAll().where('address', 'in', lower).execute()
+  return rows.map(readPort)
+}
+
+/** Finds by UUID or by name. */
+export async function findPort(db: Db | Trx, ident: string): Promise<Port | undefined> {
+  const row = await db
+    .selectFrom('ports')
+    .selectAll()
+    .where(where => where.or([where('uuid', '=', ident), where('name', '=', ident)]))
+    .executeTakeFirst()
+  return row && readPort(row)
+}
+
+export async function updatePort(db: Db | Trx, uuid: string, patch: PortPatch, nowMs: number): Promise<void> {
+  const set = { ...codec.encode(patch), updated_at: timestamp(nowMs) } as UpdateObject<Tables, 'ports'> // columns only
+  const result = await db
+    .updateTable('ports')
+    .set(set)
+    .where('uuid', '=', uuid)
+    .executeTakeFirst()
+    .catch(async error => {
+      throw (await duplicateOf(db, error, patch)) ?? error
+    })
+  if (result.numUpdatedRows === 0n) throw new NotFound(`Port ${uuid} could not be found`)
+}
+
+export async function deletePort(db: Db | Trx, uuid: string): Promise<void> {
+  await db.deleteFrom('ports').where('uuid', '=', uuid).execute()
+}
+
+async function duplicateOf(
+  db: Db | Trx,
+  error: unknown,
+  port: PortPatch & { uuid?: string },
+): Promise<Error | undefined> {
+  const match = error instanceof Error ? /UNIQUE constraint failed: ports\.(\w+)/.exec(error.message) : null
+  if (!match) return undefined
+  if (match[1] !== 'address' || port.address === undefined) {
+    return new Conflict(`A port with ${match[1]} ${JSON.stringify(port[match[1] as 'name'])} already exists`)
+  }
+  const [other] = await portsByAddress(db, [port.address])
+  return new Conflict(
+    `A port with MAC address ${port.address} already exists: port ${other?.uuid} of node ${other?.node_uuid}`,
+  )
+}

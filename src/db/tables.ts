@@ -1,0 +1,87 @@
+/**
+ * The rows of every table as the engine keeps them; schema.sql says what each column means. Only files of this folder
+ * see these types: everybody else gets the decoded objects of the named queries.
+ */
+import type { Generated } from 'kysely'
+import type { nodeFields } from '#protocol/node.ts'
+import type { portFields } from '#protocol/port.ts'
+import type { Raw } from './codec.ts'
+
+export interface Tables {
+  nodes: Raw<typeof nodeFields> & {
+    id: Generated<number>
+    lease_holder: string | null
+    lease_token: Generated<number>
+    lease_purpose: string | null
+    lease_since: string | null
+    lease_until_ms: number | null
+    inventory: string | null
+  }
+  ports: Raw<typeof portFields> & { id: Generated<number> }
+  agents: {
+    node_uuid: string
+    url: string | null
+    version: string | null
+    verify_ca: string | null
+    token: string | null
+    token_pregenerated: Generated<number>
+    status: string | null
+    status_message: string | null
+    heartbeat_at: string | null
+    heartbeats: Generated<number>
+  }
+  flows: {
+    id: Generated<number>
+    node_uuid: string
+    kind: string
+    args: string
+    requested_by: string | null
+    request_id: string | null
+    state: string
+    phase: string
+    abort_requested: Generated<number>
+    wait_name: string | null
+    wait_on: string | null
+    wake_at_ms: number | null
+    deadline_ms: number | null
+    woken: Generated<number>
+    progress: string | null
+    error: string | null
+    error_code: string | null
+    started_at: string
+    ended_at: string | null
+  }
+  flow_steps: {
+    flow_id: number
+    name: string
+    seq: number
+    state: string
+    result: string | null
+    deadline_ms: number | null
+    started_at: string
+    ended_at: string | null
+  }
+  events: {
+    id: Generated<number>
+    at: string
+    node_uuid: string | null
+    flow_id: number | null
+    kind: string
+    data: string
+  }
+  conductors: {
+    hostname: string
+    conductor_group: string
+    created_at: string
+    updated_at: string
+    updated_at_ms: number
+    online: number
+  }
+  conductor_interfaces: {
+    hostname: string
+    hardware_type: string
+    interface_type: string
+    interface_name: string
+    is_default: number
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * What a driver is. A hardware type is a table of interfaces, in order of preference; an interface is a small object of
+ * functions that ask one machine for a state. Only the conductor calls them. They keep nothing in themselves: what must
+ * outlive a call is in the node's row or in a flow's record, connections live in `ctx.shared`.
+ *
+ * Every function may be called twice for one intention (a crash may fall between an effect and its record), so each
+ * asks for a state ("be off", "boot from disk next time"), never for a change ("toggle").
+ */
+import type { Config } from '#config/config.ts'
+import type { Node, NodePatch } from '#db/nodes.ts'
+import type { Port } from '#db/ports.ts'
+import type { Clock } from '#lib/clock.ts'
+import { Fault } from '#lib/fault.ts'
+import type { Log } from '#lib/log.ts'
+import type { InterfaceType } from '#protocol/node.ts'
+import type { BootDevice, BootMode, PowerState, PowerTarget } from '#protocol/states.ts'
+
+/** What every call gets: the node as it was when the call began, and the world. */
+export interface NodeContext {
+  readonly node: Node
+  readonly ports: readonly Port[]
+  readonly config: Config
+  readonly log: Log
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** Something made once per process and closed with it (a pool of BMC connections, say), by key. */
+  shared<T extends object>(key: symbol, make: () => T): T
+}
+
+/** The machine's firmware, BMC or driver cannot do what was asked. */
+export class Unsupported extends Fault {
+  readonly status = 400
+  readonly code = 'unsupported'
+}
+
+/** The BMC refused, failed or could not be reached. The message names address, request and answer, never a secret. */
+export class HardwareFault extends Fault {
+  readonly status = 500
+  readonly code = 'hardware'
+}
+
+interface Validated {
+  /** @throws InvalidInput naming the missing or wrong setting; Unsupported when the interface is a "no-…" one */
+  validate(ctx: NodeContext): Promise<void>
+}
+
+export interface PowerInterface extends Validated {
+  readonly supported: readonly PowerTarget[]
+  /** Asks the BMC; `null` when it does not tell. */
+  get(ctx: NodeContext): Promise<PowerState | null>
+  /**
+   * Asks for the state and returns when the BMC accepted; it does not wait for the machine to get there. A machine that
+   * is there already is no error. `reset` is for machines that must never be off.
+   */
+  set(ctx: NodeContext, target: 'power on' | 'power off' | 'soft power off' | 'reset'): Promise<void>
+}
+
+export interface ManagementInterface extends Validated {
+  supportedBootDevices(ctx: NodeContext): Promise<readonly BootDevice[]>
+  getBootDevice(ctx: NodeContext): Promise<{ boot_device: BootDevice | null; persistent: boolean | null }>
+  setBootDevice(ctx: NodeContext, device: BootDevice, options: { persistent: boolean }): Promise<void>
+  getBootMode(ctx: NodeContext): Promise<BootMode | null>
+  setBootMode(ctx: NodeContext, mode: BootMode): Promise<void>
+  injectNmi(ctx: NodeContext): Promise<void>
+  /** MAC addresses of the machine's NICs as the BMC knows them, lower case; empty when it does not tell. */
+  macAddresses(ctx: NodeContext): Promise<readonly string[]>
+}
+
+/** Why a ramdisk boots. */
+export type RamdiskMode = 'deploy' | 'clean' | 'inspect' | 'rescue' | 'service'
+
+export interface BootInterface extends Validated {
+  /**
+   * Makes the next boot start the ramdisk with these kernel parameters (boot files written, boot device set). The
+   * machine is off, or will be power cycled afterwards.
+   */
+  prepareRamdisk(ctx: NodeContext, options: { mode: RamdiskMode; parameters: Record<string, string> }): Promise<void>
+  cleanUpRamdisk(ctx: NodeContext): Promise<void>
+  /** Makes the next boots start the instance from its disk. */
+  prepareInstance(ctx: NodeContext): Promise<void>
+  cleanUpInstance(ctx: NodeContext): Promise<void>
+}
+
+export interface NetworkInterface extends Validated {
+  /** Connects the node's ports to the network of this purpose. */
+  attach(ctx: NodeContext, network: RamdiskMode | 'tenant'): Promise<void>
+  detach(ctx: NodeContext, network: RamdiskMode | 'tenant'): Promise<void>
+}
+
+export type StepKind = 'clean' | 'deploy' | 'service' | 'verify'
+
+/** A step as the API and the agent describe it. */
+export interface StepSpec {
+  interface: InterfaceType
+  step: string
+  priority: number
+  abortable?: boolean
+  requires_ramdisk?: boolean
+  argsinfo?: Record<string, { description: string; required?: boolean }> | null
+}
+
+/** A step that an interface of the conductor's side offers: a value beside the function it runs. */
+export interface Step extends StepSpec {
+  kinds: readonly StepKind[]
+  run(ctx: FlowContext, args: Record<string, unknown>): Promise<void>
+}
+
+/** A wait, declared: which events end it early, how often to look, when to give up. */
+export interface Wait {
+  /** Events that wake the flow: `heartbeat`, `inspection data`, … */
+  on?: readonly string[]
+  /** Look again after this many milliseconds even if nothing woke the flow. */
+  everyMs: number
+  /** Give up after this many milliseconds since the wait began; 0 never gives up. */
+  timeoutMs: number
+  /** What the operator reads when it gave up: what was awaited, what was seen instead. */
+  onTimeout: () => Fault | Promise<Fault>
+  /** The agent is awaited: the node moves to its "wait" state and its reservation is free meanwhile. */
+  release?: boolean
+}
+
+/**
+ * A flow's hand on the world. The function of a flow runs again from the top after every wait, restart or takeover;
+ * what is recorded answers at once. Names are unique within a flow and stored. Results are JSON values.
+ */
+export interface Flow {
+  readonly id: number
+  readonly nodeUuid: string
+  /** Does the work unless its result is recorded; the work may happen twice, so it asks for a state. */
+  once<T>(name: string, work: () => Promise<T>): Promise<T>
+  /** Waits until `look` returns something other than undefined; the wait survives the process. */
+  until<T>(name: string, wait: Wait, look: () => Promise<T | undefined>): Promise<T>
+  /** Writes fields of the node under the flow's lease. */
+  write(patch: NodePatch): Promise<void>
+  /** The node as it is now. */
+  node(): Promise<Node>
+  /** Adds to the log of what happened. */
+  event(kind: string, data: Record<string, unknown>): Promise<void>
+}
+
+/** What a step or a flow's helper gets: fresh node and ports at each call of `fresh`. */
+export interface FlowContext extends NodeContext {
+  readonly flow: Flow
+  /** The same context with the node and its ports as they are now. */
+  fresh(): Promise<FlowContext>
+}
+
+export interface DeployInterface extends Validated {
+  readonly steps: readonly Step[]
+  /** Before the first step: power, network, image, ramdisk boot. */
+  prepare(ctx: FlowContext): Promise<void>
+  /** After success, failure or abort: boot files, networks, published images. Never touches the disk. */
+  cleanUp(ctx: FlowContext): Promise<void>
+  /** At undeploy, before cleaning. */
+  tearDown(ctx: FlowContext): Promise<void>
+  /** Boots the ramdisk for cleaning, and puts everything back afterwards. */
+  prepareCleaning(ctx: FlowContext): Promise<void>
+  tearDownCleaning(ctx: FlowContext): Promise<void>
+  /** Does it need the agent to be asked for its steps? */
+  readonly usesAgent: boolean
+}
+
+export interface InspectInterface extends Validated {
+  /** Finds out what the machine is and writes it down: properties, ports, inventory. */
+  inspect(ctx: FlowContext): Promise<void>
+  /** Puts boot and power back after a failure or an abort. */
+  cleanUp(ctx: FlowContext): Promise<void>
+}
+
+/** Interfaces that only say whether they are there, until their issue of work comes. */
+export interface PlainInterface extends Validated {
+  readonly steps?: readonly Step[]
+}
+
+export interface Interfaces {
+  bios: PlainInterface
+  boot: BootInterface
+  console: PlainInterface
+  deploy: DeployInterface
+  firmware: PlainInterface
+  inspect: InspectInterface
+  management: ManagementInterface
+  network: NetworkInterface
+  power: PowerInterface
+  raid: PlainInterface
+  rescue: PlainInterface
+  storage: PlainInterface
+  vendor: PlainInterface
+}
+
+/** One setting that a driver reads from `driver_info`. */
+export interface Property {
+  description: string
+  required?: boolean
+  /** Masked in answers and logs. */
+  secret?: boolean
+}
+
+export interface HardwareType {
+  readonly name: string
+  /** What it reads from driver_info: for validation, masking, GET /v1/drivers/{name}/properties, forms. */
+  readonly driverInfo: Readonly<Record<string, Property>>
+  /** For each type of interface the implementations that fit, the preferred one first. */
+  readonly interfaces: {
+    readonly [T in InterfaceType]: Readonly<Record<string, () => Promise<{ default: Interfaces[T] }>>>
+  }
+  /** Any enabled implementation fits (fake-hardware). */
+  readonly anyInterface?: boolean
+}

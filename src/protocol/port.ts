@@ -1,0 +1,90 @@
+/** The port: a network interface of a node, known by its MAC address. Source: REST API reference, "Port". */
+import { Type } from 'typebox'
+import { fields, Json, Nullable, type ObjectOf, Time, Uuid } from './field.ts'
+import { Link } from './node.ts'
+
+/** Six colon-separated hex pairs; kept in lower case. */
+export const MacAddress = Type.String({ pattern: '^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$' })
+
+export const portFields = fields({
+  uuid: { schema: Uuid, from: '1.1', create: true, sort: true, column: 'text' },
+  address: { schema: MacAddress, from: '1.1', create: true, patch: true, sort: true, column: 'text', doc: 'MAC' },
+  node_uuid: { schema: Uuid, from: '1.1', create: true, patch: true, column: 'text', doc: 'the node it belongs to' },
+  extra: { schema: Json, from: '1.1', create: true, patch: true, column: 'json', initial: {} },
+  created_at: { schema: Time, from: '1.1', sort: true, select: false, column: 'text' },
+  updated_at: { schema: Nullable(Time), from: '1.1', sort: true, select: false, column: 'text' },
+  internal_info: { schema: Json, from: '1.18', column: 'json', initial: {} },
+  local_link_connection: { schema: Json, from: '1.19', create: true, patch: true, column: 'json', initial: {} },
+  pxe_enabled: {
+    schema: Type.Boolean(),
+    from: '1.19',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'flag',
+    initial: true,
+    doc: 'network boot may use it',
+  },
+  portgroup_uuid: { schema: Nullable(Uuid), from: '1.24', create: true, patch: true, column: 'text' },
+  physical_network: {
+    schema: Nullable(Type.String({ minLength: 1, maxLength: 64 })),
+    from: '1.34',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'text',
+  },
+  is_smartnic: {
+    schema: Type.Boolean(),
+    from: '1.53',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'flag',
+    initial: false,
+  },
+  name: {
+    schema: Nullable(Type.String({ minLength: 1, maxLength: 255 })),
+    from: '1.88',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'text',
+  },
+  description: {
+    schema: Nullable(Type.String({ maxLength: 255 })),
+    from: '1.97',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'text',
+  },
+  vendor: {
+    schema: Nullable(Type.String({ maxLength: 32 })),
+    from: '1.100',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'text',
+  },
+  category: {
+    schema: Nullable(Type.String({ maxLength: 80 })),
+    from: '1.101',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'text',
+  },
+  available_for_dynamic_portgroup: {
+    schema: Type.Boolean(),
+    from: '1.111',
+    create: true,
+    patch: true,
+    column: 'flag',
+    initial: true,
+  },
+  links: { schema: Type.Array(Link), from: '1.1', select: false },
+})
+
+/** A port with all its API fields. */
+export type PortView = ObjectOf<typeof portFields>
