@@ -14,7 +14,7 @@ export interface FlowRow {
   args: Record<string, unknown>
   requested_by: string | null
   request_id: string | null
-  state: 'ready' | 'waiting' | 'done' | 'failed' | 'aborted'
+  state: 'ready' | 'running' | 'waiting' | 'done' | 'failed' | 'aborted'
   phase: 'run' | 'undo'
   abortRequested: boolean
   wait_name: string | null
@@ -45,7 +45,7 @@ type Row = Omit<Tables['flows'], 'id' | 'abort_requested' | 'woken'> & {
   woken: number
 }
 
-const live = ['ready', 'waiting'] as const
+const live = ['ready', 'running', 'waiting'] as const
 
 function readFlow(row: Row): FlowRow {
   const { args, abort_requested, wait_on, wake_at_ms, deadline_ms, woken, progress, ...rest } = row
@@ -97,13 +97,14 @@ export async function findFlow(db: Db | Trx, id: number): Promise<FlowRow | unde
   return row && readFlow(row)
 }
 
-/** The flow that is not over on this node, if any; a node has at most one. */
+/** The flow that moves this node along the state table now, if any; there is at most one. */
 export async function liveFlow(db: Db | Trx, nodeUuid: string): Promise<FlowRow | undefined> {
   const row = await db
     .selectFrom('flows')
     .selectAll()
     .where('node_uuid', '=', nodeUuid)
     .where('state', 'in', live)
+    .where('kind', '!=', 'power')
     .orderBy('id', 'desc')
     .executeTakeFirst()
   return row && readFlow(row)
@@ -117,6 +118,7 @@ export async function liveFlowsOf(db: Db | Trx, nodeUuids: readonly string[]): P
     .selectAll()
     .where('node_uuid', 'in', nodeUuids)
     .where('state', 'in', live)
+    .where('kind', '!=', 'power')
     .execute()
   return new Map(rows.map(row => [row.node_uuid, readFlow(row)]))
 }
@@ -157,16 +159,45 @@ export async function nextWakeMs(db: Db | Trx): Promise<number | null> {
   return due.length > 0 ? Math.min(...due) : null
 }
 
-/** Marks the node's waiting flow as woken if it waits for `event`; tells whether one was. */
+/**
+ * Marks the node's flow as woken if it waits for `event`, or is just about to; tells whether one was. A flow that is
+ * running looks again once after it has gone to sleep, so nothing that happens meanwhile is missed.
+ */
 export async function wakeFlow(db: Db | Trx, nodeUuid: string, event: string): Promise<boolean> {
   const result = await db
     .updateTable('flows')
     .set({ woken: 1 })
     .where('node_uuid', '=', nodeUuid)
-    .where('state', '=', 'waiting')
-    .where('wait_on', 'like', `%${event}%`)
+    .where(where =>
+      where.or([
+        where('state', '=', 'running'),
+        where.and([where('state', '=', 'waiting'), where('wait_on', 'like', `%${event}%`)]),
+      ]),
+    )
     .executeTakeFirst()
   return result.numUpdatedRows > 0n
+}
+
+/** Claims a flow for this process; tells whether it was still to be had. */
+export async function claimFlow(db: Db | Trx, id: number): Promise<boolean> {
+  const result = await db
+    .updateTable('flows')
+    .set({ state: 'running', woken: 0 })
+    .where('id', '=', id)
+    .where('state', 'in', ['ready', 'waiting'])
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
+
+/** Makes flows runnable again whose process is gone: they count as running but nobody holds their node. */
+export async function reviveFlows(db: Db | Trx): Promise<number> {
+  const result = await db
+    .updateTable('flows')
+    .set({ state: 'ready' })
+    .where('state', '=', 'running')
+    .where('node_uuid', 'in', query => query.selectFrom('nodes').select('uuid').where('lease_holder', 'is', null))
+    .executeTakeFirst()
+  return Number(result.numUpdatedRows)
 }
 
 export async function updateFlow(

@@ -6,24 +6,30 @@
  * Every function may be called twice for one intention (a crash may fall between an effect and its record), so each
  * asks for a state ("be off", "boot from disk next time"), never for a change ("toggle").
  */
-import type { Config } from '#config/config.ts'
+import type { Config } from '#config/options.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Fault } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import type { InterfaceType } from '#protocol/node.ts'
+import type { Progress } from '#protocol/progress.ts'
 import type { BootDevice, BootMode, PowerState, PowerTarget } from '#protocol/states.ts'
 
 /** What every call gets: the node as it was when the call began, and the world. */
 export interface NodeContext {
   readonly node: Node
   readonly ports: readonly Port[]
+  /** The node's own implementations, loaded, for one that needs another: boot sets the boot device. */
+  readonly interfaces: Interfaces
   readonly config: Config
   readonly log: Log
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** Something made once per process and closed with it (a pool of BMC connections, say), by key. */
+  /**
+   * Something made once per process (a pool of BMC connections, say), by key. Where it has `[Symbol.asyncDispose]`,
+   * that is called when the process ends.
+   */
   shared<T extends object>(key: symbol, make: () => T): T
 }
 
@@ -36,7 +42,7 @@ export class Unsupported extends Fault {
 /** The BMC refused, failed or could not be reached. The message names address, request and answer, never a secret. */
 export class HardwareFault extends Fault {
   readonly status = 500
-  readonly code = 'hardware'
+  readonly code: string = 'hardware'
 }
 
 interface Validated {
@@ -55,6 +61,8 @@ export interface PowerInterface extends Validated {
   set(ctx: NodeContext, target: 'power on' | 'power off' | 'soft power off' | 'reset'): Promise<void>
 }
 
+export type Health = 'OK' | 'Warning' | 'Critical'
+
 export interface ManagementInterface extends Validated {
   supportedBootDevices(ctx: NodeContext): Promise<readonly BootDevice[]>
   getBootDevice(ctx: NodeContext): Promise<{ boot_device: BootDevice | null; persistent: boolean | null }>
@@ -62,6 +70,10 @@ export interface ManagementInterface extends Validated {
   getBootMode(ctx: NodeContext): Promise<BootMode | null>
   setBootMode(ctx: NodeContext, mode: BootMode): Promise<void>
   injectNmi(ctx: NodeContext): Promise<void>
+  /** As the BMC sums it up; `null` when it does not tell. */
+  getHealth(ctx: NodeContext): Promise<Health | null>
+  /** Who made the machine, as the BMC says it; `null` when it does not tell. */
+  getVendor(ctx: NodeContext): Promise<string | null>
   /** MAC addresses of the machine's NICs as the BMC knows them, lower case; empty when it does not tell. */
   macAddresses(ctx: NodeContext): Promise<readonly string[]>
 }
@@ -130,8 +142,12 @@ export interface Flow {
   once<T>(name: string, work: () => Promise<T>): Promise<T>
   /** Waits until `look` returns something other than undefined; the wait survives the process. */
   until<T>(name: string, wait: Wait, look: () => Promise<T | undefined>): Promise<T>
-  /** Writes fields of the node under the flow's lease. */
+  /** Writes fields of the node under the flow's lease; call it inside `once`, else a later pass repeats it. */
   write(patch: NodePatch): Promise<void>
+  /** Moves the node along the state table, once. */
+  move(name: string, event: string, patch?: NodePatch): Promise<void>
+  /** Tells how far the running step is; null when nothing is to be told. */
+  progress(progress: Progress | null): Promise<void>
   /** The node as it is now. */
   node(): Promise<Node>
   /** Adds to the log of what happened. */

@@ -127,7 +127,7 @@ CREATE TABLE flows (
   args TEXT NOT NULL,
   requested_by TEXT,
   request_id TEXT,
-  -- ready: to be run now; waiting: see wait_name; done, failed, aborted: ended.
+  -- ready: to be run now; running: a process does; waiting: see wait_name; done, failed, aborted: ended.
   state TEXT NOT NULL,
   -- run, or undo once it has failed or was aborted.
   phase TEXT NOT NULL,
