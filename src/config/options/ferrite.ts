@@ -1,0 +1,68 @@
+/** [ferrite]: what Ironic has no option for. */
+import { boolean, derived, host, integer, list, path, port, string, url } from '../kinds.ts'
+
+export const ferrite = {
+  http_host: host({
+    default: '0.0.0.0',
+    effective: true,
+    help: 'Address the HTTP server for boot files and images listens on.',
+  }),
+  http_port: port({ default: 8090, effective: true, help: 'Its port.' }),
+  http_serve: boolean({
+    default: true,
+    effective: true,
+    help: 'false: another server serves [deploy] http_root; set [deploy] http_url.',
+  }),
+  http_max_connections: integer({
+    default: 1024,
+    min: 1,
+    effective: true,
+    help: 'Connections it accepts at a time; further ones wait.',
+  }),
+  api_url: url({
+    default: derived(
+      '[service_catalog] endpoint_override, else [api] public_endpoint, else http://$my_ip:$api.port',
+      get => {
+        const ip = String(get('DEFAULT', 'my_ip'))
+        const known = get('service_catalog', 'endpoint_override') ?? get('api', 'public_endpoint')
+        return String(known ?? `http://${ip.includes(':') ? `[${ip}]` : ip}:${get('api', 'port')}`)
+      },
+    ),
+    effective: true,
+    help: 'URL of the API that ramdisks are given (ipa-api-url).',
+  }),
+
+  manage_dnsmasq: boolean({
+    default: false,
+    effective: true,
+    help: 'Run dnsmasq for DHCP and TFTP on dhcp_interface. Needs root.',
+  }),
+  dhcp_interface: string({
+    default: null,
+    effective: true,
+    help: 'Network interface it serves. Needed with manage_dnsmasq.',
+  }),
+  dhcp_range: string({
+    default: null,
+    effective: true,
+    matches: /^[0-9a-f.:]+,[0-9a-f.:]+(,[0-9a-f.:/]+)?(,(\d+[mhdw]?|infinite))?$/i,
+    expected: 'FIRST,LAST or FIRST,LAST,NETMASK or FIRST,LAST,LEASE, such as 192.0.2.100,192.0.2.200,1h',
+    help: 'Addresses it hands out, in the notation of dnsmasq. Needed with manage_dnsmasq.',
+  }),
+  dhcp_gateway: string({ default: null, effective: true, help: 'Gateway it announces. Unset: none.' }),
+  dhcp_dns_servers: list({ default: [], effective: true, help: 'Name servers it announces.' }),
+  dhcp_ignore_unknown: boolean({
+    default: true,
+    effective: true,
+    help: 'Answer only MAC addresses of enrolled ports. false: answer everybody, which discovery needs.',
+  }),
+  dnsmasq_binary: path({ default: 'dnsmasq', effective: true, help: 'The program to run.' }),
+
+  poll_interval_ms: integer({
+    default: 2000,
+    min: 50,
+    mutable: true,
+    effective: true,
+    help: 'Milliseconds between two looks at a running command of an agent.',
+  }),
+}
