@@ -7,8 +7,8 @@ import { access } from 'node:fs/promises'
 import { Fault } from '#lib/fault.ts'
 import { CommandFailed, run } from '#lib/run.ts'
 
-/** `ferrite ramdisk build`: unpack packages, index modules, strip Node, compress. */
-export const forRamdisk = ['dpkg', 'kmod', 'binutils', 'zstd'] as const
+/** `ferrite ramdisk build`: unpack packages, index modules, strip Node, pack. */
+export const forRamdisk = ['dpkg', 'kmod', 'binutils', 'squashfs-tools'] as const
 
 /** `ferrite lab image`: a Debian tree, partitions, boot loaders, qcow2; all of it without loop devices. */
 export const forImage = [

@@ -1,0 +1,185 @@
+/**
+ * Fills the ramdisk's file tree: programs and files of contents.ts, kernel modules, Node, the agent, and the few
+ * configuration files that these expect. It decides what is inside; pack.ts decides in which form.
+ */
+import { readFileSync } from 'node:fs'
+import { cp, mkdir, readFile, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { Fault } from '#lib/fault.ts'
+import { run } from '#lib/run.ts'
+import { type Architecture, architectures, busyboxApplets, modules, paths, programs, rootModules } from './contents.ts'
+import { chooseModules, readModuleIndex } from './modules.ts'
+import { Tree } from './tree.ts'
+
+export type Assembly = {
+  tree: Tree
+  /** Path of the kernel on this machine. */
+  kernelFile: string
+  /** The kernel's name of itself, such as `6.1.0-31-amd64`. */
+  kernelVersion: string
+  moduleCount: number
+  /** Module files that the initramfs loads before it has its root, in order. */
+  rootModuleFiles: string[]
+  /** A static busybox for the initramfs. */
+  busyboxFile: string
+}
+
+/** A kernel module that must be there is in neither the kernel nor its package. */
+export class ModuleNotInPackages extends Fault {
+  readonly status = 500
+  readonly code = 'module-not-in-packages'
+}
+
+/**
+ * @param options.packages unpacked packages, by name
+ * @param options.version one line that the ramdisk shows when it starts
+ * @param options.workDirectory a directory of this build's own; module indexes are made there
+ */
+export async function assemble(options: {
+  architecture: Architecture
+  packages: ReadonlyMap<string, string>
+  nodeFile: string
+  agentFile: string
+  version: string
+  workDirectory: string
+}): Promise<Assembly> {
+  const platform = architectures[options.architecture]
+  const tree = new Tree(options.packages, platform.libraryDirectories)
+  for (const name of mountPoints) tree.directory(name)
+  tree.directory('/root', 0o700)
+  tree.directory('/tmp', 0o1777)
+  tree.link('/var/run', '/run')
+  tree.link('/etc/mtab', '/proc/self/mounts')
+
+  tree.pick('/usr/bin/busybox')
+  for (const name of [...programs, ...platform.programs]) tree.program(name)
+  for (const path of paths) tree.pick(path)
+  for (const name of busyboxApplets.split(' ')) {
+    const inSbin = tree.has(`/usr/sbin/${name}`)
+    if (!inSbin && !tree.has(`/usr/bin/${name}`)) tree.link(`/usr/bin/${name}`, 'busybox')
+  }
+
+  tree.file('/usr/bin/node', options.nodeFile)
+  tree.file('/usr/lib/ferrite/agent.mjs', options.agentFile)
+  tree.data('/usr/lib/ferrite/version', `${options.version}\n`)
+  tree.data('/usr/lib/ferrite/init', ownFile('init'), 0o755)
+  tree.data('/usr/lib/ferrite/dhcp', ownFile('dhcp'), 0o755)
+  for (const [path, text] of Object.entries(configuration)) tree.data(path, text)
+  tree.data('/etc/acpi/PWRF/00000080', '#!/usr/bin/sh\nexec poweroff\n', 0o755)
+  const authorities = tree.find('/usr/share/ca-certificates/').filter(path => path.endsWith('.crt'))
+  const certificates = authorities.map(path => `${readFileSync(tree.sourceOf(path), 'utf8').trimEnd()}\n`)
+  tree.data('/etc/ssl/certs/ca-certificates.crt', certificates.join(''))
+
+  const kernel = findKernel(tree)
+  const { paths: chosen, rootModuleFiles } = await addModules(tree, kernel.version, options.workDirectory)
+  return {
+    tree,
+    kernelFile: tree.sourceOf(kernel.path),
+    kernelVersion: kernel.version,
+    moduleCount: chosen.length,
+    rootModuleFiles,
+    busyboxFile: tree.sourceOf('/usr/bin/busybox'),
+  }
+}
+
+const mountPoints = ['/dev', '/mnt', '/proc', '/run', '/sys', '/var/lib', '/var/log', '/var/tmp']
+
+/** The groups are those that udev's rules name. */
+const configuration = {
+  '/etc/passwd': 'root:x:0:0:root:/root:/usr/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/bin/false\n',
+  '/etc/shadow': 'root:*:20000:0:99999:7:::\n',
+  '/etc/group':
+    'root:x:0:\ntty:x:5:\ndisk:x:6:\nlp:x:7:\nkmem:x:15:\ndialout:x:20:\ncdrom:x:24:\ntape:x:26:\naudio:x:29:\n' +
+    'video:x:44:\nsgx:x:104:\ninput:x:105:\nkvm:x:106:\nrender:x:107:\nnogroup:x:65534:\n',
+  '/etc/hosts': '127.0.0.1 localhost\n::1 localhost\n',
+  '/etc/nsswitch.conf': 'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n',
+  '/etc/os-release': 'ID=ferrite\nNAME="Ferrite ramdisk"\nPRETTY_NAME="Ferrite ramdisk"\n',
+  '/etc/profile': "export PS1='\\h:\\w# '\n",
+  // The builder picks programs, not their state; what array exists is read off the disks.
+  '/etc/mdadm/mdadm.conf': 'HOMEHOST <ignore>\nMAILADDR root\n',
+}
+
+function ownFile(name: string): Buffer {
+  return readFileSync(new URL(`files/${name}`, import.meta.url))
+}
+
+function findKernel(tree: Tree): { path: string; version: string } {
+  // One kernel package was asked for; its name ends with the version, and so does that of the kernel in it.
+  const path = tree.find('/boot/vmlinuz-').at(-1) ?? tree.find('/boot/vmlinux-').at(-1)
+  if (path === undefined) throw new ModuleNotInPackages('Cannot find a kernel: no package holds /boot/vmlinuz-*')
+  return { path, version: basename(path).replace(/^vmlinu[xz]-/, '') }
+}
+
+/**
+ * Adds the chosen modules and their indexes. depmod runs twice, each time on a tree of links: over all modules, to learn
+ * who needs whom, and over the chosen ones, to write the indexes that the ramdisk is going to use.
+ */
+async function addModules(
+  tree: Tree,
+  version: string,
+  workDirectory: string,
+): Promise<{ paths: string[]; rootModuleFiles: string[] }> {
+  const inTree = `/usr/lib/modules/${version}`
+  const source = dirname(tree.sourceOf(`${inTree}/modules.builtin`))
+  const all = await depmod(source, version, join(workDirectory, 'modules-all'))
+  const text = (name: string) => readFile(join(all, name), 'utf8')
+  const index = readModuleIndex({
+    dep: await text('modules.dep'),
+    builtin: await text('modules.builtin'),
+    softdep: await text('modules.softdep'),
+  })
+  const { paths: chosen, unknown } = chooseModules(index, modules)
+  const needed = chooseModules(index, { names: rootModules, match: [], exclude: [] })
+  const missing = [...unknown, ...needed.unknown].filter(name => !isOptional(name))
+  if (missing.length > 0) {
+    throw new ModuleNotInPackages(`Cannot add kernel modules: ${missing.join(', ')} not found in kernel ${version}`)
+  }
+
+  for (const path of chosen) tree.pick(`${inTree}/${path}`)
+  const few = await depmod(source, version, join(workDirectory, 'modules-chosen'), chosen)
+  for (const name of indexFiles) tree.data(`${inTree}/${name}`, await readFile(join(few, name)))
+
+  const order = rootModules.flatMap(name => {
+    const path = index.byName.get(name)
+    return path === undefined ? [] : [...[...(index.dependencies.get(path) ?? [])].reverse(), path]
+  })
+  return { paths: chosen, rootModuleFiles: [...new Set(order)].map(path => tree.sourceOf(`${inTree}/${path}`)) }
+}
+
+/** Drivers of other hypervisors and some functions are built in, absent or renamed, depending on kernel and processor. */
+function isOptional(name: string): boolean {
+  return /^(hv_|xen|vmw_|vmxnet3|iTCO|watchdog|edac|efi_pstore|tpm_)/.test(name)
+}
+
+const indexFiles = [
+  'modules.alias',
+  'modules.alias.bin',
+  'modules.builtin',
+  'modules.builtin.bin',
+  'modules.builtin.modinfo',
+  'modules.builtin.alias.bin',
+  'modules.dep',
+  'modules.dep.bin',
+  'modules.devname',
+  'modules.order',
+  'modules.softdep',
+  'modules.symbols',
+  'modules.symbols.bin',
+]
+
+/** Runs depmod below `directory` over the modules of `source`, all or those named. Returns where the indexes lie. */
+async function depmod(source: string, version: string, directory: string, only?: readonly string[]): Promise<string> {
+  await rm(directory, { recursive: true, force: true })
+  const target = join(directory, 'lib/modules', version)
+  await mkdir(target, { recursive: true })
+  if (only === undefined) await run('cp', ['-al', join(source, 'kernel'), target])
+  for (const path of only ?? []) {
+    await mkdir(dirname(join(target, path)), { recursive: true })
+    await cp(join(source, path), join(target, path))
+  }
+  for (const name of ['modules.order', 'modules.builtin', 'modules.builtin.modinfo']) {
+    await cp(join(source, name), join(target, name))
+  }
+  await run('depmod', ['-b', directory, version])
+  return target
+}
