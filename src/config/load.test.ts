@@ -107,12 +107,14 @@ describe('good files', () => {
     ],
     [
       'substitution in the own group, then DEFAULT',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the notation of oslo.config
       '[DEFAULT]\nmy_ip = 192.0.2.1\n[deploy]\nhttp_url = http://$my_ip/${http_image_subdir}',
       c => c.deploy.http_url,
       'http://192.0.2.1/agent_images',
     ],
     [
       'substitution across groups',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the notation of oslo.config
       '[api]\nport = 1\n[pxe]\nkernel_append_params = p=${api.port} $api.port',
       c => c.pxe.kernel_append_params,
       'p=1 1',
