@@ -1,0 +1,152 @@
+/** `ferrite help ...` and --help: everything is read off the declarations; no command has a help text of its own. */
+import type { AnyCommand, Commands, Option, Options, Positionals } from './command.ts'
+import { findCommand, globalOptions, groups } from './main.ts'
+import { outputOptions } from './output.ts'
+import { metavar, UsageError } from './parse.ts'
+
+/** The commands that run parts of the service; main.ts of the source folder has them, each with its own --help. */
+export const serviceCommands = {
+  serve: 'run the service: API, conductor, boot and image server',
+  config: 'explain the configuration options',
+  ramdisk: 'build the ramdisk that runs on nodes',
+  lab: 'virtual machines with BMCs to try things on',
+  demo: 'take a virtual machine from power-off to a login prompt',
+  dev: 'the service with three fake nodes',
+} as const
+
+const lineWidth = 100
+
+/** @param words of a command, a group, or nothing */
+export async function help(words: readonly string[]): Promise<string> {
+  if (words.length === 0) return await overview()
+  const name = words.join(' ')
+  if (Object.hasOwn(serviceCommands, name)) return `See ferrite ${name} --help.\n`
+  const { command, commands, used } = await findCommand(words)
+  if (command) return commandHelp(words.slice(0, used).join(' '), command)
+  if (!commands) throw new UsageError(`No help for "${name}"; "ferrite help" lists all commands`)
+  const group = words.slice(0, used).join(' ')
+  const begin = words.slice(used).join(' ')
+  const some = Object.entries(commands).filter(
+    ([verb]) => begin === '' || verb === begin || verb.startsWith(`${begin} `),
+  )
+  if (some.length === 0) throw new UsageError(`No help for "${name}": ${group} has ${Object.keys(commands).join(', ')}`)
+  return listing(group, Object.fromEntries(some))
+}
+
+async function overview(): Promise<string> {
+  const loaded = await Promise.all(
+    Object.entries(groups).map(async ([name, { load }]) => listing(name, (await load()).commands)),
+  )
+  return [
+    'Usage: ferrite [option ...] COMMAND ...\n\n',
+    'The service:\n',
+    columns(Object.entries(serviceCommands).map(([name, about]) => [name, about])),
+    '\nIts client:\n',
+    ...loaded,
+    columns([
+      ['help COMMAND', 'arguments and options of a command'],
+      ['completion bash', 'completion for the shell, to be sourced'],
+    ]),
+    '\nOptions of all commands of the client (the environment variable in brackets):\n',
+    columns(optionRows(globalOptions)),
+  ].join('')
+}
+
+function listing(group: string, commands: Commands): string {
+  return columns(Object.entries(commands).map(([verb, { about }]) => [`${group} ${verb}`, about]))
+}
+
+function commandHelp(words: string, command: AnyCommand): string {
+  const own = command.options
+  const output = command.shows ? outputOptions[command.shows] : undefined
+  const usage = [
+    `ferrite ${words}`,
+    ...usageOptions(own),
+    ...(output ? ['[output option ...]'] : []),
+    ...usageArguments(command.args),
+  ]
+  return [
+    `Usage: ${wrapWords(usage, 'Usage: '.length + `ferrite ${words} `.length)}\n\n${command.about}.\n`,
+    ...section('Arguments', argumentRows(command.args)),
+    ...section('Options', optionRows(own)),
+    ...(output ? section('Output options', optionRows(output)) : []),
+    '\nOptions of all commands: ferrite help\n',
+  ].join('')
+}
+
+function section(title: string, rows: [string, string][]): string[] {
+  return rows.length === 0 ? [] : [`\n${title}:\n`, columns(rows)]
+}
+
+function usageOptions(options: Options): string[] {
+  const seen = new Set<string>()
+  return Object.entries(options).flatMap(([name, option]) => {
+    if (option.group === undefined) return [option.required ? spelling(name, option) : `[${spelling(name, option)}]`]
+    if (seen.has(option.group)) return []
+    seen.add(option.group)
+    const rivals = Object.entries(options).filter(([, { group }]) => group === option.group)
+    return [`[${rivals.map(([rival, it]) => spelling(rival, it)).join(' | ')}]`]
+  })
+}
+
+function usageArguments(args: Positionals): string[] {
+  return Object.entries(args).map(([name, argument]) => {
+    const word = metavar(name, argument.metavar)
+    const repeated = argument.many ? `${word} [${word} ...]` : word
+    return argument.optional ? `[${argument.many ? `${word} ...` : word}]` : repeated
+  })
+}
+
+function spelling(name: string, option: Option): string {
+  const value = metavar(name, option.metavar)
+  const values = {
+    nothing: '',
+    text: ` ${value}`,
+    number: ` ${value}`,
+    repeat: ` ${value}`,
+    words: ` ${value} [${value} ...]`,
+  }
+  return `--${name}${option.takes === 'number?' ? ` [${value}]` : values[option.takes]}`
+}
+
+function argumentRows(args: Positionals): [string, string][] {
+  return Object.entries(args).map(([name, { metavar: given, about }]) => [metavar(name, given), about])
+}
+
+function optionRows(options: Options): [string, string][] {
+  return Object.entries(options).map(([name, option]) => {
+    const short = option.short ? `-${option.short}, ` : ''
+    const choices = option.choices ? ` (${option.choices.join(', ')})` : ''
+    return [short + spelling(name, option), `${option.about}${choices}${option.required ? '; required' : ''}`]
+  })
+}
+
+/** Two columns; a left side that is too long gets a line of its own. */
+function columns(rows: readonly (readonly [string, string])[]): string {
+  const left = 30
+  return rows
+    .map(([name, about]) => {
+      const text = wrapWords(about.split(' '), left + 4)
+      return name.length > left ? `  ${name}\n${' '.repeat(left + 4)}${text}\n` : `  ${name.padEnd(left)}  ${text}\n`
+    })
+    .join('')
+}
+
+/** Joins words into lines; lines after the first are indented. */
+function wrapWords(words: readonly string[], indent: number): string {
+  const deep = Math.min(indent, 36)
+  let text = ''
+  let used = indent
+  for (const [at, word] of words.entries()) {
+    if (at > 0 && used + word.length + 1 > lineWidth) {
+      text += `\n${' '.repeat(deep)}`
+      used = deep
+    } else if (at > 0) {
+      text += ' '
+      used += 1
+    }
+    text += word
+    used += word.length
+  }
+  return text
+}
