@@ -1,0 +1,67 @@
+/**
+ * What a BMC can see of and do to the machine behind it. The Redfish emulator knows hardware by this interface alone,
+ * so a QEMU machine of the lab, a fake of a test and a simulated rack look the same to a client.
+ */
+export type PowerState = 'On' | 'Off' | 'PoweringOn' | 'PoweringOff'
+
+/** The values of ComputerSystem.Reset that we honour. Source: DMTF DSP2046, Resource.ResetType */
+export const resetTypes = [
+  'On',
+  'ForceOn',
+  'ForceOff',
+  'GracefulShutdown',
+  'GracefulRestart',
+  'ForceRestart',
+  'PowerCycle',
+  'PushPowerButton',
+  'Nmi',
+] as const
+export type ResetType = (typeof resetTypes)[number]
+
+export type BootTarget = 'None' | 'Pxe' | 'Hdd' | 'Cd' | 'UefiHttp'
+export type BootEnabled = 'Disabled' | 'Once' | 'Continuous'
+
+/** `Disabled` always goes with `None`. */
+export interface BootOverride {
+  enabled: BootEnabled
+  target: BootTarget
+}
+
+export interface HardwareFacts {
+  name: string
+  uuid: string
+  manufacturer: string
+  model: string
+  serialNumber: string
+  assetTag: string
+  biosVersion: string
+  /** A machine has one firmware and cannot change it. */
+  bootMode: 'UEFI' | 'Legacy'
+  bootTargets: readonly BootTarget[]
+  cpus: number
+  memoryMb: number
+  nics: readonly { mac: string }[]
+  disks: readonly { name: string; sizeBytes: number; serial: string; protocol: string }[]
+}
+
+export interface Media {
+  /** The URL as the client gave it. */
+  image: string
+}
+
+export interface Hardware {
+  readonly facts: HardwareFacts
+  power(): PowerState
+  /** Begins the change and returns: what the machine does shows in `power()`. */
+  reset(type: ResetType): void
+  boot(): BootOverride
+  /** In force for the next boot once this resolves, whatever causes that boot. */
+  setBoot(override: BootOverride): Promise<void>
+  /** What is in the CD slot. */
+  media(): Media | null
+  /** Fetches the image and puts it in the slot. @throws Fault when it cannot be fetched */
+  insertMedia(image: string): Promise<void>
+  ejectMedia(): Promise<void>
+  /** Whether the cable of a card, counted from 0, is plugged. */
+  linkUp(nic: number): boolean
+}

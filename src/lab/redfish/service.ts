@@ -1,0 +1,361 @@
+/**
+ * A Redfish service for one machine: from a request to a response, without a socket. The lab's BMCs put HTTPS in front
+ * of it, a simulation calls it. It does what a BMC of today does, strictly: what it does not know it refuses by name,
+ * so that a client's mistake shows here rather than on the customer's hardware.
+ *
+ * Source: DMTF DSP0266 (protocol) 1.18, DSP2046 (resources)
+ */
+import { createHash } from 'node:crypto'
+import { Fault, messageOf } from '#lib/fault.ts'
+import { type BootEnabled, type BootTarget, type Hardware, type ResetType, resetTypes } from './hardware.ts'
+import { RedfishError } from './messages.ts'
+import {
+  bios,
+  CHASSIS,
+  chassis,
+  collection,
+  drive,
+  ethernetInterface,
+  MANAGER,
+  MEDIA,
+  manager,
+  nicIds,
+  odataDocument,
+  type Resource,
+  ROOT,
+  SESSIONS,
+  SYSTEM,
+  secureBoot,
+  serviceRoot,
+  session as sessionResource,
+  sessionService,
+  simpleStorage,
+  storage,
+  system,
+  virtualMedia,
+} from './resources.ts'
+import { type Account, Sessions } from './sessions.ts'
+
+export interface RedfishOptions {
+  hardware: Hardware
+  account: Account
+  /** Milliseconds since the epoch; sessions expire by it. */
+  now: () => number
+}
+
+export type RedfishService = (request: Request) => Promise<Response>
+
+type Body = Record<string, unknown>
+
+interface Call {
+  body: Body
+  headers: Headers
+  /** What the path's pattern caught. */
+  id: string
+}
+
+interface Route {
+  path: RegExp
+  /** Needs no account: what DSP0266 says must be readable before one logs in. */
+  open?: boolean
+  get?: (call: Call) => Resource | null
+  patch?: (call: Call) => Promise<void> | void
+  post?: (call: Call) => Promise<Response> | Response
+  delete?: (call: Call) => Response
+}
+
+const METHODS = { GET: 'get', HEAD: 'get', PATCH: 'patch', POST: 'post', DELETE: 'delete' } as const
+const MAX_BODY_BYTES = 1 << 20
+const bootEnabled: readonly BootEnabled[] = ['Disabled', 'Once', 'Continuous']
+
+/** Makes the service of one BMC; its sessions live as long as it does. */
+export function redfishService({ hardware, account, now }: RedfishOptions): RedfishService {
+  const sessions = new Sessions(account, now)
+  const routes = routesOf(hardware, sessions)
+
+  return async request => {
+    try {
+      return await answer(request)
+    } catch (error) {
+      if (error instanceof RedfishError) return failure(error)
+      return failure(new RedfishError('GeneralError', messageOf(error)))
+    }
+  }
+
+  async function answer(request: Request): Promise<Response> {
+    const path = decodeURIComponent(new URL(request.url).pathname).replace(/(.)\/+$/, '$1')
+    const route = routes.find(candidate => candidate.path.test(path))
+    const open = route?.open === true || (path === SESSIONS && request.method === 'POST')
+    if (!open) sessions.authenticate(request.headers)
+    if (route === undefined) throw new RedfishError('ResourceMissingAtURI', path)
+
+    const method = Object.hasOwn(METHODS, request.method) ? METHODS[request.method as keyof typeof METHODS] : undefined
+    if (method === undefined || route[method] === undefined) {
+      const response = failure(new RedfishError('OperationNotAllowed', request.method, path))
+      response.headers.set('Allow', allowed(route))
+      return response
+    }
+    const call: Call = {
+      headers: request.headers,
+      id: route.path.exec(path)?.[1] ?? '',
+      body: method === 'patch' || method === 'post' ? await readBody(request) : {},
+    }
+    if (method === 'post') return (await route.post?.(call)) ?? noContent()
+    const resource = route.get?.(call) ?? null
+    if (resource === null) throw new RedfishError('ResourceMissingAtURI', path)
+    if (method === 'delete') return route.delete?.(call) ?? noContent()
+    if (method === 'get') return readReply(resource, route, request)
+
+    const wanted = request.headers.get('if-match')
+    const etag = etagOf(resource)
+    if (wanted !== null && wanted !== '*' && !wanted.split(/\s*,\s*/).includes(etag)) {
+      throw new RedfishError('PreconditionFailed', etag, wanted)
+    }
+    await route.patch?.(call)
+    const changed = route.get?.(call) ?? resource
+    return json(200, changed, { ETag: etagOf(changed) })
+  }
+}
+
+function routesOf(hardware: Hardware, sessions: Sessions): Route[] {
+  const at = (path: string): RegExp => new RegExp(`^${path.replaceAll('$', '\\$').replace('*', '([^/]+)')}$`)
+  const members = (path: string, type: string, ids: () => readonly string[]): Route => ({
+    path: at(path),
+    get: () =>
+      collection(
+        path,
+        type,
+        ids().map(id => `${path}/${id}`),
+      ),
+  })
+  return [
+    { path: at('/redfish'), open: true, get: () => ({ v1: `${ROOT}/` }) },
+    { path: at(ROOT), open: true, get: () => serviceRoot(hardware) },
+    { path: at(`${ROOT}/odata`), open: true, get: () => odataDocument() },
+
+    members(`${ROOT}/Systems`, 'ComputerSystem', () => ['1']),
+    { path: at(SYSTEM), get: () => system(hardware), patch: ({ body }) => patchSystem(hardware, body) },
+    { path: at(`${SYSTEM}/Actions/ComputerSystem.Reset`), post: ({ body }) => reset(hardware, body) },
+    { path: at(`${SYSTEM}/Bios`), get: () => bios(hardware) },
+    ...(hardware.facts.bootMode === 'UEFI' ? [{ path: at(`${SYSTEM}/SecureBoot`), get: () => secureBoot() }] : []),
+    members(`${SYSTEM}/EthernetInterfaces`, 'EthernetInterface', () => nicIds(hardware)),
+    { path: at(`${SYSTEM}/EthernetInterfaces/*`), get: ({ id }) => ethernetInterface(hardware, id) },
+    members(`${SYSTEM}/SimpleStorage`, 'SimpleStorage', () => ['1']),
+    { path: at(`${SYSTEM}/SimpleStorage/1`), get: () => simpleStorage(hardware) },
+    members(`${SYSTEM}/Storage`, 'Storage', () => ['1']),
+    { path: at(`${SYSTEM}/Storage/1`), get: () => storage(hardware) },
+    { path: at(`${SYSTEM}/Storage/1/Drives/*`), get: ({ id }) => drive(hardware, id) },
+
+    members(`${ROOT}/Managers`, 'Manager', () => ['1']),
+    { path: at(MANAGER), get: () => manager(hardware) },
+    members(`${MANAGER}/VirtualMedia`, 'VirtualMedia', () => ['Cd']),
+    { path: at(MEDIA), get: () => virtualMedia(hardware) },
+    { path: at(`${MEDIA}/Actions/VirtualMedia.InsertMedia`), post: ({ body }) => insertMedia(hardware, body) },
+    { path: at(`${MEDIA}/Actions/VirtualMedia.EjectMedia`), post: ({ body }) => ejectMedia(hardware, body) },
+
+    members(`${ROOT}/Chassis`, 'Chassis', () => ['1']),
+    { path: at(CHASSIS), get: () => chassis(hardware) },
+
+    { path: at(`${ROOT}/SessionService`), get: () => sessionService() },
+    {
+      ...members(SESSIONS, 'Session', () => sessions.list().map(({ id }) => id)),
+      post: ({ body }) => createSession(sessions, body),
+    },
+    {
+      path: at(`${SESSIONS}/*`),
+      get: ({ id }) => {
+        const session = sessions.find(id)
+        return session === undefined ? null : sessionResource(session)
+      },
+      delete: ({ id }) => {
+        const session = sessions.find(id)
+        if (session !== undefined) sessions.delete(session)
+        return noContent()
+      },
+    },
+  ]
+}
+
+function reset(hardware: Hardware, body: Body): Response {
+  const action = 'ComputerSystem.Reset'
+  const { ResetType: type } = parameters(action, body, ['ResetType'])
+  if (!resetTypes.includes(type as ResetType)) {
+    throw new RedfishError(
+      'ActionParameterValueNotInList',
+      JSON.stringify(type),
+      'ResetType',
+      action,
+      resetTypes.join(', '),
+    )
+  }
+  const resetType = type as ResetType // just found in the list
+  const power = hardware.power()
+  const needsPower = ['GracefulShutdown', 'GracefulRestart', 'ForceRestart', 'PowerCycle', 'Nmi'].includes(resetType)
+  if (needsPower && power === 'Off') throw new RedfishError('ResourceInStandby', power, resetType)
+  hardware.reset(resetType)
+  return noContent()
+}
+
+/** Boot overrides are all that can be changed; either the whole change is made or nothing. */
+async function patchSystem(hardware: Hardware, body: Body): Promise<void> {
+  for (const [name, value] of Object.entries(body)) {
+    if (name === 'Boot') continue
+    throw new RedfishError(
+      Object.hasOwn(system(hardware), name) ? 'PropertyNotWritable' : 'PropertyUnknown',
+      name,
+      `${value}`,
+    )
+  }
+  const boot = body.Boot
+  if (typeof boot !== 'object' || boot === null || Array.isArray(boot)) {
+    throw new RedfishError('PropertyValueTypeError', JSON.stringify(boot ?? null), 'Boot', 'an object')
+  }
+  const now = hardware.boot()
+  let { enabled, target } = now
+  for (const [name, value] of Object.entries(boot)) {
+    switch (name) {
+      case 'BootSourceOverrideEnabled':
+        enabled = oneOf(name, value, bootEnabled)
+        break
+      case 'BootSourceOverrideTarget':
+        target = oneOf<BootTarget>(name, value, hardware.facts.bootTargets)
+        // Naming a target alone means "the next time", as most BMCs take it.
+        if (!('BootSourceOverrideEnabled' in boot) && enabled === 'Disabled' && target !== 'None') enabled = 'Once'
+        break
+      case 'BootSourceOverrideMode':
+        checkMode(hardware, value)
+        break
+      default:
+        throw new RedfishError('PropertyUnknown', `Boot/${name}`)
+    }
+  }
+  if (enabled === 'Disabled' || target === 'None') [enabled, target] = ['Disabled', 'None']
+  if (enabled !== now.enabled || target !== now.target || enabled === 'Once')
+    await hardware.setBoot({ enabled, target })
+}
+
+function checkMode(hardware: Hardware, value: unknown): void {
+  const { bootMode } = hardware.facts
+  if (value === bootMode) return
+  const name = 'Boot/BootSourceOverrideMode'
+  if (value !== 'UEFI' && value !== 'Legacy') {
+    throw new RedfishError('PropertyValueNotInList', JSON.stringify(value), name, bootMode)
+  }
+  throw new RedfishError(
+    'PropertyValueConflict',
+    name,
+    value,
+    `this machine has ${bootMode} firmware only and its boot mode cannot be changed`,
+  )
+}
+
+async function insertMedia(hardware: Hardware, body: Body): Promise<Response> {
+  const action = 'VirtualMedia.InsertMedia'
+  const optional = [
+    'Inserted',
+    'WriteProtected',
+    'TransferProtocolType',
+    'TransferMethod',
+    'UserName',
+    'Password',
+    'MediaType',
+  ]
+  const { Image: image, ...rest } = parameters(action, body, ['Image'], optional)
+  if (typeof image !== 'string') throw new RedfishError('ActionParameterValueError', 'Image', action, 'expected a URL')
+  if (rest.WriteProtected === false) {
+    throw new RedfishError('ActionParameterValueError', 'WriteProtected', action, 'a CD cannot be written')
+  }
+  if (hardware.media() !== null) {
+    throw new RedfishError('ActionParameterValueError', 'Image', action, 'a medium is inserted; eject it first')
+  }
+  try {
+    await hardware.insertMedia(image)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    throw new RedfishError('CouldNotEstablishConnection', error.message)
+  }
+  return noContent()
+}
+
+async function ejectMedia(hardware: Hardware, body: Body): Promise<Response> {
+  parameters('VirtualMedia.EjectMedia', body, [])
+  await hardware.ejectMedia()
+  return noContent()
+}
+
+function createSession(sessions: Sessions, body: Body): Response {
+  const { UserName: username, Password: password } = parameters('Sessions', body, ['UserName', 'Password'], ['Context'])
+  const session = sessions.create(String(username), String(password))
+  const resource = sessionResource(session)
+  return json(201, resource, { Location: `${SESSIONS}/${session.id}`, 'X-Auth-Token': session.token })
+}
+
+function parameters(action: string, body: Body, required: readonly string[], optional: readonly string[] = []): Body {
+  for (const name of required) if (!(name in body)) throw new RedfishError('ActionParameterMissing', action, name)
+  for (const name of Object.keys(body)) {
+    if (!required.includes(name) && !optional.includes(name))
+      throw new RedfishError('ActionParameterUnknown', action, name)
+  }
+  return body
+}
+
+function oneOf<T extends string>(name: string, value: unknown, values: readonly T[]): T {
+  const found = values.find(candidate => candidate === value)
+  if (found !== undefined) return found
+  throw new RedfishError('PropertyValueNotInList', JSON.stringify(value), `Boot/${name}`, values.join(', '))
+}
+
+async function readBody(request: Request): Promise<Body> {
+  const text = await request.text()
+  if (text.length > MAX_BODY_BYTES) throw new RedfishError('UnrecognizedRequestBody', `${MAX_BODY_BYTES}`)
+  if (text.trim() === '') return {}
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new RedfishError('MalformedJSON', messageOf(error))
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new RedfishError('MalformedJSON', 'it is another value')
+  }
+  return value as Body // a JSON object has string keys
+}
+
+function readReply(resource: Resource, route: Route, request: Request): Response {
+  const etag = etagOf(resource)
+  const headers = { ETag: etag, Allow: allowed(route) }
+  if (request.headers.get('if-none-match') === etag) return new Response(null, { status: 304, headers })
+  return json(200, resource, headers)
+}
+
+/** The resource's content as a strong validator. A clock in it must not count. */
+function etagOf({ DateTime: _, ...resource }: Resource): string {
+  return `"${createHash('sha256').update(JSON.stringify(resource)).digest('hex').slice(0, 16)}"`
+}
+
+function allowed(route: Route): string {
+  const methods = ['GET', 'HEAD', 'PATCH', 'POST', 'DELETE'] as const
+  return methods.filter(method => route[METHODS[method]] !== undefined).join(', ')
+}
+
+function failure(error: RedfishError): Response {
+  const response = json(error.status, error.body())
+  if (error.status === 401) response.headers.set('WWW-Authenticate', 'Basic realm="Redfish"')
+  return response
+}
+
+function json(status: number, body: Resource, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: {
+      'Content-Type': 'application/json; charset=utf-8',
+      'OData-Version': '4.0',
+      'Cache-Control': 'no-cache',
+      ...headers,
+    },
+  })
+}
+
+function noContent(): Response {
+  return new Response(null, { status: 204, headers: { 'OData-Version': '4.0' } })
+}
