@@ -9,7 +9,7 @@ import { Fault } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import { type Architecture, architectures, busyboxApplets, modules, paths, programs, rootModules } from './contents.ts'
 import { chooseModules, readModuleIndex } from './modules.ts'
-import { Tree } from './tree.ts'
+import { FileNotInPackages, Tree } from './tree.ts'
 
 export type Assembly = {
   tree: Tree
@@ -54,7 +54,13 @@ export async function assemble(options: {
   tree.pick('/usr/bin/busybox')
   for (const name of [...programs, ...platform.programs]) tree.program(name)
   for (const path of paths) tree.pick(path)
+  // busybox holds the names of its applets as one table of texts.
+  const busyboxFile = tree.sourceOf('/usr/bin/busybox')
+  const busybox = readFileSync(busyboxFile)
   for (const name of busyboxApplets.split(' ')) {
+    if (!busybox.includes(`\0${name}\0`)) {
+      throw new FileNotInPackages(`Cannot add the program ${name}: this busybox does not have it`)
+    }
     const inSbin = tree.has(`/usr/sbin/${name}`)
     if (!inSbin && !tree.has(`/usr/bin/${name}`)) tree.link(`/usr/bin/${name}`, 'busybox')
   }
@@ -78,7 +84,7 @@ export async function assemble(options: {
     kernelVersion: kernel.version,
     moduleCount: chosen.length,
     rootModuleFiles,
-    busyboxFile: tree.sourceOf('/usr/bin/busybox'),
+    busyboxFile,
   }
 }
 

@@ -113,8 +113,8 @@ export const paths = [
 export const busyboxApplets =
   'acpid ash awk base64 basename cat chmod chown chroot clear cmp cp cpio cttyhack cut date dd df dirname dmesg du echo ' +
   'env expr false find free grep gunzip gzip halt head hexdump hostname hwclock id kill killall less ln ls lsmod md5sum ' +
-  'mkdir mkfifo mknod mktemp more mv nc nproc nslookup od passwd chpasswd pgrep pidof ping ping6 pkill poweroff printf ps ' +
-  'pwd readlink realpath reboot rm rmdir rmmod sed seq setsid sh sha1sum sha256sum sha512sum shred sleep sort stat strings ' +
+  'mkdir mkfifo mknod mktemp more mv nc nproc nslookup od passwd pidof ping ping6 poweroff printf ps ' +
+  'pwd readlink realpath reboot renice rm rmdir rmmod sed seq setsid sh sha1sum sha256sum sha512sum shred sleep sort stat strings ' +
   'stty switch_root sync tail tar tee test tftp time timeout top touch tr traceroute true truncate tty udhcpc umount uname ' +
   'uniq unlink unzip uptime usleep vi watch wc wget which xargs xxd yes zcat'
 

@@ -28,6 +28,8 @@ export class PackagesUnavailable extends Fault {
 /** A package cache below one directory; two builds at once may share it as far as apt itself allows. */
 export class PackageCache {
   readonly #lists: string
+  /** Stays empty: apt does not name what it finds in its archive, so it resolves with this one. */
+  readonly #noArchives: string
   readonly #archives: string
   readonly #unpacked: string
   readonly #architecture: string
@@ -36,6 +38,7 @@ export class PackageCache {
   /** @param architecture Debian's name of it, such as `amd64` */
   constructor(directory: string, architecture: string) {
     this.#lists = join(directory, 'lists')
+    this.#noArchives = join(directory, 'no-archives')
     this.#archives = join(directory, 'archives')
     this.#unpacked = join(directory, 'unpacked')
     this.#architecture = architecture
@@ -63,7 +66,8 @@ export class PackageCache {
    */
   async resolve(names: readonly string[], options: { refresh: boolean }): Promise<DebianPackage[]> {
     await this.#prepare(options.refresh)
-    const { stdout } = await this.#apt(['install', '--print-uris', '-qq', ...names])
+    const empty = ['-o', `Dir::Cache::archives=${this.#noArchives}`]
+    const { stdout } = await this.#apt([...empty, 'install', '--print-uris', '-qq', ...names])
     const found = stdout.split('\n').filter(Boolean).map(parseUriLine)
     return found.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
@@ -101,6 +105,7 @@ export class PackageCache {
   async #prepare(refresh: boolean): Promise<void> {
     await mkdir(join(this.#archives, 'partial'), { recursive: true })
     await mkdir(join(this.#lists, 'partial'), { recursive: true })
+    await mkdir(join(this.#noArchives, 'partial'), { recursive: true })
     await mkdir(this.#unpacked, { recursive: true })
     const status = this.#aptOptions.find(option => option.startsWith('Dir::State::status='))?.split('=')[1] ?? ''
     await writeFile(status, '')
