@@ -7,6 +7,8 @@
  * asks for a state ("be off", "boot from disk next time"), never for a change ("toggle").
  */
 import type { Config } from '#config/options.ts'
+import type { Agent } from '#db/agents.ts'
+import type { Db } from '#db/database.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
 import type { Clock } from '#lib/clock.ts'
@@ -22,6 +24,8 @@ export interface NodeContext {
   readonly ports: readonly Port[]
   /** The node's own implementations, loaded, for one that needs another: boot sets the boot device. */
   readonly interfaces: Interfaces
+  /** What the agent in the node's ramdisk told of itself; null when none ever called. */
+  readonly agent: Agent | null
   readonly config: Config
   readonly log: Log
   readonly clock: Clock
@@ -157,6 +161,10 @@ export interface Flow {
 /** What a step or a flow's helper gets: fresh node and ports at each call of `fresh`. */
 export interface FlowContext extends NodeContext {
   readonly flow: Flow
+  /** For what belongs to the node but not to its row: ports, agent, inventory, events. */
+  readonly db: Db
+  /** Versions of the agent's hardware managers when it told its steps; null before, or without an agent. */
+  readonly agentVersions: Record<string, string> | null
   /** The same context with the node and its ports as they are now. */
   fresh(): Promise<FlowContext>
 }
@@ -171,7 +179,7 @@ export interface DeployInterface extends Validated {
   tearDown(ctx: FlowContext): Promise<void>
   /** Boots the ramdisk for cleaning, and puts everything back afterwards. */
   prepareCleaning(ctx: FlowContext): Promise<void>
-  tearDownCleaning(ctx: FlowContext): Promise<void>
+  tearDownCleaning(ctx: FlowContext, options: { powerOff: boolean }): Promise<void>
   /** Does it need the agent to be asked for its steps? */
   readonly usesAgent: boolean
 }

@@ -1,0 +1,316 @@
+/**
+ * The conductor: answers the API (see conductor.ts) with drivers, leases and flows. It decides whether a verb may start
+ * and hands the work to the engine; the work itself is in flows/.
+ */
+
+import type { Config } from '#config/options.ts'
+import { findAgent } from '#db/agents.ts'
+import type { Db } from '#db/database.ts'
+import { appendEvent } from '#db/events.ts'
+import { liveFlow, updateFlow } from '#db/flows.ts'
+import { deleteNode, dropLease, findNode, type Node, takeLease, writeInventory, writeNode } from '#db/nodes.ts'
+import { portsByAddress, portsOf } from '#db/ports.ts'
+import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#drivers/driver.ts'
+import type { Registry } from '#drivers/registry.ts'
+import type { Clock } from '#lib/clock.ts'
+import { Conflict, Fault, Forbidden, InvalidInput, messageOf, NodeLocked, NotFound } from '#lib/fault.ts'
+import type { Log } from '#lib/log.ts'
+import { timestamp } from '#protocol/field.ts'
+import { type InterfaceType, interfaceTypes } from '#protocol/node.ts'
+import { powerTargets, provision, type Verb, verbs, verbTarget } from '#protocol/states.ts'
+import type { ConductorService, ProvisionRequest } from './conductor.ts'
+import { type Args, FlowEngine, movedFields } from './engine.ts'
+import { clean } from './flows/clean.ts'
+import { deploy } from './flows/deploy.ts'
+import { inspect } from './flows/inspect.ts'
+import { power } from './flows/power.ts'
+import { undeploy } from './flows/undeploy.ts'
+import { verify } from './flows/verify.ts'
+import { Shared } from './shared.ts'
+
+export interface ConductorOptions {
+  db: Db
+  config: Config
+  registry: Registry
+  clock: Clock
+  log: Log
+}
+
+export interface Conductor extends ConductorService {
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** The flow of each event that starts work; events that are not here only change the state. */
+const flowOfEvent: Readonly<Record<string, string>> = {
+  deploy: 'deploy',
+  rebuild: 'deploy',
+  delete: 'undeploy',
+  inspect: 'inspect',
+  provide: 'clean',
+  clean: 'clean',
+}
+
+/** Verbs whose work comes later; asking for them is answered honestly. */
+const absent: readonly Verb[] = ['adopt', 'rescue', 'unrescue', 'service', 'unhold']
+
+export function createConductor(options: ConductorOptions): Conductor {
+  const { db, config, registry, clock, log } = options
+  const hostname = config.DEFAULT.host
+  const shared = new Shared()
+  const never = new AbortController().signal
+
+  async function nodeContext(node: Node, signal: AbortSignal = never): Promise<NodeContext> {
+    const [ports, agent] = await Promise.all([portsOf(db, node.uuid), findAgent(db, node.uuid)])
+    return {
+      node,
+      ports,
+      interfaces: registry.interfaces(node),
+      agent: agent ?? null,
+      config,
+      log: log.child({ node: node.uuid }),
+      clock,
+      signal,
+      shared: shared.get,
+    }
+  }
+
+  async function flowContext(flow: Flow, node: Node, signal: AbortSignal): Promise<FlowContext> {
+    const ctx = await nodeContext(node, signal)
+    const fresh = async () => flowContext(flow, await flow.node(), signal)
+    return { ...ctx, flow, db, agentVersions: null, fresh }
+  }
+
+  const engine = new FlowEngine({
+    db,
+    clock,
+    log,
+    hostname,
+    definitions: [verify, inspect, clean, deploy, undeploy, power],
+    context: flowContext,
+  })
+
+  /** Tries again while somebody else works on the node for a moment, as [conductor] node_locked_retry_* say. */
+  async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+    const { node_locked_retry_attempts: attempts, node_locked_retry_interval: intervalS } = config.conductor
+    for (let left = attempts; ; left--) {
+      try {
+        return await attempt()
+      } catch (error) {
+        if (!(error instanceof NodeLocked) || left <= 0) throw error
+        await clock.sleep(intervalS * 1000)
+      }
+    }
+  }
+
+  const service: Conductor = {
+    hostname,
+    start: () => engine.start(),
+    async stop() {
+      await engine.stop()
+      await shared.dispose()
+    },
+
+    async provision(node, verb, request, caller) {
+      checkVerb(node, verb, config)
+      const { event } = verbs[verb]
+      if (event === 'abort') return patiently(() => abort(node))
+      if (event === 'manage' && node.provision_state !== 'enroll') return patiently(() => manage(node))
+      const kind = event === 'manage' ? 'verify' : flowOfEvent[event]
+      if (kind === undefined) throw new InvalidInput(`Verb ${verb} has no flow`)
+      const ctx = await nodeContext(node)
+      await validateFor(ctx, kind)
+      const waiting = await liveFlow(db, node.uuid)
+      const replaces = waiting && provision[node.provision_state].kind === 'wait' ? { replaces: waiting.id } : {}
+      const args = argsOf(kind, request)
+      await patiently(() =>
+        engine.begin({ nodeUuid: node.uuid, kind, args, event, caller, ...replaces, patch: startPatch(kind) }),
+      )
+    },
+
+    async power(node, target, { timeoutS }, caller) {
+      const ctx = await nodeContext(node)
+      const { power: way } = ctx.interfaces
+      if (!way.supported.includes(target)) {
+        throw new InvalidInput(
+          `Power interface ${node.power_interface} of node ${node.uuid} cannot do "${target}"; ` +
+            `it can do ${way.supported.join(', ')}`,
+        )
+      }
+      if (node.disable_power_off && (target === 'power off' || target === 'soft power off')) {
+        throw new Conflict(`Node ${node.uuid} must not be switched off: its disable_power_off is set`)
+      }
+      await way.validate(ctx)
+      const args = { target, ...(timeoutS === null ? {} : { timeout_s: timeoutS }) }
+      const patch = () => ({ target_power_state: powerTargets[target] })
+      await patiently(() => engine.begin({ nodeUuid: node.uuid, kind: 'power', args, event: null, caller, patch }))
+    },
+
+    async validate(node) {
+      const ctx = await nodeContext(node)
+      const entries = await Promise.all(interfaceTypes.map(async type => [type, await checked(ctx, type)] as const))
+      return Object.fromEntries(entries) as Awaited<ReturnType<Conductor['validate']>> // one entry per interface type
+    },
+
+    async bootDevice(node) {
+      const ctx = await nodeContext(node)
+      return ctx.interfaces.management.getBootDevice(ctx)
+    },
+
+    async setBootDevice(node, device, options) {
+      await service.withNode(node.uuid, 'set boot device', async held => {
+        const ctx = await nodeContext(held.node)
+        const supported = await ctx.interfaces.management.supportedBootDevices(ctx)
+        if (!supported.includes(device)) {
+          throw new InvalidInput(`Node ${node.uuid} cannot boot from "${device}"; it can from ${supported.join(', ')}`)
+        }
+        await ctx.interfaces.management.setBootDevice(ctx, device, options)
+      })
+    },
+
+    async supportedBootDevices(node) {
+      const ctx = await nodeContext(node)
+      return ctx.interfaces.management.supportedBootDevices(ctx)
+    },
+
+    async injectNmi(node) {
+      await service.withNode(node.uuid, 'inject NMI', async held => {
+        const ctx = await nodeContext(held.node)
+        await ctx.interfaces.management.injectNmi(ctx)
+      })
+    },
+
+    async withNode(uuid, purpose, work) {
+      const lease = { holder: hostname, purpose, forMs: 120_000, visible: true }
+      const token = await patiently(() => takeLease(db, uuid, { ...lease, nowMs: clock.now() }))
+      try {
+        const node = await findNode(db, uuid)
+        if (!node) throw new NotFound(`Node ${uuid} could not be found`)
+        // The caller sees the node as it is for everybody else: held by this very call is not a state of the node.
+        return await work({
+          node: { ...node, reservation: null },
+          write: patch => writeNode(db, uuid, token, patch, clock.now()),
+          delete: () => deleteNode(db, uuid, token),
+        })
+      } finally {
+        await dropLease(db, uuid, token)
+      }
+    },
+
+    interfacesFor: (driver, given) => registry.interfacesFor(driver, given),
+    driverProperties: async driver => registry.properties(driver),
+    secretKeys: driver => registry.secretKeys(driver),
+
+    async inspectionData(data, nodeUuid) {
+      const uuid = nodeUuid ?? (await nodeOf(data))
+      const node = await findNode(db, uuid)
+      if (!node || (node.provision_state !== 'inspecting' && node.provision_state !== 'inspect wait')) {
+        throw new NotFound('No node that waits for inspection data has one of these MAC addresses')
+      }
+      await writeInventory(db, uuid, { ...data, received_at: timestamp(clock.now()) })
+      await engine.wake(uuid, 'inspection data')
+      return { uuid }
+    },
+
+    wake: (uuid, event) => engine.wake(uuid, event),
+
+    async portsChanged(node) {
+      // Boot files are written afresh by every flow that boots; DHCP learns of ports where Ferrite runs it.
+      log.debug({ node: node.uuid }, 'ports changed')
+    },
+  }
+  return service
+
+  /** Drivers that will be needed say so now, while somebody listens. */
+  async function validateFor(ctx: NodeContext, kind: string): Promise<void> {
+    await ctx.interfaces.power.validate(ctx)
+    if (kind === 'deploy') await ctx.interfaces.deploy.validate(ctx)
+    if (kind === 'inspect') await ctx.interfaces.inspect.validate(ctx)
+    if (kind === 'clean') await ctx.interfaces.network.validate(ctx)
+  }
+
+  /** From a failed state, or back from available: only the state changes. */
+  async function manage(node: Node): Promise<void> {
+    await service.withNode(node.uuid, 'manage', async held => {
+      await held.write(movedFields(held.node, 'manage', undefined, clock.now()))
+      const data = { from: held.node.provision_state, to: 'manageable' }
+      await appendEvent(db, { nowMs: clock.now(), node_uuid: node.uuid, kind: 'provision state', data })
+    })
+  }
+
+  async function abort(node: Node): Promise<void> {
+    const flow = await liveFlow(db, node.uuid)
+    if (!flow) throw new Conflict(`Node ${node.uuid} has nothing to abort: no work is recorded for it`)
+    const { abortable } = node.clean_step
+    if (node.provision_state === 'clean wait' && 'step' in node.clean_step && abortable === false) {
+      // A step that must not be cut off: the flow stops after it.
+      await updateFlow(db, flow.id, { abort_requested: 1 })
+      engine.kick()
+      return
+    }
+    await engine.abort(node, flow, 'abort', `${flow.kind} was aborted by request in state "${node.provision_state}"`)
+  }
+
+  async function checked(ctx: NodeContext, type: InterfaceType): Promise<{ result: boolean | null; reason?: string }> {
+    try {
+      await ctx.interfaces[type].validate(ctx)
+      return { result: true }
+    } catch (error) {
+      if (error instanceof Unsupported) return { result: null, reason: error.message }
+      if (error instanceof Fault) return { result: false, reason: error.message }
+      log.error({ err: error, node: ctx.node.uuid }, `validating the ${type} interface failed with a bug`)
+      return { result: false, reason: `Unexpected error: ${messageOf(error)}` }
+    }
+  }
+
+  /** The node of a ramdisk that posted inspection data, by the MAC addresses it found. */
+  async function nodeOf(data: Record<string, unknown>): Promise<string> {
+    const inventory = data.inventory as { interfaces?: { mac_address?: unknown }[] } | undefined // checked by the API
+    const addresses = (inventory?.interfaces ?? []).map(found => String(found.mac_address ?? ''))
+    const nodes = new Set((await portsByAddress(db, addresses)).map(port => port.node_uuid))
+    const [uuid, second] = nodes
+    if (uuid === undefined || second !== undefined) {
+      throw new NotFound('No node that waits for inspection data has one of these MAC addresses')
+    }
+    return uuid
+  }
+}
+
+/** May this verb start on this node? Checks that need no driver and no lease. */
+function checkVerb(node: Node, verb: Verb, config: Config): void {
+  const { inMaintenance } = verbs[verb]
+  const byOption = inMaintenance === 'by option' && !config.conductor.allow_provisioning_in_maintenance
+  if (node.maintenance && (inMaintenance === 'refused' || byOption)) {
+    throw new InvalidInput(`Cannot ${verb} node ${node.uuid} while it is in maintenance`)
+  }
+  if (verbTarget(node.provision_state, verb) === undefined) {
+    const message = `Cannot ${verb} node ${node.uuid} in provision state "${node.provision_state}"`
+    // While somebody works on it another try may help; in a state at rest it will not.
+    if (node.reservation !== null) throw new NodeLocked(`${message}: host ${node.reservation} is working on it`)
+    throw new InvalidInput(message)
+  }
+  if (node.protected && (verb === 'deleted' || verb === 'undeploy' || verb === 'rebuild')) {
+    throw new Forbidden(
+      `Cannot ${verb} node ${node.uuid}: it is protected${node.protected_reason ? ` (${node.protected_reason})` : ''}`,
+    )
+  }
+  if (verb === 'provide' && node.retired) throw new InvalidInput(`Cannot provide node ${node.uuid}: it is retired`)
+  if (absent.includes(verb)) throw new InvalidInput(`Verb "${verb}" is not implemented in this version of Ferrite`)
+}
+
+function argsOf(kind: string, request: ProvisionRequest): Args {
+  if (kind === 'deploy') {
+    const { configdrive, deploy_steps } = request
+    return { ...(configdrive === undefined ? {} : { configdrive }), ...(deploy_steps ? { deploy_steps } : {}) }
+  }
+  if (kind === 'clean' && request.clean_steps) return { clean_steps: request.clean_steps }
+  return {}
+}
+
+/** Fields that starting a flow writes besides the state. */
+function startPatch(kind: string): (node: Node) => { instance_name?: string } {
+  return node => {
+    const name = node.instance_info.display_name
+    return kind === 'deploy' && node.instance_name === null && typeof name === 'string' ? { instance_name: name } : {}
+  }
+}

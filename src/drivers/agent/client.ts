@@ -1,0 +1,176 @@
+/**
+ * Talks to the agent in a node's ramdisk: lists, asks for and starts commands. It trusts exactly the certificate that
+ * came with the agent's heartbeat, sends the token, and turns every failure into a fault that says which address was
+ * asked for what. It waits for nothing: waiting is the flow's business.
+ *
+ * Source: agent protocol, "The client" and "The agent's HTTP API" (ironic/drivers/modules/agent_client.py restated).
+ */
+import { Agent as HttpAgent, request as httpRequest } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { Compile } from 'typebox/compile'
+import { Fault, messageOf } from '#lib/fault.ts'
+import { CommandList, CommandResult } from '#protocol/agent.ts'
+import type { NodeContext } from '../driver.ts'
+
+/** The agent did not answer: no connection, a broken one, a certificate that is not the pinned one. */
+export class AgentUnreachable extends Fault {
+  readonly status = 503
+  readonly code = 'agent-unreachable'
+}
+
+/** The agent works on another command. */
+export class AgentBusy extends Fault {
+  readonly status = 409
+  readonly code = 'agent-busy'
+}
+
+/** The agent answered, and refused. */
+export class AgentRefused extends Fault {
+  readonly status = 500
+  readonly code = 'agent-refused'
+}
+
+const list = Compile(CommandList)
+const result = Compile(CommandResult)
+/** An answer larger than this is not one of an agent (log archives are the largest: some megabytes). */
+const answerLimitBytes = 64 * 1024 * 1024
+
+export interface AgentClient {
+  /** All commands since the agent started, oldest first. */
+  commands(): Promise<CommandResult[]>
+  /** One command; undefined when the agent does not know it, because it was started anew. */
+  command(id: string): Promise<CommandResult | undefined>
+  /** Starts a command; with `wait` the answer is its end. @throws AgentBusy, AgentRefused, AgentUnreachable */
+  execute(name: string, params: Record<string, unknown>, options: { wait: boolean }): Promise<CommandResult>
+}
+
+/** The client for the node's agent. @throws AgentUnreachable when no agent has called since the last boot */
+export function agentClient(ctx: NodeContext): AgentClient {
+  const { agent, config } = ctx
+  if (!agent?.url)
+    throw new AgentUnreachable(`Node ${ctx.node.uuid} has no running agent: none has called since its last boot`)
+  const base = `${agent.url.replace(/\/+$/, '')}/${config.agent.agent_api_version}/commands/`
+  const timeoutMs = config.agent.command_timeout * 1000
+  const pool = ctx.shared(poolsKey, () => new Pools()).of(agent.url, agent.verify_ca, ctx)
+  const token = agent.token
+
+  async function call(method: 'GET' | 'POST', path: string, query: Record<string, string>, body?: unknown) {
+    const url = new URL(path, base)
+    for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value)
+    if (token) url.searchParams.set('agent_token', token)
+    const what = `${method} ${new URL(path, base).pathname} of the agent at ${agent?.url}`
+    const attempts = method === 'GET' ? config.agent.max_command_attempts : 1
+    let lastError: unknown
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      try {
+        return { ...(await send(url, method, body, pool, timeoutMs, ctx.signal)), what }
+      } catch (error) {
+        if (ctx.signal.aborted) throw error
+        lastError = error
+      }
+    }
+    throw new AgentUnreachable(`${what} failed: ${messageOf(lastError)}`, { cause: lastError })
+  }
+
+  return {
+    async commands() {
+      const { status, body, what } = await call('GET', '', {})
+      if (status !== 200 || !list.Check(body)) throw refusal(what, status, body)
+      return body.commands
+    },
+    async command(id) {
+      const { status, body, what } = await call('GET', encodeURIComponent(id), {})
+      if (status === 404) return undefined
+      if (status !== 200 || !result.Check(body)) throw refusal(what, status, body)
+      return body
+    },
+    async execute(name, params, { wait }) {
+      const { status, body, what } = await call('POST', '', { wait: String(wait) }, { name, params })
+      if (status !== 200 || !result.Check(body)) throw refusal(`${what} (${name})`, status, body)
+      return body
+    },
+  }
+}
+
+function refusal(what: string, status: number, body: unknown): Fault {
+  const said = typeof body === 'object' && body !== null && 'faultstring' in body ? String(body.faultstring) : ''
+  if (status === 409 || said.toLowerCase().includes('agent is busy'))
+    return new AgentBusy(`${what}: ${said || 'agent is busy'}`)
+  return new AgentRefused(`${what} was answered with status ${status}${said ? `: ${said}` : ' and no explanation'}`)
+}
+
+const poolsKey = Symbol('connections to agents')
+
+/** Keeps connections open between looks at a running command: a handshake costs a slow machine more than the answer. */
+class Pools {
+  readonly #pools = new Map<string, HttpAgent>()
+
+  of(url: string, certificate: string | null, ctx: NodeContext): HttpAgent {
+    const key = `${url}\n${certificate}`
+    let pool = this.#pools.get(key)
+    if (!pool) {
+      for (const [old, stale] of this.#pools) {
+        if (!old.startsWith(`${url}\n`)) continue
+        stale.destroy()
+        this.#pools.delete(old)
+      }
+      const options = { keepAlive: true, maxSockets: 2, timeout: ctx.config.agent.command_timeout * 1000 }
+      const trust =
+        certificate !== null
+          ? { ca: certificate }
+          : ctx.config.agent.verify_ca === false
+            ? { rejectUnauthorized: false }
+            : {}
+      const minVersion = ctx.config.agent.tls_minimum_version === '1.2' ? ('TLSv1.2' as const) : ('TLSv1.3' as const)
+      pool = url.startsWith('https:') ? new HttpsAgent({ ...options, ...trust, minVersion }) : new HttpAgent(options)
+      this.#pools.set(key, pool)
+    }
+    return pool
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const pool of this.#pools.values()) pool.destroy()
+  }
+}
+
+/** One exchange. The whole of it is bounded by `timeoutMs`; an answer that is not JSON has the body null. */
+function send(
+  url: URL,
+  method: string,
+  body: unknown,
+  agent: HttpAgent,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<{ status: number; body: unknown }> {
+  return new Promise((resolve, reject) => {
+    const limit = AbortSignal.timeout(timeoutMs)
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    const headers = {
+      accept: 'application/json',
+      ...(text === undefined ? {} : { 'content-type': 'application/json' }),
+    }
+    const open = url.protocol === 'https:' ? httpsRequest : httpRequest
+    const fail = (error: Error) => reject(limit.aborted ? new Error(`no answer within ${timeoutMs / 1000} s`) : error)
+    const request = open(url, { method, agent, headers, signal: AbortSignal.any([signal, limit]) }, response => {
+      const chunks: Buffer[] = []
+      let size = 0
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size > answerLimitBytes) request.destroy(new Error(`an answer of more than ${answerLimitBytes} bytes`))
+        else chunks.push(chunk)
+      })
+      response.on('error', fail)
+      response.on('end', () => {
+        let parsed: unknown = null
+        try {
+          parsed = JSON.parse(Buffer.concat(chunks).toString())
+        } catch {
+          // Not JSON: the caller sees the status and no body.
+        }
+        resolve({ status: response.statusCode ?? 0, body: parsed })
+      })
+    })
+    request.on('error', fail)
+    request.end(text)
+  })
+}

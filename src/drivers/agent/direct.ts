@@ -1,0 +1,218 @@
+/**
+ * The `direct` deploy interface: the agent writes the image from a URL straight to the disk. Step names and priorities
+ * are Ironic's, so deploy templates and operators' steps fit in between.
+ *
+ * Source: deploy interfaces, "direct" (ironic/drivers/modules/agent.py and agent_base.py restated).
+ */
+import { agentsOf, forgetAgent } from '#db/agents.ts'
+import { imageInfo, releaseInstanceImage, validateImage } from '#images/instance.ts'
+import { InvalidInput, messageOf } from '#lib/fault.ts'
+import type { DeployInterface, FlowContext, NodeContext, Step } from '../driver.ts'
+import { powerCycle, powerTo } from '../power.ts'
+import { AgentUnreachable, agentClient } from './client.ts'
+import { awaitAgent, bootRamdisk, prepareRamdisk, removeRamdisk } from './ramdisk.ts'
+import { runAgentStep } from './steps.ts'
+
+const bootModes = ['bios', 'uefi']
+const flags = ['true', 'false']
+
+async function validate(ctx: NodeContext): Promise<void> {
+  await ctx.interfaces.boot.validate(ctx)
+  validateCapabilities(ctx)
+  await validateImage(ctx)
+}
+
+/** Boots the ramdisk; the steps after it have an agent. */
+const deploy: Step = {
+  interface: 'deploy',
+  step: 'deploy',
+  priority: 100,
+  kinds: ['deploy'],
+  async run(ctx) {
+    const since = await bootRamdisk(ctx, 'deploy')
+    await awaitAgent(ctx, 'deploy', since, ctx.config.conductor.deploy_callback_timeout)
+  },
+}
+
+const writeImage: Step = {
+  interface: 'deploy',
+  step: 'write_image',
+  priority: 80,
+  kinds: ['deploy'],
+  async run(ctx) {
+    const info = await ctx.flow.once('image for the agent', async () => imageInfo(await ctx.fresh()))
+    const { configdrive } = (await ctx.fresh()).node.instance_info
+    const args = { image_info: info, configdrive: configdrive ?? null }
+    await runAgentStep(ctx, 'deploy', 'write image', { ...writeImage, args }, ctx.agentVersions)
+  },
+}
+
+const prepareInstanceBoot: Step = {
+  interface: 'deploy',
+  step: 'prepare_instance_boot',
+  priority: 60,
+  kinds: ['deploy'],
+  async run(ctx) {
+    await ctx.flow.once('root uuid', async () => {
+      const now = await ctx.fresh()
+      const answer = await agentClient(now).execute('standby.get_partition_uuids', {}, { wait: true })
+      const uuids = answer.command_result as Record<string, unknown> | null // an object of the protocol, or nothing
+      const root_uuid_or_disk_id = uuids?.['root uuid'] ?? null
+      await ctx.flow.write({ driver_internal_info: { ...now.node.driver_internal_info, root_uuid_or_disk_id } })
+    })
+    await ctx.flow.once('prepare instance boot', async () => {
+      const now = await ctx.fresh()
+      await now.interfaces.boot.cleanUpRamdisk(now)
+      await now.interfaces.boot.prepareInstance(now)
+      await releaseInstanceImage(now)
+    })
+  },
+}
+
+const tearDownAgent: Step = {
+  interface: 'deploy',
+  step: 'tear_down_agent',
+  priority: 40,
+  kinds: ['deploy'],
+  async run(ctx) {
+    if (ctx.node.disable_power_off) {
+      await ctx.flow.once('lock the agent down', async () => tell(await ctx.fresh(), 'system.lockdown'))
+      return
+    }
+    if (ctx.node.driver_info.deploy_forces_oob_reboot === true) {
+      await ctx.flow.once('flush the disks', async () => tell(await ctx.fresh(), 'standby.sync'))
+    } else {
+      await powerOffInBand(ctx)
+    }
+    // Off already, or off by force now: either way the BMC has the last word.
+    await powerTo(ctx, 'power off after the write', 'power off')
+  },
+}
+
+const switchToTenantNetwork: Step = {
+  interface: 'deploy',
+  step: 'switch_to_tenant_network',
+  priority: 30,
+  kinds: ['deploy'],
+  async run(ctx) {
+    await ctx.flow.once('switch to tenant network', async () => {
+      const now = await ctx.fresh()
+      await now.interfaces.network.detach(now, 'deploy')
+      await now.interfaces.network.attach(now, 'tenant')
+    })
+  },
+}
+
+const bootInstance: Step = {
+  interface: 'deploy',
+  step: 'boot_instance',
+  priority: 20,
+  kinds: ['deploy'],
+  async run(ctx) {
+    if (ctx.node.disable_power_off) await powerCycle(ctx, 'boot the instance')
+    else await powerTo(ctx, 'boot the instance', 'power on')
+  },
+}
+
+async function prepare(ctx: FlowContext): Promise<void> {
+  await prepareRamdisk(ctx, 'deploy')
+}
+
+async function cleanUp(ctx: FlowContext): Promise<void> {
+  const off = ctx.config.deploy.power_off_after_deploy_failure && !ctx.node.disable_power_off
+  if (off) await powerTo(ctx, 'power off', 'power off')
+  await ctx.flow.once('remove boot files', async () => {
+    const now = await ctx.fresh()
+    await now.interfaces.boot.cleanUpRamdisk(now)
+    await now.interfaces.boot.cleanUpInstance(now)
+    await now.interfaces.network.detach(now, 'deploy')
+    await releaseInstanceImage(now)
+  })
+}
+
+async function tearDown(ctx: FlowContext): Promise<void> {
+  if (!ctx.node.disable_power_off) await powerTo(ctx, 'power off the instance', 'power off')
+  await ctx.flow.once('remove instance', async () => {
+    const now = await ctx.fresh()
+    await forgetAgent(ctx.db, ctx.flow.nodeUuid, { keepPregenerated: false })
+    await now.interfaces.boot.cleanUpRamdisk(now)
+    await now.interfaces.boot.cleanUpInstance(now)
+    await now.interfaces.network.detach(now, 'tenant')
+    await releaseInstanceImage(now)
+  })
+}
+
+async function prepareCleaning(ctx: FlowContext): Promise<void> {
+  await prepareRamdisk(ctx, 'clean')
+  const since = await bootRamdisk(ctx, 'clean')
+  await awaitAgent(ctx, 'clean', since, ctx.config.conductor.clean_callback_timeout)
+}
+
+export default {
+  usesAgent: true,
+  steps: [deploy, writeImage, prepareInstanceBoot, tearDownAgent, switchToTenantNetwork, bootInstance],
+  validate,
+  prepare,
+  cleanUp,
+  tearDown,
+  prepareCleaning,
+  tearDownCleaning: (ctx, options) => removeRamdisk(ctx, 'clean', options),
+} satisfies DeployInterface
+
+/** The agent switches the machine off by itself; a BMC that does not see it in time is told to. */
+async function powerOffInBand(ctx: FlowContext): Promise<void> {
+  const { flow, config, clock } = ctx
+  const askedMs = await flow.once('agent: power off', async () => {
+    await tell(await ctx.fresh(), 'standby.power_off')
+    return clock.now()
+  })
+  const everyMs = 1000
+  const retries = config.agent.post_deploy_get_power_state_retries
+  const patienceMs = (1 + retries) * config.agent.post_deploy_get_power_state_retry_interval * 1000
+  const wait = { everyMs, timeoutMs: 0, onTimeout: () => new InvalidInput('unreachable: this wait has no limit') }
+  await flow.until('agent: powered off', wait, async () => {
+    const now = await ctx.fresh()
+    if ((await now.interfaces.power.get(now)) === 'power off') return 'off'
+    return clock.now() - askedMs > patienceMs ? 'still on' : undefined
+  })
+}
+
+/** Tells the agent something whose failure the BMC makes good: it may be gone already, after a repeated pass. */
+async function tell(ctx: FlowContext, command: string): Promise<void> {
+  const agent = (await agentsOf(ctx.db, [ctx.flow.nodeUuid])).get(ctx.flow.nodeUuid)
+  if (!agent?.url) return
+  try {
+    await agentClient(ctx).execute(command, {}, { wait: command === 'standby.sync' })
+  } catch (error) {
+    if (!(error instanceof AgentUnreachable)) throw error
+    ctx.log.warn({ node: ctx.node.uuid, command }, `the agent could not be told: ${messageOf(error)}`)
+  }
+}
+
+function validateCapabilities(ctx: NodeContext): void {
+  const { node } = ctx
+  const found = { ...capabilitiesOf(node.properties.capabilities), ...capabilitiesOf(node.instance_info.capabilities) }
+  const allowed: Record<string, string[]> = { boot_mode: bootModes, secure_boot: flags, disk_label: ['msdos', 'gpt'] }
+  for (const [name, values] of Object.entries(allowed)) {
+    const value = found[name]
+    if (value === undefined || values.includes(value.toLowerCase())) continue
+    throw new InvalidInput(`Capability ${name} of node ${node.uuid} is "${value}"; expected ${values.join(' or ')}`)
+  }
+}
+
+/** Capabilities are an object, or text like `boot_mode:uefi,secure_boot:true`. */
+function capabilitiesOf(value: unknown): Record<string, string> {
+  if (typeof value === 'string') {
+    return Object.fromEntries(
+      value
+        .split(',')
+        .filter(Boolean)
+        .map(pair => {
+          const at = pair.indexOf(':')
+          return at < 0 ? [pair.trim(), ''] : [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
+        }),
+    )
+  }
+  if (typeof value !== 'object' || value === null) return {}
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, String(inner)]))
+}

@@ -1,0 +1,200 @@
+/**
+ * Steps that the agent runs: asking what it offers, starting one, waiting for its end. What the agent did is asked of
+ * the agent, never guessed: after a restart of the conductor the running command is found again by its id, and a
+ * command whose start was not recorded is recognised as the one that was not there before.
+ */
+
+import { Compile } from 'typebox/compile'
+import { agentsOf } from '#db/agents.ts'
+import { Fault, messageOf } from '#lib/fault.ts'
+import { type Progress as AgentProgress, type AgentStep, type CommandResult, StepsResult } from '#protocol/agent.ts'
+import { timestamp } from '#protocol/field.ts'
+import type { Progress } from '#protocol/progress.ts'
+import type { FlowContext, StepSpec } from '../driver.ts'
+import { AgentBusy, AgentUnreachable, agentClient } from './client.ts'
+import { nodeForAgent, portForAgent } from './view.ts'
+
+/** A command of the agent failed; the message is the agent's own. */
+export class AgentCommandFailed extends Fault {
+  readonly status = 500
+  readonly code: string = 'agent-command-failed'
+}
+
+/** The agent went away, or started anew, while it worked. */
+export class AgentLost extends Fault {
+  readonly status = 500
+  readonly code = 'agent-lost'
+}
+
+export type AgentStepKind = 'clean' | 'deploy' | 'service'
+
+/** What the agent offers, and the versions of its hardware managers that must not change until the steps have run. */
+export interface Offer {
+  steps: AgentStep[]
+  versions: Record<string, string>
+}
+
+const stepsResult = Compile(StepsResult)
+
+/** Asks the agent for its steps of a kind. Steps of interfaces that only the conductor has are left out. */
+export async function askSteps(ctx: FlowContext, kind: AgentStepKind): Promise<Offer> {
+  const now = await ctx.fresh()
+  const params = { node: nodeForAgent(now), ports: now.ports.map(portForAgent) }
+  const answer = await agentClient(now).execute(`${kind}.get_${kind}_steps`, params, { wait: true })
+  if (answer.command_status !== 'SUCCEEDED') throw failed(answer, `${kind}.get_${kind}_steps`)
+  const result = answer.command_result
+  if (!stepsResult.Check(result)) {
+    throw new AgentCommandFailed(
+      `The agent's answer to ${kind}.get_${kind}_steps lacks steps or hardware_manager_version`,
+    )
+  }
+  const byManager = result[`${kind}_steps`] ?? {}
+  return { steps: Object.values(byManager).flat(), versions: result.hardware_manager_version }
+}
+
+/**
+ * Runs one step on the agent and returns what it answered; `id` is unique in the flow.
+ * @throws AgentCommandFailed with the agent's explanation; AgentLost when it is gone
+ */
+export async function runAgentStep(
+  ctx: FlowContext,
+  kind: AgentStepKind,
+  id: string,
+  step: StepSpec & { args?: Record<string, unknown> },
+  versions: Record<string, string> | null,
+): Promise<unknown> {
+  const { flow } = ctx
+  const bare = `execute_${kind}_step`
+  const before = await flow.once(`${id}: commands before`, async () => commandIds(await ctx.fresh()))
+  const started = await flow.until(
+    `${id}: start`,
+    { everyMs: 1000, timeoutMs: busyLimitMs, onTimeout: busy(step) },
+    async () => {
+      const now = await ctx.fresh()
+      const client = agentClient(now)
+      const mine = (await client.commands()).find(entry => entry.command_name === bare && !before.includes(entry.id))
+      if (mine) return mine.id
+      const params = {
+        step: { interface: step.interface, step: step.step, args: step.args ?? {}, priority: step.priority },
+        node: nodeForAgent(now),
+        ports: now.ports.map(portForAgent),
+        [`${kind}_version`]: versions,
+      }
+      try {
+        return (await client.execute(`${kind}.${bare}`, params, { wait: false })).id
+      } catch (error) {
+        if (error instanceof AgentBusy) return undefined
+        // The connection may have broken after the agent accepted: the next look finds the command if so.
+        if (error instanceof AgentUnreachable) return undefined
+        throw error
+      }
+    },
+  )
+  return finished(ctx, `${id}: done`, started, step)
+}
+
+/** Waits for the end of a command, telling its progress meanwhile. */
+async function finished(ctx: FlowContext, name: string, commandId: string, step: StepSpec): Promise<unknown> {
+  const { flow, config, clock } = ctx
+  const label = `${step.interface}.${step.step}`
+  const wait = {
+    on: ['heartbeat'],
+    everyMs: config.ferrite.poll_interval_ms,
+    timeoutMs: 0,
+    release: true,
+    onTimeout: () => new AgentLost(`Step ${label} did not end`),
+  }
+  const silence = ctx.shared(silenceKey, () => new Map<number, { sinceMs: number; error: string }>())
+  return flow.until(name, wait, async () => {
+    const now = await ctx.fresh()
+    let answer: CommandResult | undefined
+    try {
+      answer = await agentClient(now).command(commandId)
+    } catch (error) {
+      if (!(error instanceof AgentUnreachable)) throw error
+      const quiet = silence.get(flow.id) ?? { sinceMs: clock.now(), error: messageOf(error) }
+      silence.set(flow.id, quiet)
+      const quietMs = clock.now() - quiet.sinceMs
+      if (quietMs < goneAfterMs) return undefined
+      silence.delete(flow.id)
+      throw new AgentLost(
+        `The agent stopped answering while it ran step ${label}: no connection for ${Math.round(quietMs / 1000)} s ` +
+          `(${quiet.error}); its last heartbeat came at ${now.agent?.heartbeat_at ?? 'no time'}. ` +
+          'The machine crashed, lost its network, or was switched off; its console log tells which',
+      )
+    }
+    silence.delete(flow.id)
+    if (answer === undefined) {
+      throw new AgentLost(
+        `The agent lost step ${label}: it runs, but does not know the command ${commandId} any more, ` +
+          'so it or the machine was restarted in mid-step',
+      )
+    }
+    if (answer.command_status === 'RUNNING') {
+      const progress = Object.hasOwn(answer, 'progress') ? answer.progress : undefined
+      if (progress) await flow.progress(progressOf(label, progress, clock.now()))
+      return undefined
+    }
+    await flow.progress(null)
+    if (answer.command_status !== 'SUCCEEDED') throw failed(answer, `step ${label}`)
+    // Undefined would mean "not yet".
+    return lean(answer.command_result) ?? null
+  })
+}
+
+/** How long an agent may refuse a step because it is busy with another command. */
+const busyLimitMs = 300_000
+/** An agent that cannot be reached for this long, while its command runs, is gone. */
+const goneAfterMs = 60_000
+const silenceKey = Symbol('since when agents do not answer')
+
+function busy(step: StepSpec): () => Fault {
+  return () =>
+    new AgentLost(
+      `The agent did not take step ${step.interface}.${step.step} within ${busyLimitMs / 1000} s: ` +
+        'it was busy with another command, or could not be reached',
+    )
+}
+
+async function commandIds(ctx: FlowContext): Promise<string[]> {
+  return (await agentClient(ctx).commands()).map(entry => entry.id)
+}
+
+function failed(answer: CommandResult, what: string): AgentCommandFailed {
+  const { command_error: error, command_status: status } = answer
+  const said = error ? `${error.type}: ${error.details || error.message}` : `status ${status}`
+  return new AgentCommandFailed(`The agent failed ${what}: ${said}`)
+}
+
+/** The result without the echo of the step, whose arguments may be large or secret. */
+function lean(result: unknown): unknown {
+  if (typeof result !== 'object' || result === null) return result
+  const { clean_step, deploy_step, service_step, ...rest } = result as Record<string, unknown> // a JSON object
+  return rest
+}
+
+function progressOf(step: string, told: AgentProgress, nowMs: number): Progress {
+  const left = told.total_bytes === null ? null : Math.max(0, told.total_bytes - told.bytes)
+  return {
+    step,
+    phase: told.phase,
+    bytes: told.bytes,
+    total_bytes: told.total_bytes,
+    rate_bytes_per_s: told.rate_bytes_per_s,
+    eta_s: left !== null && told.rate_bytes_per_s > 0 ? Math.round(left / told.rate_bytes_per_s) : null,
+    updated_at: timestamp(nowMs),
+  }
+}
+
+/** Waits until an agent has called since the last boot. */
+export async function agentAlive(
+  ctx: FlowContext,
+  name: string,
+  options: { timeoutMs: number; onTimeout: () => Promise<Fault> },
+): Promise<void> {
+  const wait = { on: ['heartbeat'], everyMs: 15_000, release: true, ...options }
+  await ctx.flow.until(name, wait, async () => {
+    const agent = (await agentsOf(ctx.db, [ctx.flow.nodeUuid])).get(ctx.flow.nodeUuid)
+    return agent?.url && agent.heartbeats > 0 ? true : undefined
+  })
+}

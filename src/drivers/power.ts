@@ -1,0 +1,66 @@
+/**
+ * Power changes as parts of a flow: ask the BMC for a state, wait until it reports it, write it down. Used by every
+ * flow and deploy interface, so that all of them wait, give up and explain in the same way.
+ */
+import { forgetAgent } from '#db/agents.ts'
+import { Fault } from '#lib/fault.ts'
+import type { PowerState } from '#protocol/states.ts'
+import type { FlowContext } from './driver.ts'
+
+/** The BMC accepted the request, but the machine did not get there in time. */
+export class PowerStateTimeout extends Fault {
+  readonly status = 500
+  readonly code = 'power-state-timeout'
+}
+
+const pollMs = 1000
+
+/**
+ * Brings the machine to `wanted`; `name` is unique in the flow. Off also forgets the agent, whose address, token and
+ * certificate died with it.
+ * @throws PowerStateTimeout after [conductor] power_state_change_timeout seconds
+ */
+export async function powerTo(ctx: FlowContext, name: string, wanted: 'power on' | 'power off'): Promise<void> {
+  const { flow, config } = ctx
+  await flow.once(`${name}: ask`, async () => {
+    const now = await ctx.fresh()
+    await flow.write({ target_power_state: wanted })
+    await now.interfaces.power.set(now, wanted)
+  })
+  await reached(ctx, name, wanted, config.conductor.power_state_change_timeout * 1000)
+  await flow.once(`${name}: done`, async () => {
+    if (wanted === 'power off') await forgetAgent(ctx.db, flow.nodeUuid, { keepPregenerated: true })
+    await flow.write({ power_state: wanted, target_power_state: null })
+    await flow.event('power', { state: wanted })
+  })
+}
+
+/** Off, then on; a machine that must never be off is reset instead. */
+export async function powerCycle(ctx: FlowContext, name: string): Promise<void> {
+  if (ctx.node.disable_power_off) {
+    await ctx.flow.once(`${name}: reset`, async () => {
+      const now = await ctx.fresh()
+      await forgetAgent(ctx.db, ctx.flow.nodeUuid, { keepPregenerated: true })
+      await now.interfaces.power.set(now, 'reset')
+      await ctx.flow.event('power', { state: 'reset' })
+    })
+    return
+  }
+  await powerTo(ctx, `${name}: off`, 'power off')
+  await powerTo(ctx, `${name}: on`, 'power on')
+}
+
+/** Waits until the BMC reports `wanted`. */
+async function reached(ctx: FlowContext, name: string, wanted: PowerState, timeoutMs: number): Promise<void> {
+  let seen: PowerState | null = null
+  const onTimeout = () =>
+    new PowerStateTimeout(
+      `Node ${ctx.flow.nodeUuid} did not reach "${wanted}" within ${timeoutMs / 1000} s: ` +
+        `its BMC accepted the request and still reports ${seen === null ? 'no power state' : `"${seen}"`}`,
+    )
+  await ctx.flow.until(`${name}: wait`, { everyMs: pollMs, timeoutMs, onTimeout }, async () => {
+    const now = await ctx.fresh()
+    seen = await now.interfaces.power.get(now)
+    return seen === wanted ? true : undefined
+  })
+}
