@@ -1,0 +1,129 @@
+/**
+ * The small extensions: image, poll, flow, system, rescue, log. Each command is a few lines; what it takes is elsewhere.
+ *
+ * Source: openstack/ironic-python-agent `extensions/`.
+ */
+import { readdirSync } from 'node:fs'
+import { Type } from 'typebox'
+import { Value } from 'typebox/value'
+import { run } from '#lib/run.ts'
+import type { CommandRequest } from '#protocol/agent.ts'
+import type { Command, Extensions } from '../commands.ts'
+import type { AgentContext, RunContext } from '../context.ts'
+import { AgentFault } from '../errors.ts'
+import type { Hardware } from '../hardware/manager.ts'
+import { collectSystemLogs } from '../system-logs.ts'
+
+export interface OtherParts {
+  hardware: Hardware
+  /** Closes the API's port and ends the heartbeat. */
+  stopServing: () => Promise<void>
+  runNested: (request: CommandRequest, context: RunContext) => Promise<unknown>
+}
+
+export function otherExtensions({ hardware, stopServing, runNested }: OtherParts): Extensions {
+  return {
+    image: { install_bootloader: installBootloader },
+    poll: {
+      get_hardware_info: { kind: 'sync', params: [], run: async () => await hardware.call('listHardwareInfo') },
+      set_node_info: {
+        kind: 'sync',
+        params: ['node_info'],
+        validate: () => {
+          throw new AgentFault(
+            'InvalidCommandParamsError',
+            'set_node_info is for stand-alone agents; this one was looked up',
+          )
+        },
+        run: async () => null,
+      },
+    },
+    flow: { start_flow: startFlow(runNested) },
+    system: { lockdown: lockdown(stopServing) },
+    rescue: { finalize_rescue: finalizeRescue },
+    log: {
+      collect_system_logs: {
+        kind: 'sync',
+        params: [],
+        run: async (_params, { agent }) => ({ system_logs: (await collectSystemLogs(agent)).toString('base64') }),
+      },
+    },
+  }
+}
+
+/** Conductors call this for whole-disk images on UEFI machines too: there the firmware finds the image's own loader. */
+const installBootloader: Command = {
+  kind: 'async',
+  params: ['root_uuid', 'efi_system_part_uuid', 'prep_boot_part_uuid', 'target_boot_mode', 'ignore_bootloader_failure'],
+  run: async ({ root_uuid: root, ignore_bootloader_failure: ignore }, { agent }) => {
+    // Eight hex digits are the identifier of a disk, which only whole-disk images give as their root.
+    if (root === null || root === undefined || /^0x[0-9a-f]{8}$/i.test(String(root))) {
+      agent.log.info('A whole-disk image brings its own boot loader; nothing to install')
+      return null
+    }
+    if (ignore === true) {
+      agent.log.warn(`No boot loader installed for root file system ${root}; failures are to be ignored`)
+      return null
+    }
+    throw new AgentFault(
+      'InvalidImage',
+      `Cannot install a boot loader for root file system ${root}: this agent deploys whole-disk images only`,
+    )
+  },
+}
+
+const Flow = Type.Array(Type.Record(Type.String(), Type.Record(Type.String(), Type.Unknown())), { minItems: 1 })
+
+function startFlow(runNested: OtherParts['runNested']): Command {
+  return {
+    kind: 'async',
+    params: ['flow'],
+    validate: ({ flow }) => {
+      if (!Value.Check(Flow, flow) || flow.some(part => Object.keys(part).length !== 1)) {
+        throw new AgentFault(
+          'InvalidCommandParamsError',
+          'flow must be a list of objects with one command each and its parameters',
+        )
+      }
+    },
+    run: async ({ flow }, context) => {
+      const results: unknown[] = []
+      for (const part of Value.Check(Flow, flow) ? flow : []) {
+        for (const [name, params] of Object.entries(part)) results.push(await runNested({ name, params }, context))
+      }
+      return results
+    },
+  }
+}
+
+/** Answers, then leaves the network for good. The machine stays up for whoever has its console. */
+function lockdown(stopServing: () => Promise<void>): Command {
+  return {
+    kind: 'sync',
+    params: [],
+    run: async (_params, { agent }) => {
+      setTimeout(() => void leaveNetwork(agent, stopServing), 1_000)
+      return null
+    },
+  }
+}
+
+async function leaveNetwork({ settings, log }: AgentContext, stopServing: () => Promise<void>): Promise<void> {
+  await stopServing()
+  log.info('Locked down: the API is closed')
+  if (!settings.ownsMachine) return
+  for (const name of readdirSync('/sys/class/net')) {
+    if (name !== 'lo') await run('ip', ['link', 'set', name, 'down']).catch(() => {})
+  }
+}
+
+const finalizeRescue: Command = {
+  kind: 'sync',
+  params: ['rescue_password', 'hashed'],
+  run: async () => {
+    throw new AgentFault(
+      'CommandExecutionError',
+      'Cannot finalize rescue: the rescue ramdisk is not part of this agent yet',
+    )
+  },
+}

@@ -1,0 +1,191 @@
+/**
+ * Puts the config drive on the disk beside a whole-disk image: into the partition labelled config-2 that the image
+ * brought, else into a new one at the end of the disk.
+ *
+ * Source: openstack/ironic-python-agent `partition_utils.py` (places, limits); sgdisk(8), sfdisk(8).
+ */
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { gunzipSync } from 'node:zlib'
+import { messageOf } from '#lib/fault.ts'
+import { run } from '#lib/run.ts'
+import { AgentFault } from '../errors.ts'
+import { deviceSize, openExclusively, partitionsOf, rereadPartitions } from '../hardware/device-use.ts'
+import { request, shown } from '../http.ts'
+import { isUrl } from './image-info.ts'
+import { readPartitionTable, sectorBytes } from './partition-table.ts'
+import type { ImageRun } from './prepare-image.ts'
+
+const LIMIT_BYTES = 64 * 1024 * 1024
+/** MBR counts sectors in 32 bits. */
+const MBR_LIMIT_BYTES = 2 ** 32 * 512
+
+/** @throws AgentFault InvalidImage or DeploymentError */
+export async function writeConfigDrive(disk: string, value: string, context: ImageRun): Promise<void> {
+  context.progress({ phase: 'config drive', bytes: 0, total_bytes: null, detail: disk })
+  const image = await loadConfigDrive(value, context)
+  if (image.length > LIMIT_BYTES) {
+    throw new AgentFault(
+      'InvalidImage',
+      `The config drive has ${image.length} bytes, more than the allowed ${LIMIT_BYTES}`,
+    )
+  }
+  const partition = (await labelledPartition(disk)) ?? (await newPartition(disk))
+  const sizeBytes = await deviceSize(partition)
+  if (image.length > sizeBytes) {
+    throw new AgentFault(
+      'DeploymentError',
+      `The config drive has ${image.length} bytes, its partition ${partition} only ${sizeBytes}`,
+    )
+  }
+  await writeWhole(partition, image)
+  if (!(await isMountable(partition))) await rebuildAsVfat(partition, image, context)
+  context.agent.log.info(`Config drive of ${image.length} bytes written to ${partition}`)
+}
+
+/** base64 of a gzip, or a URL of the same or of a plain image. */
+async function loadConfigDrive(value: string, { agent, signal }: ImageRun): Promise<Buffer> {
+  if (!isUrl(value)) {
+    const image = unpack(value)
+    if (image === null) throw new AgentFault('InvalidImage', 'The config drive is neither a URL nor base64 of gzip')
+    return image
+  }
+  try {
+    const answer = await request(agent.options, { url: value, timeoutMs: agent.options.downloadTimeoutMs, signal })
+    const chunks: Buffer[] = []
+    let size = 0
+    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > 2 * LIMIT_BYTES) throw new Error(`more than ${2 * LIMIT_BYTES} bytes`)
+      chunks.push(chunk)
+    }
+    if (answer.status !== 200) throw new Error(`the server answered ${answer.status}`)
+    const body = Buffer.concat(chunks)
+    return unpack(body.toString('latin1')) ?? body
+  } catch (error) {
+    throw new AgentFault('DeploymentError', `Cannot fetch the config drive ${shown(value)}: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** Null when it is not base64; an image that is not packed passes as it is. */
+function unpack(text: string): Buffer | null {
+  const dense = text.replace(/\s+/g, '')
+  if (dense === '' || !/^[A-Za-z0-9+/]*={0,2}$/.test(dense)) return null
+  const bytes = Buffer.from(dense, 'base64')
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes
+  try {
+    return gunzipSync(bytes, { maxOutputLength: LIMIT_BYTES + 1 })
+  } catch (error) {
+    throw new AgentFault('InvalidImage', `Cannot unpack the config drive: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+async function labelledPartition(disk: string): Promise<string | null> {
+  const found: string[] = []
+  for (const partition of await partitionsOf(disk)) {
+    // Asked of the disk itself: udev may not have looked at the new partitions yet, or may not be there.
+    const label = await run('blkid', ['-p', '-o', 'value', '-s', 'LABEL', partition]).catch(() => ({ stdout: '' }))
+    if (label.stdout.trim().toLowerCase() === 'config-2') found.push(partition)
+  }
+  if (found.length > 1) {
+    throw new AgentFault(
+      'DeploymentError',
+      `${disk} has several partitions labelled config-2: ${found.join(', ')}; expected at most one`,
+    )
+  }
+  return found[0] ?? null
+}
+
+async function newPartition(disk: string): Promise<string> {
+  const before = await partitionsOf(disk)
+  const { kind } = await readPartitionTable(disk)
+  try {
+    if (kind === 'gpt') await run('sgdisk', ['-n', '0:-64MB:0', '-u', `0:${randomUUID()}`, '-c', '0:config-2', disk])
+    else await appendToMbr(disk, before)
+  } catch (error) {
+    throw new AgentFault(
+      'DeploymentError',
+      `Cannot make a partition for the config drive on ${disk}: ${messageOf(error)}`,
+      { cause: error },
+    )
+  }
+  for (let attempt = 0; attempt < 15; attempt++) {
+    await rereadPartitions(disk)
+    const fresh = (await partitionsOf(disk)).find(partition => !before.includes(partition))
+    if (fresh !== undefined) return fresh
+    await sleep(200)
+  }
+  throw new AgentFault('DeploymentError', `The partition for the config drive on ${disk} was made but did not appear`)
+}
+
+async function appendToMbr(disk: string, present: readonly string[]): Promise<void> {
+  // Logical partitions begin at 5 whatever the number of primary ones.
+  const primary = present.filter(partition => Number(/(\d+)$/.exec(partition)?.[1]) <= 4)
+  if (primary.length > 3) throw new Error(`all four primary partitions of the MBR are taken: ${primary.join(', ')}`)
+  const sector = await sectorBytes(disk)
+  const endBytes = Math.min(await deviceSize(disk), MBR_LIMIT_BYTES)
+  const alignedBytes = Math.floor((endBytes - LIMIT_BYTES) / 2 ** 20) * 2 ** 20
+  const line = `start=${alignedBytes / sector}, size=${LIMIT_BYTES / sector}, type=c\n`
+  await run('sfdisk', ['--append', '--no-reread', '--force', disk], { input: line })
+}
+
+async function writeWhole(partition: string, image: Buffer): Promise<void> {
+  const handle = await openExclusively(partition)
+  try {
+    for (let done = 0; done < image.length; ) {
+      const { bytesWritten } = await handle.write(image, done, image.length - done, done)
+      done += bytesWritten
+    }
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** ISO 9660 counts in sectors of 2048 bytes, which the kernel cannot read from a disk with larger ones. */
+async function isMountable(partition: string): Promise<boolean> {
+  return await withMount(partition, [], async () => true).catch(() => false)
+}
+
+async function rebuildAsVfat(partition: string, image: Buffer, { agent }: ImageRun): Promise<void> {
+  const file = join(agent.settings.tempDir, `configdrive-${randomUUID()}`)
+  try {
+    await writeFile(file, image, { mode: 0o600 })
+    await withMount(file, ['loop'], async from => {
+      await run('mkfs.vfat', ['-n', 'CONFIG-2', partition])
+      await withMount(partition, ['rw'], async to => {
+        for (const name of await readdir(from)) await run('cp', ['-R', join(from, name), to])
+        await run('sync', [])
+      })
+    })
+    agent.log.info(`The config drive was copied into a new file system on ${partition}`)
+  } catch (error) {
+    agent.log.warn(
+      `The config drive on ${partition} cannot be mounted here and is left as it came: ${messageOf(error)}`,
+    )
+    await writeWhole(partition, image)
+  } finally {
+    await rm(file, { force: true })
+  }
+}
+
+async function withMount<T>(source: string, options: string[], use: (path: string) => Promise<T>): Promise<T> {
+  const dir = await mkdtemp(join(tmpdir(), 'ferrite-mount-'))
+  const flags = options.includes('rw') ? options : ['ro', ...options]
+  try {
+    await run('mount', ['-o', flags.join(','), source, dir])
+    try {
+      return await use(dir)
+    } finally {
+      await run('umount', [dir])
+    }
+  } finally {
+    // Never recursive: while a failed umount leaves it mounted, its files are the config drive's.
+    await rmdir(dir).catch(() => {})
+  }
+}

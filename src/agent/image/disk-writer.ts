@@ -1,0 +1,172 @@
+/**
+ * Writes a stream to a disk or file while it is hashed: reading fills one block of shared memory, the hash thread and the
+ * kernel work on others. A few blocks are all the memory there is, so a slow disk slows the reader.
+ *
+ * The first block is kept back until `finish`, when the digest is known to be right: it holds the partition table, and so
+ * neither a failure nor a power cut at any moment leaves half an image that boots.
+ */
+import type { FileHandle } from 'node:fs/promises'
+import { AgentFault } from '../errors.ts'
+import { startHashThread } from './hash-thread.ts'
+
+const BLOCK_BYTES = 2 * 1024 * 1024
+const BLOCKS = 6
+/** What is written is pushed to the disk this often, so that little is left to do at the end. */
+const FLUSH_BYTES = 64 * 1024 * 1024
+
+export interface DiskWriterOptions {
+  handle: FileHandle
+  /** For messages. */
+  name: string
+  /** What fits; Infinity for files. */
+  capacityBytes: number
+  /** Null: nothing is hashed. */
+  algorithm: string | null
+  /** Told after every block that is in the kernel's hands. */
+  onWritten: (bytes: number) => void
+}
+
+export interface DiskWriter {
+  /** @throws AgentFault ImageWriteError when it does not fit or the disk fails; ENOSPC of a file passes through */
+  write(chunk: Uint8Array): Promise<void>
+  /** All but the first block is on the disk; the digest of everything, hex, or '' without an algorithm. */
+  digest(): Promise<string>
+  /** Writes the block kept back and waits until the disk has everything. */
+  finish(): Promise<void>
+  /** Gives thread and memory back; the file handle stays open. Always call it. */
+  close(): Promise<void>
+}
+
+type Block = Uint8Array<SharedArrayBuffer>
+
+export function openDiskWriter({ handle, name, capacityBytes, algorithm, onWritten }: DiskWriterOptions): DiskWriter {
+  const hash = algorithm === null ? null : startHashThread(algorithm)
+  const free: Block[] = Array.from({ length: BLOCKS }, () => new Uint8Array(new SharedArrayBuffer(BLOCK_BYTES)))
+  const wanting: (() => void)[] = []
+  let current: Block | null = null
+  let filled = 0
+  let received = 0
+  let first: Block | null = null
+  let position = 0
+  let writes: Promise<void> = Promise.resolve()
+  let flush: Promise<void> = Promise.resolve()
+  let unflushed = 0
+  let failure: unknown = null
+  const inFlight = new Set<Promise<void>>()
+
+  const fail = (error: unknown) => {
+    failure ??= writeError(name, error)
+    for (const wake of wanting.splice(0)) wake()
+  }
+
+  const release = (block: Block) => {
+    free.push(block)
+    wanting.shift()?.()
+  }
+
+  /** Sends a full (or the last) block on its two ways; it is free again when both are done. */
+  const dispatch = (block: Block, length: number) => {
+    const part = block.subarray(0, length)
+    const at = position
+    position += length
+    const hashed = hash === null ? Promise.resolve() : hash.update(part)
+    let written: Promise<void>
+    if (at === 0) {
+      first = part
+      written = Promise.resolve()
+    } else {
+      written = writes.then(() => writeFully(handle, part, at)).then(() => onWritten(at + length))
+      writes = written
+      unflushed += length
+      if (unflushed >= FLUSH_BYTES) {
+        unflushed = 0
+        // One at a time, beside the writes that follow.
+        flush = Promise.all([flush, writes]).then(() => handle.datasync())
+        flush.catch(fail)
+      }
+    }
+    const both = Promise.all([hashed, written]).then(() => {
+      if (at !== 0) release(block)
+    }, fail)
+    inFlight.add(both)
+    void both.then(() => inFlight.delete(both))
+  }
+
+  const nextBlock = async (): Promise<Block> => {
+    for (;;) {
+      if (failure !== null) throw failure
+      const block = free.pop()
+      if (block !== undefined) return block
+      await new Promise<void>(resolve => wanting.push(resolve))
+    }
+  }
+
+  return {
+    write: async chunk => {
+      received += chunk.length
+      if (received > capacityBytes) {
+        throw new AgentFault(
+          'ImageWriteError',
+          `The image is larger than ${name}: the disk has ${capacityBytes} bytes, and there are more`,
+        )
+      }
+      for (let done = 0; done < chunk.length; ) {
+        current ??= await nextBlock()
+        const take = Math.min(chunk.length - done, BLOCK_BYTES - filled)
+        current.set(chunk.subarray(done, done + take), filled)
+        filled += take
+        done += take
+        if (filled < BLOCK_BYTES) continue
+        dispatch(current, filled)
+        current = null
+        filled = 0
+      }
+      if (failure !== null) throw failure
+    },
+    digest: async () => {
+      if (current !== null) dispatch(current, filled)
+      current = null
+      filled = 0
+      await Promise.all(inFlight)
+      if (failure === null) await Promise.all([writes, flush]).catch(fail)
+      if (failure !== null) throw failure
+      return hash === null ? '' : await hash.digest()
+    },
+    finish: async () => {
+      try {
+        // What follows the table must be on the disk before the table is.
+        await handle.sync()
+        if (first !== null) await writeFully(handle, first, 0)
+        await handle.sync()
+        onWritten(position)
+      } catch (error) {
+        throw writeError(name, error)
+      }
+    },
+    close: async () => {
+      await Promise.allSettled([...inFlight, writes, flush])
+      await hash?.stop()
+    },
+  }
+}
+
+async function writeFully(handle: FileHandle, part: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < part.length; ) {
+    const { bytesWritten } = await handle.write(part, done, part.length - done, at + done)
+    if (bytesWritten === 0) throw new Error(`nothing could be written at byte ${at + done}`)
+    done += bytesWritten
+  }
+}
+
+function writeError(name: string, error: unknown): unknown {
+  if (error instanceof AgentFault) return error
+  const code = error instanceof Error && 'code' in error ? error.code : null
+  if (code === 'ENOSPC') return error
+  return new AgentFault(
+    'ImageWriteError',
+    `Writing to ${name} failed: ${error instanceof Error ? error.message : String(error)}`,
+    {
+      cause: error,
+    },
+  )
+}

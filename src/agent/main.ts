@@ -1,0 +1,205 @@
+/**
+ * The agent: started by the ramdisk's init, started again whenever it ends. Three loops that share nothing but the
+ * command record: heartbeat, HTTP server, one command at a time.
+ *
+ * The order of the start is the protocol's: options, hardware, inspection, lookup, certificate, API, heartbeat. What an
+ * earlier process of the same boot had learnt comes from the store, so that its end was no more than a pause.
+ *
+ * Source: openstack/ironic-python-agent `cmd/agent.py`, `agent.py`.
+ */
+import { readFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:https'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isMainThread } from 'node:worker_threads'
+import { messageOf } from '#lib/fault.ts'
+import { run } from '#lib/run.ts'
+import { type LookupAnswer, LookupAnswer as LookupAnswerSchema } from '#protocol/agent.ts'
+import { ownAddress, urlHost } from './address.ts'
+import { ownCertificate } from './certificate.ts'
+import { CommandBoard } from './commands.ts'
+import { type AgentContext, agentVersion } from './context.ts'
+import { otherExtensions } from './extensions/others.ts'
+import { standbyCommands } from './extensions/standby.ts'
+import { stepCommands } from './extensions/steps.ts'
+import { selectHardware } from './hardware/dispatch.ts'
+import { genericManager } from './hardware/generic.ts'
+import type { Hardware } from './hardware/manager.ts'
+import { type HeartbeatLoop, startHeartbeat } from './heartbeat.ts'
+import { cleanUpAfterCrash } from './image/image-record.ts'
+import { inspect, inspectionUrls } from './inspection.ts'
+import { ApiRefused, IronicApi } from './ironic-api.ts'
+import { type Log, openLog } from './log.ts'
+import { applyLookup, chooseToken, lookupNode } from './lookup.ts'
+import { readOptions, readSettings } from './options.ts'
+import { agentApi } from './server.ts'
+import { Store } from './store.ts'
+
+const LOOKUP = 'lookup.json'
+const TOKEN = 'token'
+
+/** Runs until `signal` is aborted. Resolves when there is nothing to do any more; rejects when the start failed. */
+export async function runAgent(args: readonly string[], signal: AbortSignal): Promise<void> {
+  const startedAt = Date.now() / 1000
+  const settings = readSettings(args, process.env)
+  const options = readOptions(await readFile(settings.cmdlineFile, 'utf8'))
+  const store = new Store(settings.stateDir)
+  const log = openLog(store.path('agent.log'), options)
+  const context: AgentContext = { options, settings, store, log, node: null }
+  log.info(`Ferrite agent ${agentVersion} starts; API ${options.apiUrls.join(', ') || 'none given'}`)
+
+  await cleanUpAfterCrash(context)
+  if (options.ntpServer !== null) await setClock(options.ntpServer, log)
+  const hardware = await selectHardware(context, [genericManager(context)])
+  await sleep(options.hardwareDelayMs, undefined, { signal })
+
+  const resumed = store.read(LOOKUP, LookupAnswerSchema)
+  const inspectedUuid = resumed === null ? await inspectIfAsked(context, hardware, signal) : null
+  if (options.apiUrls.length === 0) {
+    log.info('No API URL: nothing more to do')
+    return
+  }
+
+  const api = new IronicApi(context)
+  const lookup = async (nodeUuid: string | null) => {
+    const addresses = () => hardware.call('listMacAddresses')
+    return adopt(context, await lookupNode(context, api, { addresses, nodeUuid, signal }))
+  }
+  let answer = resumed ?? (await lookup(inspectedUuid))
+  if (resumed !== null) {
+    log.info(`Going on as node ${resumed.node.uuid} after a restart of the agent process`)
+    applyLookup(context, resumed)
+  }
+
+  const token = () => store.readText(TOKEN) ?? options.agentToken
+  const address = await ownAddress(context, signal)
+  const certificate = ownCertificate(context, address)
+  let heartbeat: HeartbeatLoop | null = null
+  const stop = new AbortController()
+  const board: CommandBoard = new CommandBoard(
+    context,
+    {
+      clean: stepCommands('clean', hardware),
+      deploy: stepCommands('deploy', hardware),
+      service: stepCommands('service', hardware),
+      standby: standbyCommands(hardware),
+      ...otherExtensions({
+        hardware,
+        stopServing: async () => {
+          stop.abort()
+          server.close()
+          server.closeAllConnections()
+        },
+        runNested: (request, running) => board.runNested(request, running),
+      }),
+    },
+    () => heartbeat?.force(),
+  )
+  const server = createServer(
+    {
+      cert: certificate.certPem,
+      key: certificate.keyPem,
+      minVersion: options.tlsMinVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
+      ...(options.tlsCipherSuites === null ? {} : { ciphers: options.tlsCipherSuites }),
+    },
+    agentApi({ board, token, version: agentVersion, startedAt, log }),
+  )
+  const port = await listen(server, options.listenHost, options.listenPort)
+  const callbackUrl = `https://${urlHost(address)}:${options.advertisePort ?? port}`
+  log.info(`Listening on port ${port}, to be called at ${callbackUrl}`)
+
+  heartbeat = startHeartbeat({
+    send: body => api.heartbeat(answer.node.uuid, body),
+    body: () => ({
+      callback_url: callbackUrl,
+      agent_version: agentVersion,
+      agent_token: token(),
+      agent_verify_ca: certificate.certPem,
+    }),
+    timeoutMs: () => answer.config.heartbeat_timeout * 1000,
+    onFailure: async error => {
+      // The node was deleted and perhaps enrolled anew: whoever this machine is now, the API knows.
+      if (!(error instanceof ApiRefused && error.apiStatus === 404)) return
+      const found = await lookup(null).catch(failure => void log.warn(messageOf(failure)))
+      if (found !== undefined) answer = found
+    },
+    log,
+    signal: AbortSignal.any([signal, stop.signal]),
+  })
+  await heartbeat.ended
+  if (stop.signal.aborted) await idle(signal)
+  board.stop()
+  server.close()
+  server.closeAllConnections()
+}
+
+/** Learns token, node and options from an answer, and keeps what a restarted process must know. */
+function adopt(context: AgentContext, answer: LookupAnswer): LookupAnswer {
+  const { store, options } = context
+  const token = chooseToken(answer.config, store.readText(TOKEN) ?? options.agentToken)
+  if (token !== null) store.writeText(TOKEN, token)
+  store.write(LOOKUP, answer)
+  applyLookup(context, answer)
+  return answer
+}
+
+/** A failed inspection is the conductor's to notice; the machine may still be wanted for something else. */
+async function inspectIfAsked(context: AgentContext, hardware: Hardware, signal: AbortSignal): Promise<string | null> {
+  if (inspectionUrls(context).length === 0) return null
+  try {
+    return await inspect(context, hardware, signal)
+  } catch (error) {
+    context.log.error(messageOf(error))
+    return null
+  }
+}
+
+async function setClock(server: string, log: Log): Promise<void> {
+  try {
+    await run('ntpd', ['-n', '-q', '-p', server], { signal: AbortSignal.timeout(30_000) })
+  } catch (error) {
+    log.warn(`Setting the clock from ${server}: ${messageOf(error)}`)
+  }
+}
+
+/** Listens on all addresses of both families, or on IPv4 alone where there is no IPv6. */
+async function listen(server: Server, host: string | null, port: number): Promise<number> {
+  const attempt = (on: string) =>
+    new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(port, on, () => {
+        server.off('error', reject)
+        resolve()
+      })
+    })
+  try {
+    await attempt(host ?? '::')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : null
+    if (host !== null || code !== 'EAFNOSUPPORT') throw error
+    await attempt('0.0.0.0')
+  }
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address.port : port
+}
+
+/** Stays until the process is told to end: a locked-down agent must not be started again by init. */
+async function idle(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) await sleep(3600_000, undefined, { signal }).catch(() => {})
+}
+
+async function main(): Promise<void> {
+  const stop = new AbortController()
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
+  try {
+    await runAgent(process.argv.slice(2), stop.signal)
+    if (!stop.signal.aborted) await idle(stop.signal)
+  } catch (error) {
+    if (!stop.signal.aborted) {
+      process.stderr.write(`ferrite-agent: ${error instanceof Error ? error.stack : String(error)}\n`)
+      process.exitCode = 1
+    }
+  }
+}
+
+// The hashing threads of a bundled agent load this very file.
+if (isMainThread) await main()

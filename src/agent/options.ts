@@ -1,0 +1,247 @@
+/**
+ * The agent's options: what the kernel command line says (`ipa-*`), with defaults, and what only this process is told
+ * (paths, commands, which disks it may see). Declared once, in the table below; no other file reads a parameter.
+ *
+ * Source: openstack/ironic-python-agent `config.py` for names and defaults.
+ */
+import { parseArgs } from 'node:util'
+import { InvalidInput } from '#lib/fault.ts'
+import type { Curve } from '#lib/x509.ts'
+
+export type TlsVersion = '1.2' | '1.3'
+
+export interface Options {
+  /** Base URLs of the provisioning API, tried in order. */
+  apiUrls: string[]
+  globalRequestId: string | null
+  agentToken: string | null
+  /** Fixes the API version, else it is asked for. */
+  apiVersion: string | null
+  listenHost: string | null
+  listenPort: number
+  advertiseHost: string | null
+  advertisePort: number | null
+  /** Take the address from this interface, not from the route to the API. */
+  networkInterface: string | null
+  ipLookupAttempts: number
+  ipLookupPauseMs: number
+  lookupTimeoutMs: number
+  lookupIntervalMs: number
+  httpTimeoutMs: number
+  insecure: boolean
+  tlsMinVersion: TlsVersion
+  tlsCipherSuites: string | null
+  tlsCurve: Curve
+  inspectionUrls: string[]
+  /** Null: not given, which means the defaults as soon as there is a URL. */
+  inspectionCollectors: string[] | null
+  hardwareDelayMs: number
+  diskWaitAttempts: number
+  diskWaitPauseMs: number
+  ntpServer: string | null
+  downloadTimeoutMs: number
+  downloadRetries: number
+  downloadRetryPauseMs: number
+  /** 0: no limit. */
+  downloadMaxDurationMs: number
+  guardSpecialFilesystems: boolean
+  debug: boolean
+  /** BOOTIF as the boot loader wrote it. */
+  bootInterface: string | null
+  // What the lookup's answer may change; there are no kernel parameters for these.
+  md5Enabled: boolean
+  deepInspection: boolean
+  permittedImageFormats: string[]
+  skipBmc: boolean
+}
+
+/** What only this process is told, by flags or by `FERRITE_AGENT_*` in the environment. */
+export interface Settings {
+  cmdlineFile: string
+  /** Token, certificate and command records: tmpfs, so that they die with this boot and not with this process. */
+  stateDir: string
+  /** Where images that must be inspected are kept meanwhile. */
+  tempDir: string
+  /** When not empty: the only block devices the agent sees, of any type (for agents that are not in a ramdisk). */
+  onlyDevices: string[]
+  powerOffCommand: string[]
+  rebootCommand: string[]
+  /** False: leave clock, caches and network interfaces of the machine alone. */
+  ownsMachine: boolean
+}
+
+const text = (value: string) => value
+const list = (value: string) =>
+  value
+    .split(',')
+    .map(part => part.trim())
+    .filter(part => part !== '')
+const milliseconds = (value: string, name: string) => number(value, name) * 1000
+
+const parameters: Record<string, Partial<{ [K in keyof Options]: (value: string, name: string) => Options[K] }>> = {
+  'ipa-api-url': { apiUrls },
+  'ipa-global-request-id': { globalRequestId: text },
+  'ipa-agent-token': { agentToken: text },
+  'ipa-ironic-api-version': { apiVersion: text },
+  'ipa-listen-host': { listenHost: text },
+  'ipa-listen-port': { listenPort: number },
+  'ipa-advertise-host': { advertiseHost: text },
+  'ipa-advertise-port': { advertisePort: number },
+  'ipa-network-interface': { networkInterface: text },
+  'ipa-ip-lookup-attempts': { ipLookupAttempts: number },
+  'ipa-ip-lookup-timeout': { ipLookupPauseMs: milliseconds },
+  'ipa-lookup-timeout': { lookupTimeoutMs: milliseconds },
+  'ipa-lookup-interval': { lookupIntervalMs: milliseconds },
+  'ipa-http-request-timeout': { httpTimeoutMs: milliseconds },
+  'ipa-insecure': { insecure: boolean },
+  'ipa-tls-min-version': { tlsMinVersion },
+  'ipa-tls-cipher-suites': { tlsCipherSuites: text },
+  'ipa-tls-certificate-curve': { tlsCurve },
+  'ipa-inspection-callback-url': { inspectionUrls: apiUrls },
+  'ipa-inspection-collectors': { inspectionCollectors: list },
+  'ipa-hardware-initialization-delay': { hardwareDelayMs: milliseconds },
+  'ipa-disk-wait-attempts': { diskWaitAttempts: number },
+  'ipa-disk-wait-delay': { diskWaitPauseMs: milliseconds },
+  'ipa-ntp-server': { ntpServer },
+  'ipa-image-download-connection-timeout': { downloadTimeoutMs: milliseconds },
+  'ipa-image-download-connection-retries': { downloadRetries: number },
+  'ipa-image-download-connection-retry-interval': { downloadRetryPauseMs: milliseconds },
+  'ipa-image-download-max-duration': { downloadMaxDurationMs: milliseconds },
+  'ipa-guard-special-filesystems': { guardSpecialFilesystems: boolean },
+  'ipa-debug': { debug: boolean },
+  BOOTIF: { bootInterface: text },
+}
+
+export function defaultOptions(): Options {
+  return {
+    apiUrls: [],
+    globalRequestId: null,
+    agentToken: null,
+    apiVersion: null,
+    listenHost: null,
+    listenPort: 9999,
+    advertiseHost: null,
+    advertisePort: null,
+    networkInterface: null,
+    ipLookupAttempts: 6,
+    ipLookupPauseMs: 10_000,
+    lookupTimeoutMs: 600_000,
+    lookupIntervalMs: 1_000,
+    httpTimeoutMs: 30_000,
+    insecure: false,
+    tlsMinVersion: '1.2',
+    tlsCipherSuites: null,
+    tlsCurve: 'p384',
+    inspectionUrls: [],
+    inspectionCollectors: null,
+    hardwareDelayMs: 0,
+    diskWaitAttempts: 10,
+    diskWaitPauseMs: 3_000,
+    ntpServer: null,
+    downloadTimeoutMs: 60_000,
+    downloadRetries: 9,
+    downloadRetryPauseMs: 10_000,
+    downloadMaxDurationMs: 0,
+    guardSpecialFilesystems: true,
+    debug: false,
+    bootInterface: null,
+    md5Enabled: true,
+    deepInspection: true,
+    permittedImageFormats: ['raw', 'gpt', 'qcow2'],
+    skipBmc: false,
+  }
+}
+
+/**
+ * Reads a kernel command line. Words without `=` and unknown names are somebody else's; the last of several wins.
+ * @throws InvalidInput naming the parameter, what was found and what was expected
+ */
+export function readOptions(cmdline: string): Options {
+  const options = defaultOptions()
+  for (const [name, value] of kernelParameters(cmdline)) {
+    if (!Object.hasOwn(parameters, name)) continue
+    for (const [key, parse] of Object.entries(parameters[name] ?? {})) {
+      // The table pairs every key with a parser of that key's type.
+      Object.assign(options, { [key]: parse(value, name) })
+    }
+  }
+  return options
+}
+
+/** Splits at white space, then at the first `=`; there are no quotes. */
+export function kernelParameters(cmdline: string): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const word of cmdline.split(/\s+/)) {
+    const equals = word.indexOf('=')
+    if (equals > 0) found.set(word.slice(0, equals), word.slice(equals + 1))
+  }
+  return found
+}
+
+/** @param env for the same settings as variables, e.g. FERRITE_AGENT_STATE_DIR; flags win */
+export function readSettings(args: readonly string[], env: Record<string, string | undefined>): Settings {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      'cmdline-file': { type: 'string', default: env.FERRITE_AGENT_CMDLINE_FILE ?? '/proc/cmdline' },
+      'state-dir': { type: 'string', default: env.FERRITE_AGENT_STATE_DIR ?? '/run/ferrite-agent' },
+      'temp-dir': { type: 'string', default: env.FERRITE_AGENT_TEMP_DIR ?? '/tmp' },
+      'only-devices': { type: 'string', default: env.FERRITE_AGENT_ONLY_DEVICES ?? '' },
+      'power-off-command': { type: 'string', default: env.FERRITE_AGENT_POWER_OFF_COMMAND ?? 'poweroff -f' },
+      'reboot-command': { type: 'string', default: env.FERRITE_AGENT_REBOOT_COMMAND ?? 'reboot -f' },
+      guest: { type: 'boolean', default: env.FERRITE_AGENT_GUEST === '1' },
+    },
+  })
+  return {
+    cmdlineFile: values['cmdline-file'],
+    stateDir: values['state-dir'],
+    tempDir: values['temp-dir'],
+    onlyDevices: list(values['only-devices']),
+    powerOffCommand: words(values['power-off-command']),
+    rebootCommand: words(values['reboot-command']),
+    ownsMachine: !values.guest,
+  }
+}
+
+const words = (value: string) => value.split(' ').filter(word => word !== '')
+
+function apiUrls(value: string, name: string): string[] {
+  const urls = list(value)
+  for (const url of urls) {
+    if (/^https?:\/\/[^/]+/.test(url)) continue
+    const hint = url === 'mdns' ? ' (discovery by mDNS is not built yet)' : ''
+    throw wrong(name, url, `a comma list of http:// or https:// URLs${hint}`)
+  }
+  return urls.map(url => url.replace(/\/+$/, ''))
+}
+
+function number(value: string, name: string): number {
+  if (!/^\d+(\.\d+)?$/.test(value)) throw wrong(name, value, 'a number that is not negative')
+  return Number(value)
+}
+
+function boolean(value: string, name: string): boolean {
+  const word = value.toLowerCase()
+  if (['1', 'true', 'yes', 'on', 't', 'y'].includes(word)) return true
+  if (['0', 'false', 'no', 'off', 'f', 'n'].includes(word)) return false
+  throw wrong(name, value, '1, 0, true, false, yes, no, on or off')
+}
+
+export function tlsMinVersion(value: string, name: string): TlsVersion {
+  if (value === '1.2' || value === '1.3') return value
+  throw wrong(name, value, '1.2 or 1.3')
+}
+
+function tlsCurve(value: string, name: string): Curve {
+  if (value === 'p256' || value === 'p384' || value === 'p521') return value
+  throw wrong(name, value, 'p256, p384 or p521')
+}
+
+function ntpServer(value: string, name: string): string {
+  if (/^[A-Za-z0-9.:_][A-Za-z0-9.:_-]{0,252}$/.test(value)) return value
+  throw wrong(name, value, 'one host name or address')
+}
+
+function wrong(name: string, found: string, expected: string): InvalidInput {
+  return new InvalidInput(`Cannot read kernel parameter ${name}: found "${found}", expected ${expected}`)
+}
