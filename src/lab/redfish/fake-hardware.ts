@@ -1,0 +1,86 @@
+/**
+ * Hardware without a machine: it changes its power state after a delay and remembers what was done to it. For tests and
+ * for fleets of simulated BMCs; the lab's real machines are in ../machine.ts.
+ */
+import type { BootOverride, Hardware, HardwareFacts, Media, PowerState, ResetType } from './hardware.ts'
+
+export class FakeHardware implements Hardware {
+  readonly facts: HardwareFacts
+  /** Every reset that was accepted, in order. */
+  readonly resets: ResetType[] = []
+  readonly #delayMs: number
+  #power: PowerState = 'Off'
+  #boot: BootOverride = { enabled: 'Disabled', target: 'None' }
+  #media: Media | null = null
+
+  /** @param delayMs how long a power change takes */
+  constructor(facts: Partial<HardwareFacts> = {}, delayMs = 0) {
+    this.facts = { ...defaultFacts, ...facts }
+    this.#delayMs = delayMs
+  }
+
+  power(): PowerState {
+    return this.#power
+  }
+
+  reset(type: ResetType): void {
+    this.resets.push(type)
+    const off = ['ForceOff', 'GracefulShutdown'].includes(type) || (type === 'PushPowerButton' && this.#power === 'On')
+    if (type === 'Nmi') return
+    const restarts = !off && this.#power === 'On'
+    this.#change(off ? 'PoweringOff' : restarts ? 'On' : 'PoweringOn', off ? 'Off' : 'On')
+    // A boot uses up an override for one boot.
+    if (!off && this.#boot.enabled === 'Once') this.#boot = { enabled: 'Disabled', target: 'None' }
+  }
+
+  boot(): BootOverride {
+    return this.#boot
+  }
+
+  async setBoot(override: BootOverride): Promise<void> {
+    this.#boot = override
+  }
+
+  media(): Media | null {
+    return this.#media
+  }
+
+  async insertMedia(image: string): Promise<void> {
+    this.#media = { image }
+  }
+
+  async ejectMedia(): Promise<void> {
+    this.#media = null
+  }
+
+  linkUp(): boolean {
+    return this.#power === 'On'
+  }
+
+  #change(meanwhile: PowerState, then: PowerState): void {
+    if (this.#delayMs === 0) {
+      this.#power = then
+      return
+    }
+    this.#power = meanwhile
+    setTimeout(() => {
+      this.#power = then
+    }, this.#delayMs).unref()
+  }
+}
+
+const defaultFacts: HardwareFacts = {
+  name: 'fake-0',
+  uuid: '5d3b6c1e-3d5c-4d0e-9a55-0a7d1f6f2b01',
+  manufacturer: 'Ferrite',
+  model: 'Fake Machine',
+  serialNumber: 'FAKE0',
+  assetTag: 'FAKE0-A',
+  biosVersion: '1.0',
+  bootMode: 'UEFI',
+  bootTargets: ['None', 'Pxe', 'Hdd', 'Cd'],
+  cpus: 2,
+  memoryMb: 2048,
+  nics: [{ mac: '52:54:00:00:00:01' }, { mac: '52:54:00:00:00:02' }],
+  disks: [{ name: 'disk0', sizeBytes: 8 * 1024 ** 3, serial: 'FAKE0D0', protocol: 'NVMe' }],
+}
