@@ -505,7 +505,9 @@ class Pass implements Flow {
     const key = this.#key(name)
     const recorded = this.#steps.get(key)
     if (recorded?.state === 'done') return recorded.result as T // what `look` returned, through JSON
-    this.#checkpoint()
+    // A wait that has begun is for something that runs already (a step that must not be cut off): it is seen to its end.
+    if (recorded) this.#signal.throwIfAborted()
+    else this.#checkpoint()
     const { clock } = this.#options
     const started_at = recorded?.started_at ?? timestamp(clock.now())
     const deadlineMs = recorded ? recorded.deadlineMs : wait.timeoutMs > 0 ? clock.now() + wait.timeoutMs : null

@@ -245,7 +245,6 @@ export function createConductor(options: ConductorOptions): Conductor {
     if (node.provision_state === 'clean wait' && 'step' in node.clean_step && abortable === false) {
       // A step that must not be cut off: the flow stops after it.
       await updateFlow(db, flow.id, { abort_requested: 1 })
-      engine.kick()
       return
     }
     await engine.abort(node, flow, 'abort', `${flow.kind} was aborted by request in state "${node.provision_state}"`)

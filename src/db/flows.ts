@@ -133,12 +133,7 @@ export async function runnableFlows(db: Db | Trx, nowMs: number, limit: number):
         where('state', '=', 'ready'),
         where.and([
           where('state', '=', 'waiting'),
-          where.or([
-            where('woken', '=', 1),
-            where('abort_requested', '=', 1),
-            where('wake_at_ms', '<=', nowMs),
-            where('deadline_ms', '<=', nowMs),
-          ]),
+          where.or([where('woken', '=', 1), where('wake_at_ms', '<=', nowMs), where('deadline_ms', '<=', nowMs)]),
         ]),
       ]),
     )

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { test } from 'node:test'
+import { nodeFields } from '#protocol/node.ts'
+import { portFields } from '#protocol/port.ts'
+import { openDatabase, sqliteText } from './database.ts'
+
+const here = import.meta.dirname
+
+/** Every statement that made the schema, blanks folded. */
+function shapeOf(sql: string): string[] {
+  const sqlite = new DatabaseSync(':memory:')
+  sqlite.exec(sqliteText(sql))
+  const rows = sqlite.prepare("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'").all()
+  sqlite.close()
+  const bare = (text: string) => text.replace(/--[^\n]*/g, '').replace(/\s+/g, ' ')
+  return rows.map(row => bare(String(row.sql))).sort()
+}
+
+test('schema.sql is what the migrations leave', () => {
+  const folder = join(here, 'migrations')
+  const migrations = readdirSync(folder)
+    .sort()
+    .map(name => readFileSync(join(folder, name), 'utf8'))
+  assert.deepEqual(shapeOf(readFileSync(join(here, 'schema.sql'), 'utf8')), shapeOf(migrations.join('\n')))
+})
+
+test('every stored field of the API has its column', async () => {
+  const sqlite = new DatabaseSync(':memory:')
+  sqlite.exec(sqliteText(readFileSync(join(here, 'schema.sql'), 'utf8')))
+  const columnsOf = (table: string) =>
+    sqlite
+      .prepare(`PRAGMA table_info(${table})`)
+      .all()
+      .map(row => String(row.name))
+  for (const [table, fields] of [
+    ['nodes', nodeFields],
+    ['ports', portFields],
+  ] as const) {
+    const columns = columnsOf(table)
+    const stored = Object.entries(fields)
+      .filter(([, field]) => 'column' in field)
+      .map(([name]) => name)
+    assert.deepEqual(
+      stored.filter(name => !columns.includes(name)),
+      [],
+      table,
+    )
+  }
+  sqlite.close()
+})
+
+test('opening twice applies no migration twice', async () => {
+  const db = await openDatabase(':memory:')
+  const rows = await db.selectFrom('nodes').selectAll().execute()
+  assert.deepEqual(rows, [])
+  await db.destroy()
+})
