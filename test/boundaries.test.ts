@@ -46,7 +46,8 @@ test('no import crosses a border', () => {
           ? relative(src, join(src, dirname(file), name))
           : undefined
       if (to === undefined) {
-        if (folder === 'agent' && !name.startsWith('node:')) crossings.push(`${file} imports the package ${name}`)
+        // The agent is bundled to one small file: Node's own modules, and the library that checks schemas.
+        if (folder === 'agent' && !/^(node:|typebox)/.test(name)) crossings.push(`${file} imports the package ${name}`)
         continue
       }
       const [target = ''] = to.split('/')
