@@ -32,6 +32,12 @@ export const ferrite = {
     help: 'URL of the API that ramdisks are given (ipa-api-url).',
   }),
 
+  ramdisk_dir: path({
+    default: './var/build/ramdisk',
+    effective: true,
+    help: 'Directory with the kernel and ramdisk that "ferrite ramdisk build" made, for nodes and settings that name none.',
+  }),
+
   manage_dnsmasq: boolean({
     default: false,
     effective: true,
