@@ -1,0 +1,43 @@
+/**
+ * A deployment without agent or disk: the steps are there with Ironic's names and priorities, so that the course of a
+ * deployment can be watched, and nothing is written anywhere. Power and boot device go through the node's interfaces.
+ *
+ * Source: ironic/drivers/modules/fake.py (behaviour).
+ */
+import type { DeployInterface, Step } from '../driver.ts'
+import { powerTo } from '../power.ts'
+import { takeTime } from './machine.ts'
+
+const deploy: Step = {
+  interface: 'deploy',
+  step: 'deploy',
+  priority: 100,
+  kinds: ['deploy'],
+  async run(ctx) {
+    await ctx.flow.once('fake deploy', () => takeTime(ctx, 'deploy'))
+    await ctx.flow.once('fake instance boot', async () => {
+      const now = await ctx.fresh()
+      await now.interfaces.boot.prepareInstance(now)
+    })
+    await powerTo(ctx, 'boot the fake instance', 'power on')
+  },
+}
+
+export default {
+  usesAgent: false,
+  steps: [deploy],
+  validate: async () => {},
+  prepare: async () => {},
+  cleanUp: async () => {},
+
+  async tearDown(ctx) {
+    if (!ctx.node.disable_power_off) await powerTo(ctx, 'power off the fake instance', 'power off')
+    await ctx.flow.once('remove the fake instance', () => takeTime(ctx, 'deploy'))
+  },
+
+  async prepareCleaning(ctx) {
+    await ctx.flow.once('prepare fake cleaning', () => takeTime(ctx, 'deploy'))
+  },
+
+  tearDownCleaning: async () => {},
+} satisfies DeployInterface

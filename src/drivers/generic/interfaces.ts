@@ -1,0 +1,19 @@
+/**
+ * The implementations that fit any hardware, in Ironic's order of preference; hardware types put their own before them.
+ * Source: ironic/drivers/generic.py (behaviour).
+ */
+import type { HardwareType } from '../driver.ts'
+
+export const generic = {
+  bios: { 'no-bios': () => import('./no-bios.ts') },
+  boot: { ipxe: () => import('#boot/ipxe.ts') },
+  console: { 'no-console': () => import('./no-console.ts') },
+  deploy: { direct: () => import('../agent/direct.ts') },
+  firmware: { 'no-firmware': () => import('./no-firmware.ts') },
+  inspect: { agent: () => import('../agent/inspect.ts'), 'no-inspect': () => import('./no-inspect.ts') },
+  network: { noop: () => import('./noop-network.ts') },
+  raid: { 'no-raid': () => import('./no-raid.ts') },
+  rescue: { 'no-rescue': () => import('./no-rescue.ts') },
+  storage: { noop: () => import('./noop-storage.ts') },
+  vendor: { 'no-vendor': () => import('./no-vendor.ts') },
+} satisfies Partial<HardwareType['interfaces']>

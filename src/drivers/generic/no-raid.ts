@@ -1,0 +1,3 @@
+import { unsupported } from './unsupported.ts'
+
+export default unsupported('raid', 'RAID configuration')
