@@ -1,0 +1,48 @@
+/**
+ * UEFI or BIOS: which one a node is to boot in, and seeing to it that its firmware does.
+ * Source: boot facts, "Boot mode and secure boot" (ironic/drivers/modules/boot_mode_utils.py restated).
+ */
+
+import type { Node } from '#db/nodes.ts'
+import type { NodeContext } from '#drivers/driver.ts'
+import { InvalidInput } from '#lib/fault.ts'
+import { type BootMode, bootModes } from '#protocol/states.ts'
+
+/**
+ * The mode asked for by the instance, else by the node's capabilities; null when nobody asks for one.
+ * @throws InvalidInput for a value that is no boot mode
+ */
+export function requestedBootMode(node: Pick<Node, 'instance_info' | 'properties' | 'uuid'>): BootMode | null {
+  const places = [
+    ['instance_info/capabilities', capability(node.instance_info.capabilities, 'boot_mode')],
+    ['instance_info/deploy_boot_mode', node.instance_info.deploy_boot_mode],
+    ['properties/capabilities', capability(node.properties.capabilities, 'boot_mode')],
+  ] as const
+  const found = places.find(([, value]) => value !== undefined && value !== null && value !== '')
+  if (found === undefined) return null
+  const mode = bootModes.find(each => each === String(found[1]).toLowerCase())
+  if (mode) return mode
+  throw new InvalidInput(
+    `Cannot boot node ${node.uuid}: ${found[0]} asks for boot mode ${JSON.stringify(found[1])}; expected ${bootModes.join(' or ')}`,
+  )
+}
+
+/** Changes the firmware's boot mode when another one is asked for than it has. */
+export async function syncBootMode(ctx: NodeContext): Promise<void> {
+  const wanted = requestedBootMode(ctx.node)
+  if (wanted === null) return
+  const { management } = ctx.interfaces
+  const present = await management.getBootMode(ctx)
+  if (present === wanted) return
+  await management.setBootMode(ctx, wanted)
+}
+
+/** A capability out of `name:value,name:value` or an object. */
+function capability(capabilities: unknown, name: string): unknown {
+  if (typeof capabilities === 'string') {
+    const pairs = capabilities.split(',').map(pair => pair.split(':').map(part => part.trim()))
+    return pairs.find(([key]) => key === name)?.[1]
+  }
+  if (typeof capabilities !== 'object' || capabilities === null) return undefined
+  return Object.hasOwn(capabilities, name) ? (capabilities as Record<string, unknown>)[name] : undefined
+}

@@ -1,0 +1,63 @@
+/**
+ * The kernel's command line: which parameters a ramdisk gets, and what may stand there. Pure.
+ *
+ * Source: boot facts, "Kernel parameters" (ironic/common/pxe_utils.py restated); Linux kernel-parameters.rst.
+ */
+import { InvalidInput } from '#lib/fault.ts'
+
+/**
+ * The operator's parameters for a node: those of instance_info, else of driver_info, else the configured ones, for
+ * which %default% stands in the others.
+ * @throws InvalidInput naming the setting and the word that is wrong
+ */
+export function appendedParameters(options: {
+  instanceInfo: Readonly<Record<string, unknown>>
+  driverInfo: Readonly<Record<string, unknown>>
+  configured: string
+  /** Take what is there without looking at it. */
+  unchecked: boolean
+}): string {
+  const own = (['instance_info', 'driver_info'] as const).map(field => {
+    const info = field === 'instance_info' ? options.instanceInfo : options.driverInfo
+    return { name: `${field}/kernel_append_params`, value: info.kernel_append_params }
+  })
+  const given = own.find(({ value }) => value !== undefined && value !== null && value !== '')
+  if (given !== undefined && typeof given.value !== 'string') {
+    throw new InvalidInput(`Cannot use ${given.name}: it is a ${typeof given.value}, expected a text`)
+  }
+  const configured = cleaned(options.configured)
+  const text = given === undefined ? configured : cleaned(String(given.value)).replaceAll('%default%', configured)
+  if (!options.unchecked) check(text, given?.name ?? '[pxe] kernel_append_params')
+  return text
+}
+
+/** One parameter as the kernel reads it. @throws InvalidInput when it cannot be written so */
+export function parameter(name: string, value: string): string {
+  const text = `${name}=${/\s/.test(value) ? `"${value}"` : value}`
+  if (!WORD.test(text)) {
+    throw new InvalidInput(
+      `Cannot pass ${name} to the ramdisk: ${JSON.stringify(value)} does not fit on a command line`,
+    )
+  }
+  return text
+}
+
+/** A line break would end the line of the boot script. */
+const cleaned = (text: string) => text.replace(/[\r\n\0]/g, '').trim()
+
+/** `key` or `key=value`; a value is printable without blanks and quotes, or in double quotes. */
+const WORD = /^[A-Za-z0-9_.-]+(=([!#-~]*|"[ !#-~]*"))?$/
+/** A blank inside double quotes does not end a word. */
+const WORDS = /(?:"[^"]*"|[^\s"]|"(?![^"]*"))+/g
+
+function check(text: string, name: string): void {
+  // What follows a lone -- is for the init process, and its own business.
+  const [kernel = ''] = text.split(/(?:^|\s)--(?:\s|$)/)
+  for (const word of kernel.match(WORDS) ?? []) {
+    if (WORD.test(word)) continue
+    throw new InvalidInput(
+      `Cannot use the kernel parameters of ${name}: found ${JSON.stringify(word)}; expected words such as ` +
+        'name, name=value or name="a value", with letters, digits, _ . - in the name',
+    )
+  }
+}
