@@ -1,0 +1,37 @@
+/**
+ * `npm test`: type check, lint, every unit test and scenario, then the tests that boot virtual machines, one file at a
+ * time. Installs the host packages that are missing first. With arguments it runs just those test files.
+ */
+import { spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { join } from 'node:path'
+import { ensureHostPackages, forImage, forLab, forRamdisk, forTests } from '../src/lab/host-packages.ts'
+
+const root = join(import.meta.dirname, '..')
+process.chdir(root)
+
+function run(title: string, command: string, args: readonly string[]): boolean {
+  console.log(`\n== ${title}`)
+  const began = performance.now()
+  const { status } = spawnSync(command, args, { stdio: 'inherit' })
+  console.log(`== ${title}: ${status === 0 ? 'passed' : 'FAILED'} in ${((performance.now() - began) / 1000).toFixed(1)} s`)
+  return status === 0
+}
+
+const bin = (name: string) => join(root, 'node_modules', '.bin', name)
+const nodeTest = (files: readonly string[], options: readonly string[]) =>
+  ['--disable-warning=ExperimentalWarning', '--test', ...options, ...files]
+
+const named = process.argv.slice(2)
+if (named.length > 0) process.exit(run('named tests', process.execPath, nodeTest(named, ['--test-concurrency=1'])) ? 0 : 1)
+
+await ensureHostPackages([...forLab, ...forRamdisk, ...forImage, ...forTests], message => console.log(message))
+const plain = [...globSync('src/**/*.test.ts'), ...globSync('test/*.test.ts')].sort()
+const machines = globSync('test/vm/*.test.ts').sort()
+const passed = [
+  run('types', bin('tsc'), []),
+  run('lint and format', bin('biome'), ['check', '.']),
+  run('unit tests and scenarios', process.execPath, nodeTest(plain, ['--test-concurrency=2'])),
+  run('virtual machines', process.execPath, nodeTest(machines, ['--test-concurrency=1'])),
+]
+process.exit(passed.every(Boolean) ? 0 : 1)
