@@ -14,6 +14,7 @@ export const forRamdisk = ['dpkg', 'kmod', 'binutils', 'squashfs-tools'] as cons
 export const forImage = [
   'mmdebstrap',
   'e2fsprogs',
+  'fdisk',
   'dosfstools',
   'mtools',
   'grub-common',
@@ -37,6 +38,9 @@ export const forLab = [
 
 /** `ferrite serve`: image formats and network boot. */
 export const forService = ['qemu-utils', 'dnsmasq-base', 'ipxe', 'mtools', 'xorriso'] as const
+
+/** `npm test`: what the tests of all parts need, machines included. */
+export const forTests = [...new Set([...forRamdisk, ...forImage, ...forLab, ...forService])]
 
 /** Packages are missing on this machine and we cannot install them. */
 export class HostPackagesMissing extends Fault {

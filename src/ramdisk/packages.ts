@@ -19,6 +19,9 @@ export type DebianPackage = {
   sha256: string
 }
 
+/** One place that Debian packages come from, in the words of a sources.list line. */
+export type DebianSource = { uri: string; suite: string; components: string }
+
 /** apt could not say which packages to take, or could not get them. */
 export class PackagesUnavailable extends Fault {
   readonly status = 502
@@ -92,6 +95,20 @@ export class PackageCache {
     }
     await Promise.all([work(), work()])
     return directories
+  }
+
+  /** Those of this machine's package sources that are Debian itself, the main suite first. */
+  async debianSources(options: { refresh: boolean }): Promise<DebianSource[]> {
+    await this.#prepare(options.refresh)
+    const filters = ['Origin: Debian', 'Created-By: Packages', `Architecture: ${this.#architecture}`]
+    const { stdout } = await this.#apt(['indextargets', '--format', '$(REPO_URI) $(RELEASE) $(COMPONENT)', ...filters])
+    const lines = [...new Set(stdout.split('\n').filter(Boolean))]
+    const sources = lines.map(line => {
+      const [uri = '', suite = '', components = ''] = line.split(' ')
+      return { uri, suite, components }
+    })
+    // Updates and security suites are named after the main one.
+    return sources.sort((a, b) => a.suite.length - b.suite.length || (a.components < b.components ? -1 : 1))
   }
 
   /** A half unpacked package never has the final name. */
