@@ -29,7 +29,7 @@ export async function help(words: readonly string[]): Promise<string> {
   const some = Object.entries(commands).filter(
     ([verb]) => begin === '' || verb === begin || verb.startsWith(`${begin} `),
   )
-  if (some.length === 0) throw new UsageError(`No help for "${name}": ${group} has ${Object.keys(commands).join(', ')}`)
+  if (some.length === 0) throw new UsageError(`No help for "${name}": "ferrite help ${group}" lists what there is`)
   return listing(group, Object.fromEntries(some))
 }
 
@@ -66,7 +66,7 @@ function commandHelp(words: string, command: AnyCommand): string {
     ...usageArguments(command.args),
   ]
   return [
-    `Usage: ${wrapWords(usage, 'Usage: '.length + `ferrite ${words} `.length)}\n\n${command.about}.\n`,
+    `Usage: ${wrapWords(usage, { begin: 'Usage: '.length, indent: `Usage: ferrite ${words} `.length })}\n\n${command.about}.\n`,
     ...section('Arguments', argumentRows(command.args)),
     ...section('Options', optionRows(own)),
     ...(output ? section('Output options', optionRows(output)) : []),
@@ -126,25 +126,21 @@ function columns(rows: readonly (readonly [string, string])[]): string {
   const left = 30
   return rows
     .map(([name, about]) => {
-      const text = wrapWords(about.split(' '), left + 4)
+      const text = wrapWords(about.split(' '), { begin: left + 4, indent: left + 4 })
       return name.length > left ? `  ${name}\n${' '.repeat(left + 4)}${text}\n` : `  ${name.padEnd(left)}  ${text}\n`
     })
     .join('')
 }
 
-/** Joins words into lines; lines after the first are indented. */
-function wrapWords(words: readonly string[], indent: number): string {
-  const deep = Math.min(indent, 36)
+/** Joins words into lines. The first line already has `begin` columns; the others are indented. */
+function wrapWords(words: readonly string[], { begin, indent }: { begin: number; indent: number }): string {
+  const margin = Math.min(indent, 36)
   let text = ''
-  let used = indent
+  let used = begin
   for (const [at, word] of words.entries()) {
-    if (at > 0 && used + word.length + 1 > lineWidth) {
-      text += `\n${' '.repeat(deep)}`
-      used = deep
-    } else if (at > 0) {
-      text += ' '
-      used += 1
-    }
+    const fits = used + word.length + 1 <= lineWidth
+    if (at > 0) text += fits ? ' ' : `\n${' '.repeat(margin)}`
+    if (at > 0) used = fits ? used + 1 : margin
     text += word
     used += word.length
   }

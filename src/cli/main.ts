@@ -4,6 +4,7 @@
  * schema library is loaded unless a wait needs it.
  */
 import { readFile } from 'node:fs/promises'
+import { closest } from '#lib/closest.ts'
 import { Fault } from '#lib/fault.ts'
 import { Api, type ApiSettings } from './client.ts'
 import type { AnyCommand, AnyInput, Commands, Options } from './command.ts'
@@ -115,11 +116,14 @@ async function unknown(words: readonly string[]): Promise<UsageError> {
     .filter(word => !word.startsWith('-'))
     .slice(0, 3)
     .join(' ')
-  if (!commands) return new UsageError(`Unknown command "${tried}"; "ferrite help" lists all`)
+  if (!commands) return new UsageError(`Unknown command "${tried}": "ferrite help" lists all`)
   const group = words.slice(0, used).join(' ')
   const verbs = Object.keys(commands)
-  const near = verbs.filter(verb => verb.split(' ')[0] === words[used])
-  return new UsageError(`Unknown command "${tried}": ${group} has ${(near.length > 0 ? near : verbs).join(', ')}`)
+  const alike = verbs.filter(verb => verb.split(' ')[0] === words[used])
+  if (alike.length > 0) return new UsageError(`Unknown command "${tried}": ${group} has ${alike.join(', ')}`)
+  const meant = closest(words.slice(used).join(' '), verbs)
+  const advice = meant ? `did you mean "${group} ${meant}"?` : `"ferrite help ${group}" lists what there is`
+  return new UsageError(`Unknown command "${tried}": ${advice}`)
 }
 
 async function showHelp(words: readonly string[], terminal: Terminal): Promise<number> {

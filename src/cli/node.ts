@@ -1,4 +1,5 @@
 /** `ferrite node ...`: the commands on nodes, each one request (or one per node) plus, with --wait, the wait. */
+import { NotFound } from '#lib/fault.ts'
 import type { PowerTarget, ProvisionState, Verb } from '#protocol/states.ts'
 import { segment } from './client.ts'
 import {
@@ -154,7 +155,7 @@ const showNode = command({
     const query = { instance_uuid: args.node, fields: options.fields?.join(',') }
     const path = options.fields ? '/v1/nodes' : '/v1/nodes/detail'
     const [found] = await api.list(path, 'nodes', { query, limit: undefined })
-    if (!found) throw new UsageError(`Cannot show the node of instance ${args.node}: no node has it`)
+    if (!found) throw new NotFound(`Cannot show the node of instance ${args.node}: no node has it`)
     return { kind: 'one', item: withoutLinks(found) }
   },
 })

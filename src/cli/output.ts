@@ -223,14 +223,18 @@ interface TableOptions {
 function table(heads: readonly string[], { rows, align, minWidth, format, terminal }: TableOptions): string {
   if (rows.length === 0 && !format['print-empty']) return '\n'
   const cells = rows.map(row => row.map(value => harmless(spell(value)).replaceAll('\t', ' ').split('\n')))
-  const natural = heads.map((head, at) => Math.max(width(head), ...cells.flatMap(row => (row[at] ?? []).map(width))))
-  const widths = fit(natural, { total: availableWidth(format, terminal), minWidth })
+  const widest = (at: number, head: string, lines: typeof cells) =>
+    Math.max(width(head), ...lines.flatMap(row => (row[at] ?? []).map(width)))
+  const natural = heads.map((head, at) => widest(at, head, cells))
+  const limits = fit(natural, { total: availableWidth(format, terminal), minWidth })
+  const room = heads.map((head, at) => Math.max(width(head), limits[at] ?? 0)) // headings are never wrapped
+  const wrapped = cells.map(row => row.map((lines, at) => lines.flatMap(line => wrap(line, room[at] ?? 0))))
+  const widths = heads.map((head, at) => widest(at, head, wrapped))
   const line = `+${widths.map(size => '-'.repeat(size + 2)).join('+')}+\n`
   const draw = (row: readonly (readonly string[])[], sides: readonly string[]) => {
-    const wrapped = widths.map((size, at) => (row[at] ?? []).flatMap(text => wrap(text, size)))
-    const height = Math.max(...wrapped.map(({ length }) => length))
+    const height = Math.max(...row.map(({ length }) => length))
     return Array.from({ length: height }, (_, n) => {
-      const padded = widths.map((size, at) => ` ${pad(wrapped[at]?.[n] ?? '', size, sides[at])} `)
+      const padded = widths.map((size, at) => ` ${pad(row[at]?.[n] ?? '', size, sides[at])} `)
       return `|${padded.join('|')}|\n`
     }).join('')
   }
@@ -239,7 +243,7 @@ function table(heads: readonly string[], { rows, align, minWidth, format, termin
     heads.map(text => [text]),
     sides,
   )
-  return line + head + line + cells.map(row => draw(row, sides)).join('') + (rows.length > 0 ? line : '')
+  return line + head + line + wrapped.map(row => draw(row, sides)).join('') + line
 }
 
 /** The width a table may take; undefined when nothing limits it. */
@@ -270,21 +274,19 @@ function fit(natural: readonly number[], { total, minWidth }: { total: number | 
   })
 }
 
+/** Lines of at most `size` columns, broken at blanks and after hyphens, within a word only where it is too long. */
 function wrap(text: string, size: number): string[] {
   if (width(text) <= size) return [text]
   const lines: string[] = []
   let line = ''
-  for (const word of text.split(/(?<= )/)) {
+  for (const word of text.split(/(?<= )|(?<=\w-)(?=\w)/)) {
     let rest = word
-    if (width(line + rest.trimEnd()) > size && line.trim() !== '' && width(rest) <= size) {
+    if (line.trim() !== '' && width(line + rest.trimEnd()) > size) {
       lines.push(line.trimEnd())
       line = ''
     }
-    for (let room = size - width(line); width(rest.trimEnd()) > room; room = size) {
-      const points = [...rest]
-      lines.push(line + points.slice(0, room).join(''))
-      rest = points.slice(room).join('')
-      line = ''
+    for (; width(rest.trimEnd()) > size; rest = [...rest].slice(size).join('')) {
+      lines.push([...rest].slice(0, size).join(''))
     }
     line += rest
   }

@@ -5,6 +5,7 @@
  * dash. node:util parseArgs knows neither several words nor optional values, and commander adds 8 ms to every start;
  * both would still need the declarations for help and completion.
  */
+import { closest } from '#lib/closest.ts'
 import { Fault } from '#lib/fault.ts'
 import type { AnyCommand, AnyInput, Option, Options, OptionValue } from './command.ts'
 
@@ -75,7 +76,10 @@ function find(spelling: string, declared: Options): { name: string; option: Opti
   if (same) return { name: same[0], option: same[1] }
   const alike = spelling.startsWith('--') ? entries.filter(([name]) => `--${name}`.startsWith(spelling)) : []
   const [only, ...others] = alike
-  if (!only) throw new UsageError(`Unknown option ${spelling}`)
+  if (!only) {
+    const meant = closest(spelling.replace(/^--/, ''), Object.keys(declared))
+    throw new UsageError(`Unknown option ${spelling}${meant ? `: did you mean --${meant}?` : ''}`)
+  }
   if (others.length > 0) {
     const names = alike.map(([name]) => `--${name}`).join(', ')
     throw new UsageError(`Option ${spelling} is ambiguous: it could be ${names}`)

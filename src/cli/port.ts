@@ -1,6 +1,6 @@
 /** `ferrite port ...`: the commands on ports, the network interfaces of nodes. */
+import { NotFound } from '#lib/fault.ts'
 import { type Commands, command } from './command.ts'
-import { UsageError } from './parse.ts'
 import {
   createCommand,
   deleteCommand,
@@ -11,7 +11,7 @@ import {
   withoutLinks,
 } from './resource.ts'
 
-const portResource: Resource = {
+export const portResource: Resource = {
   name: 'port',
   path: '/v1/ports',
   key: 'ports',
@@ -114,7 +114,7 @@ const showPort = command({
     const query = { address: args.port, fields: options.fields?.join(',') }
     const path = options.fields ? portResource.path : `${portResource.path}/detail`
     const [found] = await api.list(path, 'ports', { query, limit: undefined })
-    if (!found) throw new UsageError(`Cannot show the port with address ${args.port}: no port has it`)
+    if (!found) throw new NotFound(`Cannot show the port with address ${args.port}: no port has it`)
     return { kind: 'one', item: withoutLinks(found) }
   },
 })

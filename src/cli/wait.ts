@@ -66,12 +66,13 @@ async function watch(
     for (const name of open.keys()) {
       const node = await look(name, context)
       const sight = sightOf(node)
-      view.update(name, sight)
       open.set(name, sight.state)
       const failure = failureOf(node, state)
       if (sight.state === state) view.finish(name, `${state} after ${duration(terminal.now() - began)}`)
-      else if (failure === undefined) continue
-      else {
+      else if (failure === undefined) {
+        view.update(name, sight)
+        continue
+      } else {
         view.finish(name, sight.state)
         failures.push(`Node ${name} did not reach state ${state}: ${failure}`)
       }
