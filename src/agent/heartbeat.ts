@@ -26,8 +26,8 @@ export interface HeartbeatOptions {
   body: () => HeartbeatBody
   /** Of the lookup's answer. */
   timeoutMs: () => number
-  /** Told of every failure; e.g. looks the node up again when it is unknown. */
-  onFailure?: (error: unknown) => Promise<void>
+  /** Told of every failure. `retry`: the cause is gone, beat again at once; else the usual pause follows. */
+  onFailure?: (error: unknown) => Promise<'retry' | 'wait'>
   log: Log
   signal: AbortSignal
   random?: () => number
@@ -65,7 +65,10 @@ export function startHeartbeat(options: HeartbeatOptions): HeartbeatLoop {
         dueAt = performance.now() + afterMs
         lastAt = dueAt
         options.log.warn(`${messageOf(error)}; next heartbeat in ${Math.round(afterMs)} ms`)
-        await options.onFailure?.(error)
+        if ((await options.onFailure?.(error)) === 'retry') {
+          dueAt = performance.now()
+          lastAt = Number.NEGATIVE_INFINITY
+        }
       }
     }
   }

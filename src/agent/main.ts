@@ -118,9 +118,11 @@ export async function runAgent(args: readonly string[], signal: AbortSignal): Pr
     timeoutMs: () => answer.config.heartbeat_timeout * 1000,
     onFailure: async error => {
       // The node was deleted and perhaps enrolled anew: whoever this machine is now, the API knows.
-      if (!(error instanceof ApiRefused && error.apiStatus === 404)) return
+      if (!(error instanceof ApiRefused && error.apiStatus === 404)) return 'wait'
       const found = await lookup(null).catch(failure => void log.warn(messageOf(failure)))
-      if (found !== undefined) answer = found
+      if (found === undefined) return 'wait'
+      answer = found
+      return 'retry'
     },
     log,
     signal: AbortSignal.any([signal, stop.signal]),

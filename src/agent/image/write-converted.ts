@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process'
 import { open, rm, statfs } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { qemuFormat } from '#lib/disk-format.ts'
 import { messageOf } from '#lib/fault.ts'
 import { AgentFault } from '../errors.ts'
 import { openExclusively } from '../hardware/device-use.ts'
@@ -27,7 +28,7 @@ export async function convertToDisk(job: WriteJob, run: ImageRun): Promise<void>
     const facts = await inspectImage(file, job.info.disk_format ?? null, agent.options)
     requireFit(facts.virtualSizeBytes, job.capacityBytes, job.device)
     // Undeclared, and by its content raw: the checked way of writing those is the stream.
-    if (facts.format === 'raw' || facts.format === 'gpt') await streamToDisk(job, run)
+    if (qemuFormat(facts.format) === 'raw') await streamToDisk(job, run)
     else await convert(file, facts, job, run)
   } finally {
     await rm(file, { force: true })
@@ -83,7 +84,7 @@ async function convert(file: string, facts: ImageFacts, { device }: WriteJob, ru
   await wipeMetadata(device)
   report(0)
   try {
-    await qemuImg(file, facts.format, device, {
+    await qemuImg(file, qemuFormat(facts.format), device, {
       report,
       started: pid => markWriting(agent.store, device, pid),
       signal: run.signal,
