@@ -34,6 +34,8 @@ export interface ConductorOptions {
   registry: Registry
   clock: Clock
   log: Log
+  /** Tells DHCP and boot files that the ports of a node are others now. */
+  portsChanged(node: Node): Promise<void>
 }
 
 export interface Conductor extends ConductorService {
@@ -71,6 +73,7 @@ export function createConductor(options: ConductorOptions): Conductor {
       log: log.child({ node: node.uuid }),
       clock,
       signal,
+      portsChanged: () => options.portsChanged(node),
       shared: shared.get,
     }
   }
@@ -214,10 +217,7 @@ export function createConductor(options: ConductorOptions): Conductor {
 
     wake: (uuid, event) => engine.wake(uuid, event),
 
-    async portsChanged(node) {
-      // Boot files are written afresh by every flow that boots; DHCP learns of ports where Ferrite runs it.
-      log.debug({ node: node.uuid }, 'ports changed')
-    },
+    portsChanged: node => options.portsChanged(node),
   }
   return service
 

@@ -30,6 +30,8 @@ export interface NodeContext {
   readonly log: Log
   readonly clock: Clock
   readonly signal: AbortSignal
+  /** The node's ports were changed: DHCP and boot files follow. */
+  portsChanged(): Promise<void>
   /**
    * Something made once per process (a pool of BMC connections, say), by key. Where it has `[Symbol.asyncDispose]`,
    * that is called when the process ends.

@@ -12,7 +12,8 @@ import { portsFrom, propertiesFrom, refuseRamdiskError, usableInterfaces } from 
 import { bootRamdisk, prepareRamdisk, removeRamdisk, silent } from './ramdisk.ts'
 
 async function validate(ctx: NodeContext): Promise<void> {
-  await ctx.interfaces.boot.validate(ctx)
+  // A node without ports gets them from its BMC first; until then nothing can say what would boot.
+  if (ctx.ports.length > 0 || !ctx.config.inspector.pre_create_ports) await ctx.interfaces.boot.validate(ctx)
   for (const hook of ctx.config.inspector.hooks) {
     if (known.has(hook)) continue
     throw new InvalidInput(`[inspector] hooks names "${hook}"; expected some of ${[...known].join(', ')}`)
@@ -64,6 +65,7 @@ async function precreatePorts(ctx: FlowContext): Promise<void> {
       addresses.map(address => ({ address, pxe: true })),
       { keep: 'all' },
     )
+    await now.portsChanged()
   })
 }
 
@@ -88,6 +90,7 @@ async function apply(ctx: FlowContext): Promise<void> {
     const chosen = wanted.length > 0 || add_ports === 'disabled' ? wanted : interfaces.filter(found => found.active)
     await portsFrom(now, chosen, { keep: keep_ports, present: interfaces.map(found => found.address) })
   }
+  await now.portsChanged()
   await ctx.flow.write({ properties: propertiesFrom(now.node.properties, data, hooks) })
   const { logs, ...kept } = data
   await writeInventory(now.db, now.node.uuid, kept)

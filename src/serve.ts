@@ -1,0 +1,156 @@
+/**
+ * `ferrite serve`: API, conductor and the HTTP server for boot files and images in one process. The only place where the
+ * real clock, the real log and the real configuration meet; it starts things in order and stops them in reverse.
+ */
+import { mkdir } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Logger, pino } from 'pino'
+import { startBootServices } from '#boot/services.ts'
+import { createConductor } from '#conductor/service.ts'
+import { openConfig } from '#config/load.ts'
+import type { Config } from '#config/options.ts'
+import { registerConductor, touchConductor, unregisterConductor } from '#db/conductors.ts'
+import { openDatabase } from '#db/database.ts'
+import { loadRegistry } from '#drivers/registry.ts'
+import { type Clock, systemClock } from '#lib/clock.ts'
+import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
+import type { Log } from '#lib/log.ts'
+import { createApp } from '#server/app.ts'
+
+const usage = `Usage: ferrite serve [--config-file FILE]...
+
+Runs the API, the conductor and the HTTP server for boot files and images in one process. Without a configuration it
+keeps everything under ./var/ferrite and listens on port 6385. "ferrite config reference" prints every option.
+
+  --config-file FILE   read options from FILE, in the format of ironic.conf; repeatable, later files win
+  -h, --help           this text`
+
+export async function main(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: { 'config-file': { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' } },
+  })
+  if (values.help) {
+    console.log(usage)
+    return 0
+  }
+  try {
+    return await serve(values['config-file'] ?? [])
+  } catch (error) {
+    // A fault is for the operator to read; anything else is a bug and keeps its stack.
+    console.error(error instanceof Fault ? `ferrite serve: ${error.message}` : error)
+    return 1
+  }
+}
+
+async function serve(files: string[]): Promise<number> {
+  const began = performance.now()
+  const { config, warnings, reload } = await openConfig({ files, env: process.env })
+  const log = logger(config)
+  for (const warning of warnings) log.warn({}, warning)
+  const clock = systemClock
+  await mkdir(config.DEFAULT.tempdir, { recursive: true })
+
+  await using cleanUp = new AsyncDisposableStack()
+  const db = await openDatabase(databasePath(config))
+  cleanUp.defer(() => db.destroy())
+  const registry = await loadRegistry(config)
+  const boot = await startBootServices({ config, db, clock, log: log.child({ part: 'boot' }) })
+  cleanUp.defer(() => boot.stop())
+  const { portsChanged } = boot
+  const conductor = createConductor({
+    db,
+    config,
+    registry,
+    clock,
+    log: log.child({ part: 'conductor' }),
+    portsChanged,
+  })
+
+  const hostname = config.DEFAULT.host
+  const group = config.conductor.conductor_group
+  await registerConductor(db, { hostname, group, nowMs: clock.now(), interfaces: registry.enabledRows() })
+  cleanUp.defer(() => unregisterConductor(db, hostname, clock.now()))
+  const stop = new AbortController()
+  const alive = keepAlive(() => touchConductor(db, hostname, clock.now()), config, clock, log, stop.signal)
+  cleanUp.defer(async () => {
+    stop.abort()
+    await alive
+  })
+
+  const app = createApp({ db, conductor, config, log: log.child({ part: 'api' }), clock })
+  cleanUp.defer(() => app.close())
+  await listen(app, config)
+  cleanUp.defer(() => conductor.stop())
+  await conductor.start()
+
+  const { host_ip, port } = config.api
+  log.info({ host_ip, port, boot_files: config.deploy.http_url, ms: Math.round(performance.now() - began) }, 'ready')
+  const onHangup = () => {
+    reload().then(
+      ({ changed, needRestart }) => log.info({ changed, needRestart }, 'configuration read again'),
+      error => log.error({}, messageOf(error)),
+    )
+  }
+  process.on('SIGHUP', onHangup)
+  const signal = await new Promise<string>(resolve => {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve(name))
+  })
+  process.off('SIGHUP', onHangup)
+  log.info({ signal }, 'stopping; what runs goes on after the next start')
+  return 0
+}
+
+/** The file of a `sqlite:///…` URL. */
+function databasePath(config: Config): string {
+  const { connection } = config.database
+  const match = /^sqlite:\/\/\/(.+)$/.exec(connection)
+  if (!match?.[1]) {
+    const kind = connection.split(':', 1)[0]
+    throw new InvalidInput(
+      `Cannot open the database: [database] connection is of kind "${kind}"; expected sqlite:///PATH`,
+    )
+  }
+  return resolve(match[1])
+}
+
+async function listen(app: ReturnType<typeof createApp>, config: Config): Promise<void> {
+  const { host_ip, port, unix_socket } = config.api
+  try {
+    if (unix_socket) {
+      await mkdir(dirname(unix_socket), { recursive: true })
+      await app.listen({ path: unix_socket })
+    } else await app.listen({ host: host_ip, port })
+  } catch (error) {
+    const where = unix_socket ?? `${host_ip}:${port}`
+    throw new InvalidInput(`Cannot listen for the API on ${where}: ${messageOf(error)}; set [api] host_ip and port`, {
+      cause: error,
+    })
+  }
+}
+
+async function keepAlive(
+  touch: () => Promise<void>,
+  config: Config,
+  clock: Clock,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(config.conductor.heartbeat_interval * 1000, signal).catch(() => {})
+    if (signal.aborted) return
+    await touch().catch(error => log.error({ err: error }, 'cannot say that this conductor is alive'))
+  }
+}
+
+/** One JSON object a line on standard output: time, level, part, message and what belongs to it. */
+function logger(config: Config): Logger {
+  return pino({
+    level: config.DEFAULT.debug ? 'debug' : 'info',
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: label => ({ level: label }) },
+    redact: { paths: ['*.password', '*.token', '*.agent_token', 'headers.authorization'], censor: '******' },
+  })
+}
