@@ -310,6 +310,7 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
     if (event.event !== 'RESET') return
     const byGuest = event.data.guest === true
     const byFirmware = byGuest && event.atMs - this.#lastResetAtMs < FIRMWARE_RESET_MS
+    this.#lastResetAtMs = event.atMs
     this.#firmwareStarts(event.atMs)
     if (byFirmware) return
     if (byGuest) this.counters.guest_resets++
@@ -321,7 +322,6 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
 
   /** The firmware has been handed the boot order; an override for one boot is used up when the boot goes on. */
   #firmwareStarts(atMs: number): void {
-    this.#lastResetAtMs = atMs
     clearTimeout(this.#bootTimer)
     this.#bootTimer = setTimeout(() => {
       const used = this.#override.enabled === 'Once' && this.#overrideSetAtMs <= atMs

@@ -204,16 +204,17 @@ function log(line: string): void {
 const [directory = '', mode] = process.argv.slice(2)
 const supervisor = new Supervisor(await readState(directory))
 
-const end = async (): Promise<void> => {
+// Once: a dying parent's threads pass us on to each other, and each sends the signal again.
+process.once('SIGTERM', async () => {
+  process.on('SIGTERM', () => {})
   await supervisor.close()
   if (mode === '--attached') {
-    const state = await readState(directory)
-    await destroyNetwork(state.namespace)
+    const { namespace } = await readState(directory)
+    await destroyNetwork(namespace)
     await rm(directory, { recursive: true, force: true })
   }
   process.exit(0)
-}
-process.on('SIGTERM', end)
+})
 // Ctrl-C goes to the whole foreground group; whoever holds the terminal decides and tells us by SIGTERM or /down.
 process.on('SIGINT', () => {})
 await supervisor.start()
