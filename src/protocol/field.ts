@@ -17,6 +17,12 @@ export interface Field<S extends TSchema = TSchema> {
   readonly sort?: boolean
   /** May stand in `fields`. Default true. */
   readonly select?: boolean
+  /** Holds secrets: values under secret keys are shown as `******`, and so is all of what `hide` names. */
+  readonly secrets?: { readonly hide?: readonly string[] }
+  /** Cannot be removed, nor set to null. */
+  readonly required?: true
+  /** Values that requests below a version see otherwise. */
+  readonly older?: readonly { readonly below: string; readonly value: string; readonly shown: string | null }[]
   /** How the column is kept; absent for fields computed on the way out. */
   readonly column?: Column
   /** Value of a new object where the request names none. Default: null. */
@@ -40,7 +46,12 @@ export const Nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Ty
 export const Json = Type.Record(Type.String(), Type.Unknown())
 /** ISO 8601 with offset: `2026-11-21T05:47:09.128000+00:00`. Times sort as text. */
 export const Time = Type.String({ format: 'date-time' })
-export const Uuid = Type.String({ format: 'uuid' })
+
+/** Any spelling: with or without dashes, in any case. It is stored and compared as it was given. */
+export const uuidPattern = '^[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$'
+export const Uuid = Type.String({ pattern: uuidPattern })
+/** Letters, digits and `- . _ ~`: what a name may hold, and what a URL leaves as it is. */
+export const namePattern = '^[A-Za-z0-9._~-]{1,255}$'
 
 /** Now, or the given instant, in the API's spelling (microseconds, numeric offset). */
 export function timestamp(ms: number): string {

@@ -37,6 +37,7 @@ export const nodeFields = fields({
     sort: true,
     column: 'text',
     doc: 'hardware type',
+    required: true,
   },
   driver_info: {
     schema: Json,
@@ -46,6 +47,7 @@ export const nodeFields = fields({
     column: 'json',
     initial: {},
     doc: 'credentials and driver settings; secrets are shown as ******',
+    secrets: {},
   },
   driver_internal_info: {
     schema: Json,
@@ -53,6 +55,7 @@ export const nodeFields = fields({
     column: 'json',
     initial: {},
     doc: 'written by the conductor and drivers',
+    secrets: {},
   },
   properties: {
     schema: Json,
@@ -71,6 +74,7 @@ export const nodeFields = fields({
     column: 'json',
     initial: {},
     doc: 'what to deploy',
+    secrets: { hide: ['configdrive', 'image_url'] },
   },
   extra: {
     schema: Json,
@@ -120,6 +124,10 @@ export const nodeFields = fields({
     column: 'text',
     initial: 'enroll',
     doc: 'where the node is in its life',
+    older: [
+      { below: '1.2', value: 'available', shown: null },
+      { below: '1.39', value: 'inspect wait', shown: 'inspecting' },
+    ],
   },
   target_provision_state: {
     schema: Nullable(Type.Enum(provisionStates)),

@@ -8,8 +8,25 @@ export const MacAddress = Type.String({ pattern: '^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2
 
 export const portFields = fields({
   uuid: { schema: Uuid, from: '1.1', create: true, sort: true, column: 'text' },
-  address: { schema: MacAddress, from: '1.1', create: true, patch: true, sort: true, column: 'text', doc: 'MAC' },
-  node_uuid: { schema: Uuid, from: '1.1', create: true, patch: true, column: 'text', doc: 'the node it belongs to' },
+  address: {
+    schema: MacAddress,
+    from: '1.1',
+    create: true,
+    patch: true,
+    required: true,
+    sort: true,
+    column: 'text',
+    doc: 'MAC',
+  },
+  node_uuid: {
+    schema: Uuid,
+    from: '1.1',
+    create: true,
+    patch: true,
+    required: true,
+    column: 'text',
+    doc: 'the node it belongs to',
+  },
   extra: { schema: Json, from: '1.1', create: true, patch: true, column: 'json', initial: {} },
   created_at: { schema: Time, from: '1.1', sort: true, select: false, column: 'text' },
   updated_at: { schema: Nullable(Time), from: '1.1', sort: true, select: false, column: 'text' },

@@ -1,0 +1,107 @@
+/**
+ * Nodes as rows, for printing: chosen columns, with what the agent said and how far the running flow is, in one
+ * statement for one node or a page of them. Whoever wants to decide something about a node reads it with nodes.ts.
+ */
+import { type SelectQueryBuilder, sql } from 'kysely'
+import type { Db, Trx } from './database.ts'
+import { type Page, type Paged, type RawRow, readPage } from './page.ts'
+import type { Tables } from './tables.ts'
+
+/** Columns of the agent and of the flow, as they are called beside the node's own. */
+const joined = [
+  'agents.url as agent_url',
+  'agents.version as agent_version',
+  'agents.verify_ca as agent_verify_ca',
+  'agents.token as agent_token',
+  'agents.token_pregenerated as agent_token_pregenerated',
+  'agents.status as agent_status',
+  'agents.status_message as agent_status_message',
+  'agents.heartbeat_at as agent_heartbeat_at',
+  'flows.progress as flow_progress',
+] as const
+
+export interface NodeColumns {
+  /** Columns of nodes. */
+  own: readonly string[]
+  /** Also the agent's and the flow's. */
+  joined: boolean
+}
+
+export interface NodeFilters {
+  /** Equal to these, by column; null and undefined values are no condition. */
+  equal?: Readonly<Record<string, string | number | undefined>>
+  associated?: boolean | undefined
+  sharded?: boolean | undefined
+  /** Any of, in any case. */
+  shards?: readonly string[] | undefined
+  /** Owner or lessee. */
+  project?: string | undefined
+  descriptionContains?: string | undefined
+  parent?: string | undefined
+  /** Children are left out unless asked for. */
+  includeChildren?: boolean | undefined
+}
+
+export async function listNodeRows(
+  db: Db | Trx,
+  columns: NodeColumns,
+  filters: NodeFilters,
+  page: Page,
+): Promise<Paged> {
+  return readPage(db, filtered(selected(db, columns), filters), { name: 'nodes', key: 'uuid' }, page)
+}
+
+/** One node by UUID or name. */
+export async function findNodeRow(db: Db | Trx, columns: NodeColumns, ident: string): Promise<RawRow | undefined> {
+  const cached = compiled.get(columns)
+  const query =
+    cached ??
+    selected(db, columns)
+      .where(where => where.or([where('nodes.uuid', '=', ident), where('nodes.name', '=', ident)]))
+      .compile()
+  if (!cached) compiled.set(columns, query)
+  const { rows } = await db.executeQuery({ ...query, parameters: query.parameters.map(() => ident).fill(ident) })
+  return rows[0] as RawRow | undefined // columns of nodes are texts and numbers
+}
+
+/** Queries that differ in nothing but the identifier, compiled once for each set of columns. */
+const compiled = new WeakMap<NodeColumns, import('kysely').CompiledQuery>()
+
+type NodeQuery = SelectQueryBuilder<Tables, 'nodes' | 'agents' | 'flows', object>
+
+function selected(db: Db | Trx, columns: NodeColumns): NodeQuery {
+  const own = columns.own.map(name => sql.ref(`nodes.${name}`).as(name))
+  const query = db.selectFrom('nodes').select(own)
+  // The types of the two branches differ by nullable joined columns, which no caller sees: rows leave as RawRow.
+  if (!columns.joined) return query as unknown as NodeQuery
+  return query
+    .leftJoin('agents', 'agents.node_uuid', 'nodes.uuid')
+    .leftJoin('flows', on =>
+      on.onRef('flows.node_uuid', '=', 'nodes.uuid').on('flows.state', 'in', ['ready', 'waiting']),
+    )
+    .select(joined) as unknown as NodeQuery
+}
+
+function filtered(query: NodeQuery, filters: NodeFilters): NodeQuery {
+  let out = query
+  for (const [column, value] of Object.entries(filters.equal ?? {})) {
+    if (value !== undefined) out = out.where(sql<boolean>`${sql.ref(`nodes.${column}`)} = ${value}`)
+  }
+  const { associated, sharded, shards, project, descriptionContains, parent } = filters
+  if (associated !== undefined) out = out.where('nodes.instance_uuid', associated ? 'is not' : 'is', null)
+  if (sharded !== undefined) out = out.where('nodes.shard', sharded ? 'is not' : 'is', null)
+  if (shards !== undefined) out = out.where(sql<string>`lower(nodes.shard)`, 'in', shards.length > 0 ? shards : [''])
+  if (project !== undefined) {
+    out = out.where(where => where.or([where('nodes.owner', '=', project), where('nodes.lessee', '=', project)]))
+  }
+  if (descriptionContains !== undefined) out = out.where(contains('nodes.description', descriptionContains))
+  if (parent !== undefined) out = out.where('nodes.parent_node', '=', parent)
+  else if (filters.includeChildren !== true) out = out.where('nodes.parent_node', 'is', null)
+  return out
+}
+
+/** The column holds the text, in any case; `%` and `_` of the text stand for themselves. */
+export function contains(column: string, text: string) {
+  const pattern = `%${text.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
+  return sql<boolean>`lower(${sql.ref(column)}) like ${pattern} escape '\\'`
+}

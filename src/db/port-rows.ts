@@ -1,0 +1,53 @@
+/** Ports as rows, for printing: chosen columns, one or a page, in one statement. */
+import { sql } from 'kysely'
+import type { Db, Trx } from './database.ts'
+import { contains } from './node-rows.ts'
+import { type Page, type Paged, type RawRow, readPage } from './page.ts'
+
+export interface PortFilters {
+  node?: string | undefined
+  address?: string | undefined
+  portgroup?: string | undefined
+  /** Shards of the node, any of, in any case. */
+  shards?: readonly string[] | undefined
+  /** Conductor groups of the node, any of. */
+  conductorGroups?: readonly string[] | undefined
+  descriptionContains?: string | undefined
+}
+
+export async function listPortRows(
+  db: Db | Trx,
+  columns: readonly string[],
+  filters: PortFilters,
+  page: Page,
+): Promise<Paged> {
+  let query = db.selectFrom('ports').select(columns.map(name => sql.ref(`ports.${name}`).as(name)))
+  if (filters.node !== undefined) query = query.where('ports.node_uuid', '=', filters.node)
+  if (filters.address !== undefined) query = query.where('ports.address', '=', filters.address)
+  if (filters.portgroup !== undefined) query = query.where('ports.portgroup_uuid', '=', filters.portgroup)
+  if (filters.descriptionContains !== undefined) {
+    query = query.where(contains('ports.description', filters.descriptionContains))
+  }
+  if (filters.shards !== undefined) query = query.where(ofNodes('lower(shard)', filters.shards))
+  if (filters.conductorGroups !== undefined) query = query.where(ofNodes('conductor_group', filters.conductorGroups))
+  return readPage(db, query, { name: 'ports', key: 'uuid' }, page)
+}
+
+/** One port by UUID or name. */
+export async function findPortRow(
+  db: Db | Trx,
+  columns: readonly string[],
+  ident: string,
+): Promise<RawRow | undefined> {
+  const row = await db
+    .selectFrom('ports')
+    .select(columns.map(name => sql.ref(`ports.${name}`).as(name)))
+    .where(where => where.or([where('ports.uuid', '=', ident), where('ports.name', '=', ident)]))
+    .executeTakeFirst()
+  return row as RawRow | undefined // columns of ports are texts and numbers
+}
+
+function ofNodes(expression: string, values: readonly string[]) {
+  const list = sql.join(values.length > 0 ? values : [''])
+  return sql<boolean>`ports.node_uuid in (select uuid from nodes where ${sql.raw(expression)} in (${list}))`
+}

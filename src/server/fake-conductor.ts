@@ -1,0 +1,149 @@
+/**
+ * A conductor for the API's tests: it keeps the contract on real rows (leases, states, power) and touches no machine.
+ * Work that would take time is over at once, except where a test holds the lease of a node.
+ */
+
+import type { ConductorService } from '#conductor/conductor.ts'
+import { registerConductor } from '#db/conductors.ts'
+import type { Db } from '#db/database.ts'
+import { deleteNode, dropLease, findNode, type Node, takeLease, writeNode } from '#db/nodes.ts'
+import type { Port } from '#db/ports.ts'
+import type { Clock } from '#lib/clock.ts'
+import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
+import { type InterfaceType, interfaceTypes } from '#protocol/node.ts'
+import { type BootDevice, powerTargets, stateTarget, verbTarget } from '#protocol/states.ts'
+
+/** Interfaces of the two hardware types it knows, the default first. */
+const hardware: Readonly<Record<string, Partial<Record<InterfaceType, readonly string[]>>>> = {
+  'fake-hardware': {
+    power: ['fake'],
+    boot: ['fake', 'ipxe'],
+    deploy: ['direct', 'fake'],
+    inspect: ['agent', 'no-inspect'],
+  },
+  redfish: { power: ['redfish'], boot: ['ipxe'], deploy: ['direct'], inspect: ['agent'] },
+}
+
+export interface FakeConductor extends ConductorService {
+  /** What the API told it, for tests to look at. */
+  readonly told: {
+    woken: [string, string][]
+    ports: [string, string[]][]
+    validated: string[]
+  }
+}
+
+export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: string }): Promise<FakeConductor> {
+  const { db, clock, hostname = 'host-1' } = options
+  const interfaces = Object.entries(hardware).flatMap(([hardware_type, types]) =>
+    interfaceTypes.flatMap(interface_type =>
+      (types[interface_type] ?? [`no-${interface_type}`]).map((interface_name, index) => ({
+        hardware_type,
+        interface_type,
+        interface_name,
+        is_default: index === 0,
+      })),
+    ),
+  )
+  await registerConductor(db, { hostname, group: '', nowMs: clock.now(), interfaces })
+
+  const told: FakeConductor['told'] = { woken: [], ports: [], validated: [] }
+  const devices = new Map<string, { boot_device: BootDevice | null; persistent: boolean | null }>()
+  const secrets = new Set(['redfish_password', 'snmp_auth_key'])
+
+  const withNode: ConductorService['withNode'] = async (uuid, purpose, work) => {
+    const nowMs = clock.now()
+    const token = await takeLease(db, uuid, { holder: hostname, purpose, nowMs, forMs: 60_000, visible: true })
+    try {
+      const node = await findNode(db, uuid)
+      if (!node) throw new NotFound(`Node ${uuid} could not be found.`)
+      return await work({
+        node,
+        write: patch => writeNode(db, uuid, token, patch, clock.now()),
+        delete: () => deleteNode(db, uuid, token),
+      })
+    } finally {
+      await dropLease(db, uuid, token)
+    }
+  }
+
+  return {
+    hostname,
+    told,
+    withNode,
+
+    async provision(node, verb) {
+      if (node.protected && (verb === 'rebuild' || verb === 'deleted')) {
+        throw new Forbidden(`Node ${node.uuid} is protected`)
+      }
+      await withNode(node.uuid, verb, async held => {
+        const next = verbTarget(held.node.provision_state, verb)
+        if (!next) throw new InvalidInput(`Cannot start ${verb} in state ${held.node.provision_state}`)
+        await held.write({ provision_state: next, target_provision_state: stateTarget(next), last_error: null })
+      })
+    },
+
+    async power(node, target) {
+      await withNode(node.uuid, 'power', held =>
+        held.write({ power_state: powerTargets[target], target_power_state: null, last_error: null }),
+      )
+    },
+
+    async validate(node) {
+      told.validated.push(node.uuid)
+      const one = (type: InterfaceType) =>
+        String(node[`${type}_interface`]).startsWith('no-')
+          ? { result: false, reason: `The ${type} interface is switched off` }
+          : { result: true }
+      const all = interfaceTypes.filter(type => type !== 'vendor').map(type => [type, one(type)])
+      return Object.fromEntries(all) as Awaited<ReturnType<ConductorService['validate']>> // one entry for each type
+    },
+
+    async bootDevice(node) {
+      return devices.get(node.uuid) ?? { boot_device: null, persistent: null }
+    },
+    async setBootDevice(node, boot_device, { persistent }) {
+      if (boot_device === 'floppy') throw new InvalidInput('This machine has no floppy drive')
+      devices.set(node.uuid, { boot_device, persistent })
+    },
+    async supportedBootDevices() {
+      return ['pxe', 'disk']
+    },
+    async injectNmi(node) {
+      if (node.driver === 'redfish') throw new InvalidInput('This machine takes no NMI')
+    },
+
+    interfacesFor(driver, given) {
+      const types = Object.hasOwn(hardware, driver) ? hardware[driver] : undefined
+      if (!types) throw new InvalidInput(`No live conductor serves the hardware type ${driver}`)
+      const chosen = interfaceTypes.map(type => {
+        const enabled = types[type] ?? [`no-${type}`]
+        const name = given[`${type}_interface`] ?? enabled[0]
+        if (name === undefined || !enabled.includes(name)) {
+          throw new InvalidInput(`${driver} has no ${type} interface ${name}; enabled: ${enabled.join(', ')}`)
+        }
+        return [`${type}_interface`, name] as const
+      })
+      return Object.fromEntries(chosen) as Record<`${InterfaceType}_interface`, string> // one entry for each type
+    },
+
+    async driverProperties(driver) {
+      return driver === 'redfish'
+        ? { redfish_address: { description: 'URL of the BMC.', required: true } }
+        : { fail: { description: 'What should fail.', required: false } }
+    },
+    secretKeys: () => secrets,
+
+    async inspectionData(_data, nodeUuid) {
+      const node = nodeUuid === null ? undefined : await findNode(db, nodeUuid)
+      if (node?.provision_state !== 'inspect wait') throw new NotFound('No node waits for inspection')
+      return { uuid: node.uuid }
+    },
+    async wake(nodeUuid, event) {
+      told.woken.push([nodeUuid, event])
+    },
+    async portsChanged(node: Node, ports: readonly Port[]) {
+      told.ports.push([node.uuid, ports.map(port => port.address)])
+    },
+  }
+}

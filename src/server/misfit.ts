@@ -1,0 +1,60 @@
+/** Says in one sentence why a value does not fit its schema: where, what was found, what was expected. */
+
+/** The part of a validator's error that is read here. */
+interface SchemaError {
+  keyword: string
+  instancePath: string
+  params: object
+  message: string
+}
+
+/**
+ * @param attempt how the sentence begins: `Cannot create a node`
+ * @param errors as the validator gives them; the deepest and first is told
+ */
+export function misfit(attempt: string, errors: readonly SchemaError[], value: unknown): string {
+  const error = errors.find(one => one.keyword !== 'boolean' && one.keyword !== 'anyOf') ?? errors[0]
+  if (!error) return `${attempt}: the value does not fit`
+  const params = error.params as Readonly<Record<string, unknown>> // an object of the keyword's own parameters
+  const where = error.instancePath === '' ? '' : ` at ${error.instancePath}`
+  if (error.keyword === 'additionalProperties') {
+    return `${attempt}: unknown field ${words(params.additionalProperties)}${where}`
+  }
+  if (error.keyword === 'required') return `${attempt}: missing field ${words(params.requiredProperties)}${where}`
+  const types = errors.filter(one => one.instancePath === error.instancePath && one.keyword === 'type')
+  const expected =
+    types.length > 0
+      ? types.map(one => (one.params as { type?: unknown }).type).join(' or ')
+      : error.keyword === 'enum'
+        ? `one of ${words(params.allowedValues)}`
+        : error.message.replace(/^must /, 'what must ')
+  return `${attempt}${where}: found ${shown(at(value, error.instancePath))}, expected ${expected}`
+}
+
+function at(value: unknown, path: string): unknown {
+  let here = value
+  for (const part of path.split('/').slice(1)) {
+    if (typeof here !== 'object' || here === null) return undefined
+    here = (here as Readonly<Record<string, unknown>>)[part.replaceAll('~1', '/').replaceAll('~0', '~')]
+  }
+  return here
+}
+
+/** The kind of what was found, and the value itself only where it is short and cannot be a secret's container. */
+function shown(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'object') return 'an object'
+  if (typeof value === 'string')
+    return value.length > 60 ? `a text of ${value.length} characters` : JSON.stringify(value)
+  return String(value)
+}
+
+function words(list: unknown): string {
+  const all = Array.isArray(list) ? list.map(String) : [String(list)]
+  return all
+    .slice(0, 20)
+    .map(one => (one.length > 80 ? `${one.slice(0, 77)}...` : one))
+    .join(', ')
+}

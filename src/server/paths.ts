@@ -1,0 +1,27 @@
+/** Paths as requests write them and as the router knows them. Source: REST API reference, "Documents at the root". */
+import type { Endpoint } from './endpoint.ts'
+
+/** The path with `/v1` in front where it is left out, and without slashes at its end; the query stays. */
+export function normalPath(url: string): string {
+  const question = url.indexOf('?')
+  const path = (question < 0 ? url : url.slice(0, question)).replace(/\/+$/, '')
+  const query = question < 0 ? '' : url.slice(question)
+  if (path === '') return `/${query}`
+  const whole = path === '/v1' || path.startsWith('/v1/') ? path : `/v1${path}`
+  return whole + query
+}
+
+export interface RouteTable {
+  /** Methods offered at a path. */
+  methodsOf(path: string): string[]
+}
+
+export function routeTable(endpoints: readonly Endpoint[]): RouteTable {
+  const table = endpoints.map(({ method, path }) => ({
+    method,
+    regex: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+  }))
+  return {
+    methodsOf: path => [...new Set(table.filter(({ regex }) => regex.test(path)).map(({ method }) => method))].sort(),
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * What a node is asked to become: power and provision, and how it stands now. The order of the checks is part of the
+ * contract; the conductor makes the last ones, under the lease.
+ *
+ * Source: REST API reference, "States" and "Verbs".
+ */
+import { findNodeRow } from '#db/node-rows.ts'
+import type { Node } from '#db/nodes.ts'
+import { Conflict, InvalidInput, NotFound } from '#lib/fault.ts'
+import { nodeFields } from '#protocol/node.ts'
+import { type PowerTarget, powerTargets } from '#protocol/states.ts'
+import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
+import { NotAcceptable } from '../faults.ts'
+import { candidates, mustFindNode } from '../find-node.ts'
+import { integer, text } from '../parameters.ts'
+import { answerSchema } from '../schemas.ts'
+import { viewOf } from '../view.ts'
+import { maskerFor } from './node-view.ts'
+import { provisionArguments, readProvision } from './provision.ts'
+
+const names = [
+  'console_enabled',
+  'last_error',
+  'power_state',
+  'provision_state',
+  'target_power_state',
+  'target_provision_state',
+  'provision_updated_at',
+  'raid_config',
+  'target_raid_config',
+  'boot_mode',
+  'secure_boot',
+] as const
+const statesFields = Object.fromEntries(names.map(name => [name, nodeFields[name]]))
+const statesView = viewOf({ fields: statesFields, key: 'uuid', short: names, computed: {} })
+
+async function showStates(call: Call<{ node_ident: string }>): Promise<Answer> {
+  const selection = statesView.full(call.version)
+  for (const one of candidates(call.params.node_ident, call.version, 5)) {
+    const row = await findNodeRow(call.db, selection, one)
+    if (!row) continue
+    call.allow(await mustFindNode(call, one))
+    const context = { base: '', masker: maskerFor(call.conductor.secretKeys()) }
+    return { json: selection.print(row, context) }
+  }
+  throw new NotFound(`Node ${call.params.node_ident} could not be found.`)
+}
+
+type PowerQuery = { readonly target: string; readonly timeout: number | undefined }
+
+async function setPower(call: Call<{ node_ident: string }, PowerQuery>): Promise<Answer> {
+  const { query, version } = call
+  const node = await mustFindNode(call, call.params.node_ident)
+  const { target, timeout } = query
+  if (!isPowerTarget(target)) {
+    const expected = `expected one of ${Object.keys(powerTargets).join(', ')}`
+    throw new InvalidInput(`Cannot change the power of node ${node.uuid} to ${JSON.stringify(target)}: ${expected}`)
+  }
+  if (target.startsWith('soft ') && version < 27) throw new NotAcceptable(`${target} needs version 1.27`)
+  checkPower(node, target)
+  await call.conductor.power(node, target, { timeoutS: timeout ?? null }, call.caller)
+  return { location: statesUrl(call) }
+}
+
+function checkPower(node: Node, target: PowerTarget): void {
+  const state = node.provision_state
+  if (state === 'cleaning' || state === 'clean wait') {
+    throw new InvalidInput(`Cannot change the power of node ${node.uuid} in state "${state}"`)
+  }
+  if (node.disable_power_off && powerTargets[target] === 'power off') {
+    throw new Conflict(`Cannot power off node ${node.uuid}: its disable_power_off is set`)
+  }
+}
+
+function isPowerTarget(text: string): text is PowerTarget {
+  return Object.hasOwn(powerTargets, text)
+}
+
+function statesUrl(call: Call<{ node_ident: string }>): string {
+  return `${call.links.base}/v1/nodes/${call.params.node_ident}/states`
+}
+
+export const nodeStates: readonly Endpoint[] = [
+  endpoint({
+    id: 'node.states',
+    method: 'GET',
+    path: '/v1/nodes/{node_ident}/states',
+    from: '1.1',
+    status: 200,
+    policy: ['baremetal:node:get_states'],
+    response: answerSchema(statesFields),
+    handle: showStates,
+  }),
+  endpoint({
+    id: 'node.setPower',
+    method: 'PUT',
+    path: '/v1/nodes/{node_ident}/states/power',
+    from: '1.1',
+    status: 202,
+    policy: ['baremetal:node:set_power_state'],
+    args: {
+      target: text({ required: true, doc: Object.keys(powerTargets).join(', ') }),
+      timeout: integer({ from: '1.27', min: 1, doc: 'seconds' }),
+    },
+    response: null,
+    handle: setPower,
+  }),
+  endpoint({
+    id: 'node.setProvision',
+    method: 'PUT',
+    path: '/v1/nodes/{node_ident}/states/provision',
+    from: '1.1',
+    status: 202,
+    policy: ['baremetal:node:set_provision_state'],
+    bodySize: 'provision',
+    args: provisionArguments,
+    response: null,
+    async handle(call) {
+      const node = await mustFindNode(call, call.params.node_ident)
+      const { verb, request } = readProvision(call, node, call.query)
+      await call.conductor.provision(node, verb, request, call.caller)
+      return { location: statesUrl(call) }
+    },
+  }),
+]

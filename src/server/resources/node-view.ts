@@ -1,0 +1,94 @@
+/**
+ * How a node is shown: the declared fields, with what is computed on the way out. `driver_internal_info` joins what the
+ * drivers stored, what the agent told of itself, and how far the running step is.
+ */
+import type { RawRow } from '#db/page.ts'
+import { nodeFields } from '#protocol/node.ts'
+import type { Call, World } from '../endpoint.ts'
+import { escaped, selfAndBookmark } from '../links.ts'
+import { type Masker, masked, maskerOf } from '../mask.ts'
+import { type Computed, type Selection, type ViewContext, viewOf } from '../view.ts'
+
+const below = (part: string): Computed => ({
+  columns: ['uuid'],
+  print: ({ uuid }, { base }) => selfAndBookmark(base, `/nodes/${uuid}${part}`),
+})
+const always = (json: string): Computed => ({ columns: [], print: () => json })
+
+export const nodeView = viewOf({
+  fields: nodeFields,
+  key: 'uuid',
+  short: ['uuid', 'name', 'instance_uuid', 'maintenance', 'power_state', 'provision_state', 'links'],
+  computed: {
+    links: below(''),
+    ports: below('/ports'),
+    states: below('/states'),
+    portgroups: below('/portgroups'),
+    volume: below('/volume'),
+    driver_internal_info: { columns: ['uuid', 'driver_internal_info'], joined: true, print: internalInfo },
+    conductor: {
+      columns: ['uuid', 'driver', 'conductor_group'],
+      needsFleet: true,
+      print: (row, { conductorOf }) => JSON.stringify(conductorOf?.(row) ?? null),
+    },
+    traits: always('[]'),
+    chassis_uuid: always('null'),
+    allocation_uuid: always('null'),
+  },
+})
+
+/** What printing nodes needs beside their rows. */
+export async function nodeContext(call: Pick<Call, 'links'> & World, selection: Selection): Promise<ViewContext> {
+  const fleet = selection.needsFleet ? await call.fleet.read() : undefined
+  return {
+    base: escaped(call.links.base),
+    masker: maskerFor(call.conductor.secretKeys()),
+    ...(fleet && {
+      conductorOf: ({ uuid, driver, conductor_group }: RawRow) =>
+        fleet.conductorOf({ uuid: String(uuid), driver: String(driver), conductor_group: String(conductor_group) }),
+    }),
+  }
+}
+
+const maskers = new WeakMap<ReadonlySet<string>, Masker>()
+let lastKeys: { text: string; masker: Masker } | undefined
+
+/** The masker of a set of keys, made once although the set may come new with every call. */
+export function maskerFor(keys: ReadonlySet<string>): Masker {
+  const known = maskers.get(keys)
+  if (known) return known
+  const text = [...keys].join('\n')
+  if (lastKeys?.text !== text) lastKeys = { text, masker: maskerOf(keys) }
+  maskers.set(keys, lastKeys.masker)
+  return lastKeys.masker
+}
+
+/** JSON text of driver_internal_info, secrets hidden. */
+export function internalInfo(row: RawRow, { masker }: Pick<ViewContext, 'masker'>): string {
+  const stored = masker.text(String(row.driver_internal_info))
+  const told = agentFacts(row)
+  const { flow_progress: progress } = row
+  if (told === undefined && typeof progress !== 'string') return stored
+  const parts = stored === '{}' ? [] : [stored.slice(1, -1)]
+  if (told !== undefined) parts.push(JSON.stringify(told).slice(1, -1))
+  if (typeof progress === 'string') parts.push(`"progress":${progress}`)
+  return `{${parts.join(',')}}`
+}
+
+/** The agent's own facts under Ironic's keys; undefined when it never called. */
+function agentFacts(row: RawRow): Record<string, unknown> | undefined {
+  const facts: Record<string, unknown> = {}
+  const put = (key: string, value: unknown) => {
+    if (value !== null && value !== undefined) facts[key] = value
+  }
+  put('agent_url', row.agent_url)
+  put('agent_version', row.agent_version)
+  // Ironic's spelling of this one time has no offset.
+  put('agent_last_heartbeat', row.agent_heartbeat_at && String(row.agent_heartbeat_at).replace('+00:00', ''))
+  put('agent_verify_ca', row.agent_verify_ca && `${row.uuid}.crt`)
+  put('agent_secret_token', row.agent_token && masked)
+  put('agent_secret_token_pregenerated', Number(row.agent_token_pregenerated ?? 0) !== 0 ? masked : null)
+  put('agent_status', row.agent_status)
+  put('agent_status_message', row.agent_status_message)
+  return Object.keys(facts).length > 0 ? facts : undefined
+}

@@ -1,0 +1,297 @@
+/** Ports: the network interfaces of nodes. Source: REST API reference, "Ports". */
+import { randomUUID } from 'node:crypto'
+import { Type } from 'typebox'
+import { findNode, type Node } from '#db/nodes.ts'
+import { findPortRow, listPortRows, type PortFilters } from '#db/port-rows.ts'
+import { deletePort, findPort, insertPort, type Port, type PortPatch, portsOf, updatePort } from '#db/ports.ts'
+import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
+import { namePattern, timestamp, uuidPattern } from '#protocol/field.ts'
+import { portFields } from '#protocol/port.ts'
+import { type Collection, choosing, listJson, listSchema, pageOf, paging, selectionOf } from '../collection.ts'
+import { creationSchema, readCreation } from '../creation.ts'
+import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
+import { NotAcceptable } from '../faults.ts'
+import { candidates, mustFindNode } from '../find-node.ts'
+import { escaped, selfAndBookmark } from '../links.ts'
+import { ident, list, mac, text, uuid, type ValuesOf } from '../parameters.ts'
+import { applyPatch, JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { answerSchema } from '../schemas.ts'
+import { type Selection, type ViewContext, viewOf } from '../view.ts'
+import { maskerFor } from './node-view.ts'
+import { checkPortChanges, checkPortNode, checkPortValues } from './port-rules.ts'
+
+export const PortAnswer = answerSchema(portFields)
+
+export const portView = viewOf({
+  fields: portFields,
+  key: 'uuid',
+  short: ['uuid', 'address', 'links'],
+  computed: {
+    links: { columns: ['uuid'], print: ({ uuid }, { base }) => selfAndBookmark(base, `/ports/${uuid}`) },
+  },
+})
+const collection: Collection = { key: 'ports', view: portView, marker: 'uuid' }
+
+const ownFilters = { description_contains: text({}) }
+const filters = {
+  node: ident({}),
+  node_uuid: uuid({}),
+  address: mac({}),
+  portgroup: ident({ from: '1.24' }),
+  shard: list({ from: '1.82' }),
+  conductor_groups: list({ doc: 'of the nodes' }),
+  ...ownFilters,
+}
+type Query = Partial<ValuesOf<typeof filters>> & ValuesOf<typeof paging>
+
+async function listPorts(call: Call<unknown, Query>, selection: Selection, nodeUuid?: string): Promise<Answer> {
+  const { query } = call
+  const page = pageOf(call, query, portView)
+  const wanted = await filtersOf(call, query)
+  if (nodeUuid !== undefined) wanted.node = nodeUuid
+  call.allow(null)
+  const paged = await listPortRows(call.db, selection.own, wanted, page)
+  return { json: listJson(call, collection, selection, contextOf(call), paged, page) }
+}
+
+async function filtersOf(call: Call<unknown, Query>, query: Query): Promise<PortFilters> {
+  const { node, node_uuid, portgroup, shard, conductor_groups: groups, address } = query
+  const named = node ?? node_uuid
+  if ([named, portgroup, shard].filter(one => one !== undefined).length > 1) {
+    throw new Forbidden('Cannot list ports by more than one of node, portgroup and shard')
+  }
+  if (groups !== undefined && (named ?? portgroup ?? address) !== undefined) {
+    throw new InvalidInput('Cannot list ports by conductor_groups together with node, portgroup or address')
+  }
+  if (portgroup !== undefined) throw new NotFound(`Portgroup ${portgroup} could not be found.`)
+  if (named !== undefined && call.version < 5 && !uuidRegex.test(named)) {
+    throw new NotAcceptable('Naming a node by its name needs version 1.5')
+  }
+  return {
+    node: named === undefined ? undefined : (await mustFindNode(call, named)).uuid,
+    address,
+    shards: shard,
+    conductorGroups: groups,
+    descriptionContains: query.description_contains,
+  }
+}
+
+function contextOf(call: Pick<Call, 'links' | 'conductor'>): ViewContext {
+  return { base: escaped(call.links.base), masker: maskerFor(call.conductor.secretKeys()) }
+}
+
+const uuidRegex = new RegExp(uuidPattern)
+const nameRegex = new RegExp(namePattern)
+
+async function portJson(call: Call, portIdent: string, selection = portView.full(call.version)): Promise<string> {
+  for (const one of candidates(portIdent, call.version, 1)) {
+    const row = await findPortRow(call.db, selection.own, one)
+    if (row) return selection.print(row, contextOf(call))
+  }
+  throw new NotFound(`Port ${portIdent} could not be found.`)
+}
+
+async function createPort(call: Call): Promise<Answer> {
+  const { node_ident, ...body } = call.body as Readonly<Record<string, unknown>> // an object by its schema
+  const { version } = call
+  if (node_ident !== undefined && version < 94) throw new NotAcceptable('Setting node_ident needs version 1.94')
+  if ((node_ident === undefined) === (body.node_uuid === undefined)) {
+    throw new InvalidInput('Cannot create a port: expected exactly one of node_uuid and node_ident')
+  }
+  const values = readCreation(portFields, body, version)
+  checkName(values.name)
+  checkPortValues(values, version)
+  const node = await nodeOf(call, String(node_ident ?? values.node_uuid))
+  call.allow(node)
+  checkPortgroup(values.portgroup_uuid)
+  const port = {
+    ...values,
+    uuid: values.uuid ?? randomUUID(),
+    address: String(values.address).toLowerCase(),
+    node_uuid: node.uuid,
+    created_at: timestamp(call.clock.now()),
+  } as Parameters<typeof insertPort>[1] // readCreation gave every column a value that fits its field
+  await insertPort(call.db, port)
+  await tellConductor(call, node)
+  return { json: await portJson(call, port.uuid), location: `${call.links.base}/v1/ports/${port.uuid}` }
+}
+
+/** The node that a body names; a wrong one is the body's fault, not the path's. */
+async function nodeOf(call: Call, named: string): Promise<Node> {
+  try {
+    return await mustFindNode(call, named)
+  } catch (error) {
+    if (error instanceof NotFound)
+      throw new InvalidInput(`Cannot attach the port to node ${named}: it could not be found`)
+    throw error
+  }
+}
+
+function checkName(name: unknown): void {
+  if (typeof name !== 'string' || (nameRegex.test(name) && !uuidRegex.test(name))) return
+  throw new InvalidInput(
+    `Cannot name a port ${JSON.stringify(name)}: expected letters, digits and - . _ ~, and no UUID`,
+  )
+}
+
+function checkPortgroup(portgroup: unknown): void {
+  if (portgroup === undefined || portgroup === null) return
+  throw new InvalidInput(`Cannot put the port into portgroup ${String(portgroup)}: it could not be found`)
+}
+
+/** Boot files and DHCP follow the ports of a node. */
+async function tellConductor(call: Call, ...nodes: Node[]): Promise<void> {
+  for (const node of nodes) await call.conductor.portsChanged(node, await portsOf(call.db, node.uuid))
+}
+
+async function patchPort(call: Call<{ port_ident: string }, unknown, JsonPatch>): Promise<Answer> {
+  const operations = readPatch(portFields, call.body, call.version)
+  const { port, node } = await mustFindPort(call, call.params.port_ident)
+  const foreseen = await planPatch(call, port, node, operations)
+  if (Object.keys(foreseen).length > 0) {
+    await call.conductor.withNode(node.uuid, 'update port', async held => {
+      const now = await findPort(call.db, port.uuid)
+      if (!now) throw new NotFound(`Port ${port.uuid} could not be found.`)
+      const patch = await planPatch(call, now, held.node, operations)
+      if (Object.keys(patch).length > 0) await updatePort(call.db, port.uuid, patch, call.clock.now())
+    })
+    const moved = foreseen.node_uuid === undefined ? undefined : await findNode(call.db, foreseen.node_uuid)
+    await tellConductor(call, node, ...(moved ? [moved] : []))
+  }
+  return { json: await portJson(call, port.uuid) }
+}
+
+async function planPatch(call: Call, port: Port, node: Node, operations: readonly Operation[]): Promise<PortPatch> {
+  checkPortNode(node, call.version)
+  const changed = applyPatch(portFields, port as unknown as Record<string, unknown>, operations) // its fields are its columns
+  if (typeof changed.address === 'string') changed.address = changed.address.toLowerCase()
+  if (changed.address === port.address) delete changed.address
+  if ('name' in changed) checkName(changed.name)
+  checkPortValues({ ...port, ...changed }, call.version, new Set(Object.keys(changed)))
+  checkPortgroup(changed.portgroup_uuid)
+  if (typeof changed.node_uuid === 'string') changed.node_uuid = (await nodeOf(call, changed.node_uuid)).uuid
+  checkPortChanges(node, changed)
+  return changed as PortPatch // the changes passed their fields' schemas
+}
+
+async function mustFindPort(call: Call, portIdent: string): Promise<{ port: Port; node: Node }> {
+  for (const one of candidates(portIdent, call.version, 1)) {
+    const port = await findPort(call.db, one)
+    const node = port && (await findNode(call.db, port.node_uuid))
+    if (!port || !node) continue
+    call.allow(node)
+    return { port, node }
+  }
+  throw new NotFound(`Port ${portIdent} could not be found.`)
+}
+
+async function removePort(call: Call<{ port_ident: string }>): Promise<undefined> {
+  const { port, node } = await mustFindPort(call, call.params.port_ident)
+  await call.conductor.withNode(node.uuid, 'delete port', async () => {
+    await deletePort(call.db, port.uuid)
+  })
+  await tellConductor(call, node)
+}
+
+const onNode = { ...paging, ...ownFilters }
+
+export const ports: readonly Endpoint[] = [
+  endpoint({
+    id: 'port.list',
+    method: 'GET',
+    path: '/v1/ports',
+    from: '1.1',
+    status: 200,
+    policy: ['baremetal:port:list_all', 'baremetal:port:list'],
+    query: { ...paging, ...filters, ...choosing },
+    response: listSchema('ports', PortAnswer),
+    handle: call => listPorts(call, selectionOf(call, call.query, portView)),
+  }),
+  endpoint({
+    id: 'port.listDetail',
+    method: 'GET',
+    path: '/v1/ports/detail',
+    from: '1.1',
+    status: 200,
+    policy: ['baremetal:port:list_all', 'baremetal:port:list'],
+    query: { ...paging, ...filters },
+    response: listSchema('ports', PortAnswer),
+    handle: call => listPorts(call, portView.full(call.version)),
+  }),
+  endpoint({
+    id: 'port.create',
+    method: 'POST',
+    path: '/v1/ports',
+    from: '1.1',
+    status: 201,
+    policy: ['baremetal:port:create'],
+    body: creationSchema(portFields, { optional: ['node_uuid'], extra: { node_ident: Type.Optional(Type.String()) } }),
+    response: PortAnswer,
+    handle: createPort,
+  }),
+  endpoint({
+    id: 'port.get',
+    method: 'GET',
+    path: '/v1/ports/{port_ident}',
+    from: '1.1',
+    status: 200,
+    policy: ['baremetal:port:get'],
+    query: { fields: choosing.fields },
+    response: PortAnswer,
+    async handle(call) {
+      const { version, query, params } = call
+      const selection = query.fields === undefined ? portView.full(version) : portView.chosen(query.fields, version)
+      const { port } = await mustFindPort(call, params.port_ident)
+      return { json: await portJson(call, port.uuid, selection) }
+    },
+  }),
+  endpoint({
+    id: 'port.update',
+    method: 'PATCH',
+    path: '/v1/ports/{port_ident}',
+    from: '1.1',
+    status: 200,
+    policy: ['baremetal:port:update'],
+    body: JsonPatch,
+    response: PortAnswer,
+    handle: patchPort,
+  }),
+  endpoint({
+    id: 'port.delete',
+    method: 'DELETE',
+    path: '/v1/ports/{port_ident}',
+    from: '1.1',
+    status: 204,
+    policy: ['baremetal:port:delete'],
+    response: null,
+    handle: removePort,
+  }),
+  endpoint({
+    id: 'node.listPorts',
+    method: 'GET',
+    path: '/v1/nodes/{node_ident}/ports',
+    from: '1.1',
+    status: 200,
+    policy: ['baremetal:port:list_all', 'baremetal:port:list'],
+    query: { ...onNode, ...choosing },
+    response: listSchema('ports', PortAnswer),
+    async handle(call) {
+      const node = await mustFindNode(call, call.params.node_ident)
+      return listPorts(call, selectionOf(call, call.query, portView), node.uuid)
+    },
+  }),
+  endpoint({
+    id: 'node.listPortsDetail',
+    method: 'GET',
+    path: '/v1/nodes/{node_ident}/ports/detail',
+    from: '1.1',
+    status: 200,
+    policy: ['baremetal:port:list_all', 'baremetal:port:list'],
+    query: onNode,
+    response: listSchema('ports', PortAnswer),
+    async handle(call) {
+      const node = await mustFindNode(call, call.params.node_ident)
+      return listPorts(call, portView.full(call.version), node.uuid)
+    },
+  }),
+]

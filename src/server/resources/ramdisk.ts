@@ -1,0 +1,231 @@
+/**
+ * What the ramdisk calls: look-up, heartbeat, inspection data. No authentication: the agent proves itself with its
+ * token. A heartbeat is one write beside the node, without its lease, so that it never waits for the work it serves.
+ *
+ * Source: agent protocol, "Lookup" and "Heartbeat"; REST API reference, "Ramdisk endpoints".
+ */
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { Type } from 'typebox'
+import { type Agent, findAgent, issueToken, recordHeartbeat } from '#db/agents.ts'
+import { findNodeRow } from '#db/node-rows.ts'
+import { findNode, type Node } from '#db/nodes.ts'
+import { portsByAddress } from '#db/ports.ts'
+import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
+import { timestamp } from '#protocol/field.ts'
+import { provision } from '#protocol/states.ts'
+import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
+import { mustFindNode } from '../find-node.ts'
+import { masked } from '../mask.ts'
+import { list, text, uuid, word } from '../parameters.ts'
+import { nodeContext, nodeView } from './node-view.ts'
+
+const tokensFrom = 62
+const Json = Type.Record(Type.String(), Type.Unknown())
+const LookupDocument = Type.Object({ node: Json, config: Json })
+
+function checkEnabled(call: Pick<Call, 'config'>): void {
+  if (!call.config.api.enable_ramdisk_endpoints) throw new Forbidden('Ramdisk endpoints are switched off here')
+}
+
+interface LookupQuery {
+  readonly addresses: readonly string[] | undefined
+  readonly node_uuid: string | undefined
+}
+
+async function lookup(call: Call<unknown, LookupQuery>): Promise<Answer> {
+  checkEnabled(call)
+  const node = await lookedUp(call)
+  return { json: await lookupJson(call, node) }
+}
+
+/** The node that the ramdisk runs on; whatever speaks against telling it looks the same to the caller. */
+async function lookedUp(call: Call<unknown, LookupQuery>): Promise<Node> {
+  const { addresses = [], node_uuid } = call.query
+  const valid = addresses.filter(one => /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(one))
+  if (node_uuid === undefined && valid.length === 0) {
+    throw new InvalidInput('Cannot look a node up: expected node_uuid, or addresses with at least one MAC address')
+  }
+  const uuids =
+    node_uuid !== undefined ? [node_uuid] : (await portsByAddress(call.db, valid)).map(port => port.node_uuid)
+  const [only, ...others] = [...new Set(uuids)]
+  const node = only !== undefined && others.length === 0 ? await findNode(call.db, only) : undefined
+  if (!node || !mayLookUp(call, node)) {
+    throw new NotFound('No node was found that waits for a ramdisk with these addresses or this UUID')
+  }
+  return node
+}
+
+function mayLookUp({ config }: Pick<Call, 'config'>, node: Node): boolean {
+  if (!config.api.restrict_lookup) return true
+  const allowed = provision[node.provision_state].lookup
+  return allowed === 'yes' || (allowed === 'fast track' && config.deploy.fast_track)
+}
+
+async function lookupJson(call: Call, node: Node): Promise<string> {
+  const token = call.version >= tokensFrom ? await tokenFor(call, node) : null
+  const names = ['uuid', 'properties', 'instance_info', 'driver_internal_info']
+  const selection = nodeView.chosen(names, call.version)
+  const row = await findNodeRow(call.db, selection, node.uuid)
+  if (!row) throw new NotFound(`Node ${node.uuid} could not be found.`)
+  const shown = selection.print(row, await nodeContext(call, selection))
+  return `{"node":${shown},"config":${JSON.stringify(agentConfig(call, node, token))}}`
+}
+
+/** A new token is told once; afterwards only that there is one. */
+async function tokenFor(call: Call, node: Node): Promise<string> {
+  const fresh = randomBytes(32).toString('base64url')
+  return (await issueToken(call.db, node.uuid, fresh)) ?? masked
+}
+
+function agentConfig({ config }: Pick<Call, 'config'>, node: Node, token: string | null) {
+  const { agent, api, conductor } = config
+  return {
+    heartbeat_timeout: api.ramdisk_heartbeat_timeout,
+    agent_token: token,
+    agent_token_required: true,
+    agent_md5_checksum_enable: agent.allow_md5_checksum,
+    agent_skip_bmc_detect: ['redfish', 'idrac-redfish'].includes(node.management_interface ?? ''),
+    disable_deep_image_inspection: conductor.disable_deep_image_inspection,
+    permitted_image_formats: conductor.permitted_image_formats,
+    enable_bios_bootloader_install: agent.enable_bios_bootloader_install,
+    tls_min_version: agent.tls_minimum_version,
+    tls_cipher_suites: agent.tls_ciphers,
+    metrics: {
+      backend: 'noop',
+      prepend_host: false,
+      prepend_uuid: false,
+      prepend_host_reverse: true,
+      global_prefix: null,
+    },
+    metrics_statsd: { statsd_host: 'localhost', statsd_port: 8125 },
+  }
+}
+
+const heartbeatArguments = {
+  callback_url: text({ required: true, doc: 'base of the agent API, or empty' }),
+  agent_version: text({ from: '1.36', below: 400 }),
+  agent_token: text({}),
+  agent_verify_ca: text({ from: '1.68', below: 400, doc: 'PEM of the certificate the agent serves' }),
+  agent_status: word(['start', 'end', 'error'], { from: '1.72', below: 400 }),
+  agent_status_message: text({ from: '1.72', below: 400 }),
+}
+
+async function heartbeat(
+  call: Call<
+    { node_ident: string },
+    {
+      readonly callback_url: string
+      readonly agent_version: string | undefined
+      readonly agent_token: string | undefined
+      readonly agent_verify_ca: string | undefined
+      readonly agent_status: string | undefined
+      readonly agent_status_message: string | undefined
+    }
+  >,
+): Promise<undefined> {
+  checkEnabled(call)
+  const { query, config, db } = call
+  const { callback_url: url, agent_verify_ca: ca } = query
+  const node = await mustFindNode(call, call.params.node_ident)
+  const agent = await findAgent(db, node.uuid)
+  checkUrl(url, agent)
+  checkToken(query.agent_token, agent)
+  if (query.agent_version === undefined && query.agent_status === undefined && call.version >= 36) {
+    throw new InvalidInput('Cannot take the heartbeat: expected agent_version or agent_status')
+  }
+  if (config.agent.require_tls && url !== '' && !url.startsWith('https://')) {
+    throw new InvalidInput(`Cannot take the heartbeat: callback_url is ${url}, [agent] require_tls demands https`)
+  }
+  if (ca !== undefined && (agent?.verify_ca ?? null) !== null && agent?.verify_ca !== ca) {
+    throw new InvalidInput('Cannot take the heartbeat: agent_verify_ca is not the certificate known of this agent')
+  }
+  await recordHeartbeat(db, node.uuid, {
+    url: url === '' ? (agent?.url ?? '') : url.replace(/\/+$/, ''),
+    version: query.agent_version ?? agent?.version ?? null,
+    verify_ca: ca ?? agent?.verify_ca ?? null,
+    status: query.agent_status ?? null,
+    status_message: query.agent_status_message ?? null,
+    at: timestamp(call.clock.now()),
+  })
+  await call.conductor.wake(node.uuid, 'heartbeat')
+}
+
+function checkUrl(url: string, agent: Agent | undefined): void {
+  if (url !== '' && !/^https?:\/\/[^\s/?#]+[^\s?#]*$/.test(url)) {
+    throw new InvalidInput(
+      `Cannot take the heartbeat: callback_url is ${JSON.stringify(url.slice(0, 200))}, expected http(s)://host:port`,
+    )
+  }
+  const known = agent?.url ?? ''
+  if (url !== '' && known !== '' && known !== url.replace(/\/+$/, '')) {
+    throw new InvalidInput(`Cannot take the heartbeat: callback_url is ${url}, but the agent is known at ${known}`)
+  }
+}
+
+function checkToken(token: string | undefined, agent: Agent | undefined): void {
+  const expected = agent?.token ?? null
+  const [given, wanted] = [Buffer.from(token ?? ''), Buffer.from(expected ?? '')]
+  if (expected !== null && token !== undefined && given.length === wanted.length && timingSafeEqual(given, wanted))
+    return
+  const found = token === undefined ? 'it is missing' : 'it is not the one this node was given'
+  throw new InvalidInput(`Cannot take the heartbeat: agent_token: ${found}`)
+}
+
+/** The rest of the inventory, and everything beside it, is the collectors' own. */
+const InspectionBody = Type.Object({
+  inventory: Type.Object({
+    bmc_address: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    bmc_v6address: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    interfaces: Type.Array(Type.Object({ mac_address: Type.String() }), { minItems: 1 }),
+  }),
+})
+
+export const ramdisk: readonly Endpoint[] = [
+  endpoint({
+    id: 'ramdisk.lookup',
+    method: 'GET',
+    path: '/v1/lookup',
+    from: '1.22',
+    status: 200,
+    policy: 'public',
+    urgent: true,
+    query: { addresses: list({ doc: 'MAC addresses; those that are none are passed over' }), node_uuid: uuid({}) },
+    response: LookupDocument,
+    handle: lookup,
+  }),
+  endpoint({
+    id: 'ramdisk.heartbeat',
+    method: 'POST',
+    path: '/v1/heartbeat/{node_ident}',
+    from: '1.22',
+    status: 202,
+    policy: 'public',
+    urgent: true,
+    args: heartbeatArguments,
+    response: null,
+    handle: heartbeat,
+  }),
+  endpoint({
+    id: 'ramdisk.continueInspection',
+    method: 'POST',
+    path: '/v1/continue_inspection',
+    from: '1.84',
+    alsoAt: ['1.1'],
+    status: 202,
+    policy: 'public',
+    urgent: true,
+    bodySize: 'inspection',
+    query: { node_uuid: uuid({ from: '1.84' }) },
+    body: InspectionBody,
+    response: Type.Union([LookupDocument, Type.Object({ uuid: Type.String() })]),
+    async handle(call) {
+      checkEnabled(call)
+      const data = call.body as Record<string, unknown> // an object by its schema
+      const { uuid: nodeUuid } = await call.conductor.inspectionData(data, call.query.node_uuid ?? null)
+      if (call.version < 84) return { json: JSON.stringify({ uuid: nodeUuid }) }
+      const node = await findNode(call.db, nodeUuid)
+      if (!node) throw new NotFound(`Node ${nodeUuid} could not be found.`)
+      return { json: await lookupJson(call, node) }
+    },
+  }),
+]

@@ -1,0 +1,10 @@
+/** Schemas of answers, read off the declarations of fields. */
+import { type TObject, type TSchema, Type } from 'typebox'
+import type { Field } from '#protocol/field.ts'
+
+/** An object of these fields; each may be left out, because versions and `fields` leave fields out. */
+export function answerSchema(fields: Readonly<Record<string, Field>>): TObject {
+  const properties: Record<string, TSchema> = {}
+  for (const [name, { schema }] of Object.entries(fields)) properties[name] = Type.Optional(schema)
+  return Type.Object(properties, { additionalProperties: false })
+}

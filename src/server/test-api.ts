@@ -1,0 +1,98 @@
+/** A running API for tests: a real server on a free port, a database in memory, a conductor that keeps the contract. */
+import type { AddressInfo } from 'node:net'
+import { Compile } from 'typebox/compile'
+import { loadConfig, type Overrides } from '#config/load.ts'
+import { type Db, openDatabase } from '#db/database.ts'
+import { systemClock } from '#lib/clock.ts'
+import { silent } from '#lib/log.ts'
+import { createApp } from './app.ts'
+import { endpoints } from './endpoints.ts'
+import { type FakeConductor, fakeConductor } from './fake-conductor.ts'
+import { misfit } from './misfit.ts'
+import { normalPath } from './paths.ts'
+
+export interface Reply {
+  status: number
+  headers: Headers
+  /** Parsed body; undefined where there was none. */
+  json: unknown
+  /** faultstring or description of an error. */
+  fault: string
+}
+
+export interface TestApi extends AsyncDisposable {
+  db: Db
+  conductor: FakeConductor
+  url: string
+  /** Calls with the newest version unless `version` says another; null sends no version at all. */
+  call(
+    method: string,
+    path: string,
+    options?: { body?: unknown; version?: string | null; headers?: Record<string, string>; raw?: string },
+  ): Promise<Reply>
+}
+
+export async function startApi(overrides: Overrides = {}): Promise<TestApi> {
+  const db = await openDatabase(':memory:')
+  const config = await loadConfig({ overrides })
+  const conductor = await fakeConductor({ db, clock: systemClock })
+  const app = createApp({ db, conductor, config, log: silent, clock: systemClock })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo // listening on TCP, so not a pipe name
+  const url = `http://127.0.0.1:${port}`
+  return {
+    db,
+    conductor,
+    url,
+    async call(method, path, { body, version = 'latest', headers = {}, raw } = {}) {
+      const text = raw ?? (body === undefined ? undefined : JSON.stringify(body))
+      const response = await fetch(url + path, {
+        method,
+        headers: {
+          ...(version === null ? {} : { 'X-OpenStack-Ironic-API-Version': version }),
+          ...(text === undefined ? {} : { 'Content-Type': 'application/json' }),
+          ...headers,
+        },
+        ...(text === undefined ? {} : { body: text }),
+      })
+      const answer = await response.text()
+      const json: unknown = answer === '' ? undefined : JSON.parse(answer)
+      checkAnswer(method, path, response, json)
+      return { status: response.status, headers: response.headers, json, fault: faultOf(json) }
+    },
+    async [Symbol.asyncDispose]() {
+      await app.close()
+      await db.destroy()
+    },
+  }
+}
+
+const declared = endpoints.map(endpoint => ({
+  endpoint,
+  regex: new RegExp(`^${endpoint.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+  validator: endpoint.response ? Compile(endpoint.response) : undefined,
+}))
+
+/** Every answer of every test fits what its endpoint declares. */
+function checkAnswer(method: string, path: string, response: Response, json: unknown): void {
+  const normal = normalPath(path).split('?', 1)[0] ?? ''
+  const fits = declared.filter(one => one.endpoint.method === method && one.regex.test(normal))
+  const found = fits.find(one => !one.endpoint.path.includes('{')) ?? fits[0]
+  if (response.status >= 400 || !found) return
+  if (response.status !== found.endpoint.status) throw new Error(`${method} ${path} answered ${response.status}`)
+  const type = response.headers.get('content-type')
+  if (!found.validator) {
+    if (json !== undefined || type !== null) throw new Error(`${method} ${path} has a body or a Content-Type (${type})`)
+  } else if (!found.validator.Check(json)) {
+    throw new Error(misfit(`The answer of ${method} ${path} does not fit`, found.validator.Errors(json), json))
+  }
+}
+
+/** The text of an error, decoded as clients do. */
+function faultOf(json: unknown): string {
+  if (typeof json !== 'object' || json === null) return ''
+  if ('faultstring' in json) return String(json.faultstring)
+  if (!('error_message' in json) || typeof json.error_message !== 'string') return ''
+  const inner = JSON.parse(json.error_message) as { faultstring?: string; description?: string } // our own document
+  return inner.faultstring ?? inner.description ?? ''
+}

@@ -1,0 +1,143 @@
+/**
+ * How rows become answers. From the declarations of a resource's fields a view makes, for a version and a choice of
+ * fields, the list of columns to read and a printer that writes a row as JSON text. JSON columns pass through as they
+ * are stored, so a page of a thousand full nodes is neither parsed nor built as objects.
+ *
+ * It decides nothing: who may see a row is settled before.
+ */
+
+import type { RawRow } from '#db/page.ts'
+import { InvalidInput } from '#lib/fault.ts'
+import type { Field } from '#protocol/field.ts'
+import { type Minor, minorOf, versionText } from '#protocol/microversion.ts'
+import { NotAcceptable } from './faults.ts'
+import type { Masker } from './mask.ts'
+
+/** What printers need to know beside the row. */
+export interface ViewContext {
+  /** Base of links, escaped for JSON. */
+  readonly base: string
+  readonly masker: Masker
+  /** Which conductor serves a node; there only where the choice `needsFleet`. */
+  conductorOf?(row: RawRow): string | null
+}
+
+/** How a field that is no plain column is printed. */
+export interface Computed {
+  /** Columns it is made from. */
+  readonly columns: readonly string[]
+  /** It also needs the columns of joined tables. */
+  readonly joined?: true
+  /** It needs ViewContext.conductorOf. */
+  readonly needsFleet?: true
+  /** JSON text. */
+  print(row: RawRow, context: ViewContext): string
+}
+
+/** A choice of fields at a version, ready to be read and printed. */
+export interface Selection {
+  readonly own: readonly string[]
+  readonly joined: boolean
+  readonly needsFleet: boolean
+  print(row: RawRow, context: ViewContext): string
+}
+
+export interface View {
+  /** All fields of the version. */
+  full(version: Minor): Selection
+  /** The resource's short form. */
+  short(version: Minor): Selection
+  /** The named fields, and links. @throws InvalidInput, NotAcceptable */
+  chosen(names: readonly string[], version: Minor): Selection
+  /** Checks a sort_key. @throws InvalidInput, NotAcceptable */
+  sortKey(name: string, version: Minor): string
+}
+
+type Print = (row: RawRow, context: ViewContext) => string
+
+export function viewOf(options: {
+  fields: Readonly<Record<string, Field>>
+  computed: Readonly<Record<string, Computed>>
+  /** Names of the short form. */
+  short: readonly string[]
+  /** Column that names the thing in links and markers; always read. */
+  key: string
+}): View {
+  const { fields, computed, key } = options
+  const known = Object.entries(fields).map(([name, field]) => ({ name, field, minor: minorOf(field.from) }))
+  const short = new Set(options.short)
+  const fullByVersion = new Map<Minor, Selection>()
+  const shortByVersion = new Map<Minor, Selection>()
+
+  const select = (version: Minor, wanted: (name: string) => boolean): Selection => {
+    const own = new Set([key])
+    let joined = false
+    let needsFleet = false
+    const prefixes: string[] = []
+    const prints: Print[] = []
+    for (const { name, field, minor } of known) {
+      if (minor > version || !wanted(name)) continue
+      const made = computed[name]
+      if (!made && !field.column) continue
+      for (const column of made?.columns ?? [name]) own.add(column)
+      joined ||= made?.joined === true
+      needsFleet ||= made?.needsFleet === true
+      prefixes.push(`${prefixes.length === 0 ? '{' : ','}"${name}":`)
+      prints.push(made?.print ?? printerOf(name, field, version))
+    }
+    const print: Print = (row, context) => {
+      let out = ''
+      for (let i = 0; i < prints.length; i += 1) out += prefixes[i]! + prints[i]!(row, context) // both have this length
+      return out === '' ? '{}' : `${out}}`
+    }
+    return { own: [...own], joined, needsFleet, print }
+  }
+
+  return {
+    full: version => remember(fullByVersion, version, () => select(version, () => true)),
+    short: version => remember(shortByVersion, version, () => select(version, name => short.has(name))),
+    chosen(names, version) {
+      for (const name of names) {
+        const field = Object.hasOwn(fields, name) ? fields[name] : undefined
+        if (!field || field.select === false) throw new InvalidInput(`Cannot select the field ${name}: there is none`)
+        if (minorOf(field.from) > version) throw tooNew(name, field, version)
+      }
+      const wanted = new Set([...names, 'links'])
+      return select(version, name => wanted.has(name))
+    },
+    sortKey(name, version) {
+      if (name === 'id') return name
+      const field = Object.hasOwn(fields, name) ? fields[name] : undefined
+      if (!field?.sort) throw new InvalidInput(`Cannot sort by ${name}: it is no sortable field`)
+      if (minorOf(field.from) > version) throw tooNew(name, field, version)
+      return name
+    },
+  }
+}
+
+function tooNew(name: string, field: Field, version: Minor): NotAcceptable {
+  return new NotAcceptable(
+    `The field ${name} needs version ${field.from}; the request was made with ${versionText(version)}`,
+  )
+}
+
+function printerOf(name: string, field: Field, version: Minor): Print {
+  const { secrets, column } = field
+  if (secrets) return (row, { masker }) => masker.text(String(row[name]), secrets.hide)
+  if (column === 'json') return row => String(row[name])
+  if (column === 'flag') return row => (row[name] === null ? 'null' : Number(row[name]) !== 0 ? 'true' : 'false')
+  if (column === 'int') return row => String(row[name])
+  const older = new Map(
+    field.older?.filter(one => version < minorOf(one.below)).map(one => [one.value, JSON.stringify(one.shown)]),
+  )
+  if (older.size > 0) return row => older.get(String(row[name])) ?? JSON.stringify(row[name])
+  return row => JSON.stringify(row[name])
+}
+
+function remember<K, V>(cache: Map<K, V>, key: K, make: () => V): V {
+  const found = cache.get(key)
+  if (found !== undefined) return found
+  const made = make()
+  cache.set(key, made)
+  return made
+}
