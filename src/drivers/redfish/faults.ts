@@ -90,7 +90,8 @@ export function connectionFailure(error: unknown): ConnectionFailure {
     case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
       return failed('broken off', 'it closed the connection in the middle', true, true)
   }
-  if (code.startsWith('HPE_')) return failed('not http', 'what answered does not speak HTTP here', false)
+  if (inner instanceof Error && inner.name === 'HTTPParserError')
+    return failed('not http', 'what answered does not speak HTTP here', false)
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') {
     return failed('tls', 'what answered does not speak TLS; for plain HTTP give redfish_address with http://', false)
   }
