@@ -57,7 +57,7 @@ test('a version the user fixed is not lowered, and the error says what there is'
   fake.maximum = '1.81'
   const error = await refusal(client({ version: '1.95' }).get('/v1/nodes'))
   assert.equal(error.status, 406)
-  assert.match(error.message, /The service speaks 1\.1 to 1\.81; asked was 1\.95/)
+  assert.match(error.message, /; asked with 1\.95, the service speaks 1\.1 to 1\.81$/)
   assert.equal(fake.requests.length, 1)
 })
 
@@ -67,7 +67,7 @@ test('a 406 for another reason ends the call', async () => {
 })
 
 test('conflicts and a busy service are tried again', async () => {
-  await client().post('/v1/nodes', { driver: 'redfish', name: 'n1' })
+  await client().create('/v1/nodes', { driver: 'redfish', name: 'n1' })
   fake.before.push({ status: 409, message: 'Node n1 is locked by host-1' }, { status: 503, message: 'no worker' })
   await client().put('/v1/nodes/n1/states/power', { target: 'power on' })
   assert.deepEqual(slept, [2000, 2000])
@@ -79,7 +79,7 @@ test('conflicts and a busy service are tried again', async () => {
 })
 
 test('tries end', async () => {
-  await client().post('/v1/nodes', { driver: 'redfish', name: 'n1' })
+  await client().create('/v1/nodes', { driver: 'redfish', name: 'n1' })
   for (let n = 0; n < 3; n++) fake.before.push({ status: 409, message: 'locked' })
   const error = await refusal(client({ maxRetries: 2 }).delete('/v1/nodes/n1'))
   assert.equal(error.status, 409)
@@ -89,12 +89,12 @@ test('tries end', async () => {
 
 test('a duplicate is not tried again', async () => {
   fake.before.push({ status: 409, message: 'duplicate' })
-  await refusal(client().post('/v1/nodes', { driver: 'redfish' }))
+  await refusal(client().create('/v1/nodes', { driver: 'redfish' }))
   assert.deepEqual(slept, [])
 })
 
 test('pages are followed to the limit, to the end with 0, and announced without a limit', async () => {
-  for (let n = 0; n < 7; n++) await client().post('/v1/nodes', { driver: 'redfish', name: `n${n}` })
+  for (let n = 0; n < 7; n++) await client().create('/v1/nodes', { driver: 'redfish', name: `n${n}` })
   const names = async (limit: number | undefined) =>
     (await client().list('/v1/nodes', 'nodes', { query: {}, limit })).map(({ name }) => name).join(' ')
   assert.equal(await names(5), 'n0 n1 n2 n3 n4')

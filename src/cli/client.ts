@@ -10,6 +10,9 @@ import type { Item } from './command.ts'
 /** The newest microversion whose answers this client knows. */
 export const newestVersion = '1.115'
 
+/** Words for "the newest that both sides know"; `1` is the baremetal client's other one. */
+const latest: readonly string[] = ['latest', '1']
+
 export interface ApiSettings {
   /** Base URL, with or without a path before `/v1`. */
   readonly endpoint: string
@@ -72,24 +75,24 @@ export class Api {
   constructor(settings: ApiSettings) {
     this.#settings = settings
     this.#base = baseUrl(settings.endpoint)
-    // `1` is the baremetal client's other word for "latest".
-    this.#version = ['latest', '1'].includes(settings.version) ? newestVersion : settings.version
+    this.#version = latest.includes(settings.version) ? newestVersion : settings.version
   }
 
   async get(path: string, query?: Query): Promise<Item> {
-    return asItem(await this.#request('GET', path, query), `GET ${path}`)
+    return asItem(await this.#request('GET', path, { query }), `GET ${path}`)
   }
 
-  async post(path: string, body: unknown): Promise<Item> {
-    return asItem(await this.#request('POST', path, undefined, body), `POST ${path}`)
+  /** Creates an object. A conflict here is a duplicate, since creating takes no lock: it is not tried again. */
+  async create(path: string, body: unknown): Promise<Item> {
+    return asItem(await this.#request('POST', path, { body, conflictsPass: false }), `POST ${path}`)
   }
 
   async patch(path: string, patch: readonly unknown[], query?: Query): Promise<Item> {
-    return asItem(await this.#request('PATCH', path, query, patch), `PATCH ${path}`)
+    return asItem(await this.#request('PATCH', path, { query, body: patch }), `PATCH ${path}`)
   }
 
   async put(path: string, body?: unknown): Promise<void> {
-    await this.#request('PUT', path, undefined, body)
+    await this.#request('PUT', path, { body })
   }
 
   async delete(path: string): Promise<void> {
@@ -98,7 +101,7 @@ export class Api {
 
   /** Any method, for calls whose answer has no fixed shape (vendor passthru); undefined for an answer without body. */
   async call(method: Method, path: string, query?: Query, body?: unknown): Promise<unknown> {
-    return await this.#request(method, path, query, body)
+    return await this.#request(method, path, { query, body })
   }
 
   /**
@@ -127,7 +130,11 @@ export class Api {
     }
   }
 
-  async #request(method: Method, path: string, query?: Query, body?: unknown): Promise<unknown> {
+  async #request(
+    method: Method,
+    path: string,
+    { query, body, conflictsPass = true }: { query?: Query | undefined; body?: unknown; conflictsPass?: boolean } = {},
+  ): Promise<unknown> {
     const url = this.#url(path, query)
     for (let attempt = 1; ; attempt++) {
       const answer = await this.#exchange(method, url, body).catch((error: unknown) => asUnreachable(error, this.#base))
@@ -140,8 +147,7 @@ export class Api {
         }
         if (answer.status < 300) return parseBody(answer)
         const error = apiError(answer, this.#settings.version)
-        // A create that answers 409 met a duplicate: creating takes no lock, so trying again would change nothing.
-        const transient = answer.status === 503 || (answer.status === 409 && method !== 'POST')
+        const transient = answer.status === 503 || (answer.status === 409 && conflictsPass)
         if (!transient || !this.#mayRetry(attempt, error)) throw error
       }
       await this.#settings.sleep(this.#settings.retryIntervalMs)
@@ -163,7 +169,7 @@ export class Api {
    * the user has fixed it.
    */
   async #lowerVersion(answer: Answer): Promise<boolean> {
-    if (!['latest', '1'].includes(this.#settings.version)) return false
+    if (!latest.includes(this.#settings.version)) return false
     let served = answer.headers['x-openstack-ironic-api-maximum-version']
     if (served === undefined) {
       const root = await this.#exchange('GET', this.#url('/v1'), undefined, { plain: true })
@@ -276,8 +282,10 @@ function asItem(value: unknown, what: string): Item {
 function apiError({ status, headers, text }: Answer, version: string): ApiError {
   const served = headers['x-openstack-ironic-api-maximum-version']
   const lowest = headers['x-openstack-ironic-api-minimum-version']
-  const range = status === 406 && served ? ` The service speaks ${lowest} to ${served}; asked was ${version}.` : ''
-  return new ApiError(errorMessage(text, status) + range, { status, requestId: requestIdOf(headers) })
+  const message = errorMessage(text, status)
+  const fixed = status === 406 && served && !latest.includes(version)
+  const range = fixed ? `; asked with ${version}, the service speaks ${lowest} to ${served}` : ''
+  return new ApiError(fixed ? message.replace(/\.$/, '') + range : message, { status, requestId: requestIdOf(headers) })
 }
 
 /**

@@ -13,7 +13,7 @@ import {
 } from './command.ts'
 import { nodeResource } from './node-resource.ts'
 import { UsageError } from './parse.ts'
-import { forEach } from './report.ts'
+import { describe, forEach, SomeFailed } from './report.ts'
 import { createCommand, deleteCommand, listCommand, show, updateCommand, withoutLinks } from './resource.ts'
 import { document } from './values.ts'
 
@@ -48,11 +48,27 @@ function provision(verb: Verb, { about, reaches, options = {}, body }: Provision
     async run(input: AnyInput, context) {
       const names = [input.args.nodes ?? []].flat()
       const request = { target: verb, ...(await body?.(input, context)) }
-      await forEach(names, `${verb} node`, name => context.api.put(`${pathOf(name)}/states/provision`, request))
-      const { wait } = input.options
-      if (wait === undefined || !reaches) return undefined
+      const wait = reaches === undefined ? undefined : input.options.wait
+      const word = verb === 'active' ? 'deploy' : verb === 'deleted' ? 'undeploy' : verb
+      const accepted: string[] = []
+      const asked = forEach(names, `${word} node`, async name => {
+        await context.api.put(`${pathOf(name)}/states/provision`, request)
+        accepted.push(name)
+      })
+      if (wait === undefined || !reaches) {
+        await asked
+        return undefined
+      }
+      // Nodes that took the request are waited for, also when others did not.
+      const refused = await asked.then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      if (refused && accepted.length === 0) throw refused
+      if (refused) context.reporter.notice(describe(refused))
       const { waitForState } = await import('./wait.ts')
-      await waitForState(names, { state: reaches, timeoutMs: Number(wait) * 1000, context })
+      await waitForState(accepted, { state: reaches, timeoutMs: Number(wait) * 1000, context })
+      if (refused) throw new SomeFailed(`Not every node could be asked to ${word}, see above`)
       return undefined
     },
   })

@@ -19,7 +19,6 @@ export function describe(error: unknown): string {
 /**
  * Does `act` for every name, whatever becomes of the others.
  * @param attempt completes "Cannot ... NAME", e.g. `delete node`
- * @returns the names it worked for
  * @throws SomeFailed after the last one; the only one's own error when there was one name
  */
 export async function forEach(

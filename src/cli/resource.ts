@@ -93,7 +93,7 @@ export function createCommand(resource: Resource, args: AnyCommand['args'] = {})
         if (given === undefined || !isOn(setting, 'create')) continue
         body[fieldOf(setting, given)] = await settingValue(setting, given, context)
       }
-      const created = await context.api.post(resource.path, body)
+      const created = await context.api.create(resource.path, body)
       return { kind: 'one', item: withoutLinks(created) }
     },
   })
