@@ -1,0 +1,328 @@
+/**
+ * The image of a node's instance: is it usable, what is the agent told about it, and what is published for it.
+ * Read from instance_info, then driver_info, then the configuration. The store does the work; this file decides.
+ *
+ * Source: images, section 4, and deploy interfaces, "direct" (ironic/drivers/modules/agent.py, deploy_utils.py restated).
+ */
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { copyFile, link, mkdir, rename, rm, symlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import type { Config } from '#config/options.ts'
+import { InvalidInput } from '#lib/fault.ts'
+import type { Log } from '#lib/log.ts'
+import type { ImageInfo } from '#protocol/agent.ts'
+import { type Checksum, checksumReference } from './checksum.ts'
+import { ImageNotPrepared } from './faults.ts'
+import { ask, httpSettings } from './http.ts'
+import { partitionLayout } from './partitions.ts'
+import { askSource, type ImageReference, imageReference, resolveChecksum, type SourceImage } from './source.ts'
+import { type ImageRequest, ImageStore, type StoredImage, type StoreProgress } from './store.ts'
+
+/** What this file needs of a node and its surroundings; a driver's NodeContext has it. */
+export interface ImageContext {
+  readonly node: {
+    readonly uuid: string
+    readonly instance_info: Readonly<Record<string, unknown>>
+    readonly driver_info: Readonly<Record<string, unknown>>
+    readonly properties: Readonly<Record<string, unknown>>
+  }
+  readonly config: Config
+  readonly log: Log
+  readonly signal: AbortSignal
+  shared<T extends object>(key: symbol, make: () => T): T
+}
+
+/**
+ * Asks whether the node's image could be deployed: settings, checksum, source reachable, fits. Fetches no image.
+ * @throws InvalidInput, ImageUnreachable, Forbidden naming the setting, what was found, what is expected
+ */
+export async function validateImage(ctx: ImageContext): Promise<void> {
+  await examine(ctx)
+}
+
+/**
+ * What the agent is told. Where this conductor serves the image, it is fetched, checked, converted and published first,
+ * which may take long; doing so again is quick.
+ * @param onProgress hears of that work: queued, download, decompress, convert, verify
+ */
+export async function imageInfo(
+  ctx: ImageContext,
+  { onProgress }: { onProgress?: (progress: StoreProgress) => void } = {},
+): Promise<ImageInfo> {
+  const { node, config } = ctx
+  const image = await examine(ctx)
+  const use = { signal: ctx.signal, ...(onProgress && { onProgress }) }
+  const common = {
+    id: idOf(node.instance_info.image_source),
+    container_format: textOf(node.instance_info.image_container_format),
+    stream_raw_images: config.agent.stream_raw_images,
+    node_uuid: node.uuid,
+    ...proxies(node.driver_info),
+    ...partitionLayout(node.instance_info, config),
+  }
+
+  if (image.served) {
+    return await storeOf(ctx).withImage(
+      requestFor(ctx, image),
+      async stored => {
+        const url = await publish(ctx, stored)
+        return {
+          ...common,
+          urls: [url],
+          disk_format: formatForAgent(stored.image.format),
+          ...hashOf(stored, image.checksum),
+        }
+      },
+      use,
+    )
+  }
+  const seen = config.conductor.conductor_always_validates_images
+    ? await storeOf(ctx).withImage(
+        { ...requestFor(ctx, image), convertToRaw: false },
+        async stored => stored.image.format,
+        use,
+      )
+    : null
+  return {
+    ...common,
+    urls: [image.found.url],
+    disk_format: image.declared ?? (seen && formatForAgent(seen)),
+    ...(image.checksum && checksumFields(image.checksum)),
+    ...serverCredentials(config),
+  }
+}
+
+/** Takes back what was published for the node; the store keeps the image for others. */
+export async function releaseInstanceImage({ node, config }: Pick<ImageContext, 'node' | 'config'>): Promise<void> {
+  const { linkPath, filePath } = placesOf(node.uuid, config)
+  await rm(linkPath, { force: true })
+  await rm(dirname(filePath), { recursive: true, force: true })
+}
+
+/** Drops what the store no longer needs; the conductor calls it every [conductor] cache_clean_up_interval. */
+export async function cleanImageStore(ctx: Pick<ImageContext, 'config' | 'log' | 'shared'>): Promise<void> {
+  await storeOf(ctx).cleanUp()
+}
+
+/** The process's store of instance images. */
+export function storeOf(ctx: Pick<ImageContext, 'config' | 'log' | 'shared'>): ImageStore {
+  const { config } = ctx
+  return ctx.shared(storeKey, () => {
+    return new ImageStore({
+      root: config.pxe.instance_master_path,
+      log: ctx.log,
+      now: Date.now,
+      limits: () => ({
+        maxBytes: config.pxe.image_cache_size * 1024 * 1024,
+        ttlMs: config.pxe.image_cache_ttl * 60_000,
+        concurrency: config.DEFAULT.parallel_image_downloads ? config.DEFAULT.image_download_concurrency : 1,
+      }),
+    })
+  })
+}
+
+const storeKey = Symbol('store of instance images')
+
+interface Examined {
+  readonly reference: ImageReference
+  readonly found: SourceImage
+  /** null only for files, and where checks are switched off. */
+  readonly checksum: Checksum | null
+  /** image_disk_format. */
+  readonly declared: string | null
+  /** Whether the conductor fetches and serves it, rather than the agent fetching it from its source. */
+  readonly served: boolean
+}
+
+async function examine(ctx: ImageContext): Promise<Examined> {
+  const { node, config, signal } = ctx
+  const info = node.instance_info
+  const reference = imageReference(info.image_source, 'instance_info image_source')
+  const declared = textOf(info.image_disk_format)?.toLowerCase() ?? null
+  const served = downloadSource(node, config) === 'local' || reference.kind === 'file'
+  proxies(node.driver_info)
+  partitionLayout(info, config)
+
+  const rules = {
+    allowMd5: config.agent.allow_md5_checksum,
+    allowFiles: !config.conductor.disable_support_for_checksum_files,
+  }
+  const given = checksumReference(info, rules)
+  if (!given && reference.kind === 'http') {
+    throw new InvalidInput(
+      'Cannot verify the image: instance_info has no checksum; expected image_checksum, or image_os_hash_algo and image_os_hash_value',
+    )
+  }
+  const settings = httpSettings(config)
+  const found = await askSource(reference, { settings, allowedPaths: config.conductor.file_url_allowed_paths, signal })
+  const imageUrl = reference.kind === 'http' ? reference.url : found.url
+  const checksum = given && (await resolveChecksum(given, { imageUrl, settings, allowMd5: rules.allowMd5, signal }))
+  refuseTooLarge(ctx, { found, declared, served })
+  return { reference, found, checksum, declared, served }
+}
+
+function requestFor({ config }: ImageContext, { found, checksum, declared }: Examined): ImageRequest {
+  const { DEFAULT, agent, conductor, disk_utils } = config
+  return {
+    shown: found.shown,
+    source: found.source,
+    expected: conductor.disable_file_checksum ? null : checksum,
+    // Without anything to tell it by, the content is taken to be new each time.
+    identity: found.identity ?? randomUUID(),
+    convertToRaw: DEFAULT.force_raw_images && agent.stream_raw_images,
+    decompressZstd: !conductor.disable_zstandard_decompression,
+    inspect: { declared, permitted: conductor.permitted_image_formats, deep: !conductor.disable_deep_image_inspection },
+    conversion: {
+      memoryLimitMib: disk_utils.image_convert_memory_limit,
+      attempts: disk_utils.image_convert_attempts,
+      growthFactor: DEFAULT.raw_image_growth_factor,
+    },
+  }
+}
+
+function downloadSource(
+  { instance_info, driver_info }: ImageContext['node'],
+  config: Config,
+): 'http' | 'local' | 'swift' {
+  for (const [field, value] of [
+    ['instance_info', instance_info.image_download_source],
+    ['driver_info', driver_info.image_download_source],
+  ] as const) {
+    if (value === undefined || value === null) continue
+    if (value === 'http' || value === 'local' || value === 'swift') return value
+    throw new InvalidInput(
+      `Cannot fetch the image: ${field} image_download_source is ${JSON.stringify(value)}; expected http, local or swift`,
+    )
+  }
+  return config.agent.image_download_source
+}
+
+/** An image that the agent does not stream lies whole in the machine's memory first. */
+function refuseTooLarge(
+  { node, config }: ImageContext,
+  { found, declared, served }: { found: SourceImage; declared: string | null; served: boolean },
+): void {
+  const memoryMib = Number(node.properties.memory_mb)
+  const streamed = config.agent.stream_raw_images && (declared === 'raw' || (served && config.DEFAULT.force_raw_images))
+  if (streamed || found.sizeBytes === null || !Number.isFinite(memoryMib) || memoryMib <= 0) return
+  const neededMib = Math.ceil(found.sizeBytes / 1024 / 1024) + config.agent.memory_consumed_by_agent
+  if (neededMib <= memoryMib) return
+  throw new InvalidInput(
+    `Cannot deploy image ${found.shown}: the ramdisk would hold it in memory, which takes ${neededMib} MiB, and the node has memory_mb ${memoryMib}; expected a raw image (image_disk_format raw), or image_download_source local`,
+  )
+}
+
+/** The stored file under the node's name, and a link to it below the HTTP root. */
+async function publish(ctx: ImageContext, stored: StoredImage): Promise<string> {
+  const { config, node } = ctx
+  const { filePath, linkPath, url } = placesOf(node.uuid, config)
+  await mkdir(dirname(filePath), { recursive: true })
+  await mkdir(dirname(linkPath), { recursive: true })
+  await replace(filePath, path =>
+    link(stored.path, path).catch(error => {
+      // Stores on another file system are copied from; where the file system can, without copying.
+      if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
+      return copyFile(stored.path, path, constants.COPYFILE_FICLONE)
+    }),
+  )
+  await replace(linkPath, path => symlink(resolve(filePath), path))
+  if (!config.ferrite.http_serve) await checkServed(ctx, url)
+  return url
+}
+
+/** Another server than ours serves http_root: better to hear here than from the ramdisk that it does not. */
+async function checkServed({ config, signal }: ImageContext, url: string): Promise<void> {
+  const { status, body } = await ask('HEAD', url, httpSettings(config), { signal })
+  await body.dump()
+  if (status === 200) return
+  throw new ImageNotPrepared(
+    `Cannot serve the image: ${url} answers ${status}; expected the server of [deploy] http_url to serve [deploy] http_root (${config.deploy.http_root}) and to follow symbolic links`,
+  )
+}
+
+async function replace(path: string, make: (path: string) => Promise<void>): Promise<void> {
+  const fresh = `${path}.${randomUUID()}`
+  try {
+    await make(fresh)
+    await rename(fresh, path)
+  } finally {
+    // A rename between two links of one file leaves both.
+    await rm(fresh, { force: true })
+  }
+}
+
+function placesOf(uuid: string, { pxe, deploy }: Config): { filePath: string; linkPath: string; url: string } {
+  return {
+    filePath: join(pxe.images_path, uuid, 'disk'),
+    linkPath: join(deploy.http_root, deploy.http_image_subdir, uuid),
+    url: `${deploy.http_url}/${deploy.http_image_subdir}/${uuid}`,
+  }
+}
+
+/** What is written bit for bit is raw to the agent, whatever lies in it. */
+function formatForAgent(format: string | null): string | null {
+  return format === 'gpt' || format === 'iso' ? 'raw' : format
+}
+
+/** The given checksum if the content is as it came, else one of what it became. */
+function hashOf(stored: StoredImage, given: Checksum | null): Partial<ImageInfo> {
+  if (given && !stored.converted) return checksumFields(given)
+  const { hashes } = stored.image
+  const algo = given && given.algo !== 'md5' && hashes[given.algo] !== undefined ? given.algo : 'sha256'
+  return { os_hash_algo: algo, os_hash_value: hashes[algo] ?? null }
+}
+
+/** MD5 goes where every agent looks for it; anything else by its name. */
+function checksumFields({ algo, value }: Checksum): Partial<ImageInfo> {
+  return algo === 'md5' ? { checksum: value } : { os_hash_algo: algo, os_hash_value: value }
+}
+
+function serverCredentials({ deploy }: Config): Partial<ImageInfo> {
+  if (deploy.image_server_auth_strategy === 'noauth') return {}
+  const { image_server_auth_strategy, image_server_user, image_server_password } = deploy
+  return { image_server_auth_strategy, image_server_user, image_server_password }
+}
+
+function proxies(driverInfo: Readonly<Record<string, unknown>>): Partial<ImageInfo> {
+  const http = proxy(driverInfo, 'image_http_proxy')
+  const https = proxy(driverInfo, 'image_https_proxy')
+  const noProxy = textOf(driverInfo.image_no_proxy)
+  if (noProxy !== null) {
+    const wrong = noProxy
+      .split(',')
+      .map(host => host.trim())
+      .find(host => !/^(\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f:.]+\]?)(:\d+)?$/i.test(host))
+    if (wrong !== undefined) {
+      throw new InvalidInput(
+        `Cannot fetch the image: driver_info image_no_proxy has ${JSON.stringify(wrong)}; expected hosts, addresses or domains with optional ports, separated by commas, without wildcards`,
+      )
+    }
+  }
+  if (http === null && https === null) return {}
+  return {
+    proxies: { ...(http === null ? {} : { http }), ...(https === null ? {} : { https }) },
+    ...(noProxy === null ? {} : { no_proxy: noProxy }),
+  }
+}
+
+function proxy(driverInfo: Readonly<Record<string, unknown>>, name: string): string | null {
+  const given = textOf(driverInfo[name])
+  if (given === null) return null
+  const url = URL.parse(given.includes('://') ? given : `http://${given}`)
+  if (url && (url.protocol === 'http:' || url.protocol === 'https:')) return given
+  throw new InvalidInput(`Cannot fetch the image: driver_info ${name} is not an http or https URL`)
+}
+
+function idOf(source: unknown): string {
+  return (
+    String(source)
+      .split(/[?#]/, 1)[0]
+      ?.split('/')
+      .findLast(part => part !== '') ?? 'image'
+  )
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' && value.trim() !== '' ? value.trim() : null
+}

@@ -1,0 +1,149 @@
+/**
+ * The work on an image that must not run in the service's event loop: fetch, hash, decompress, inspect, convert. Each
+ * job is a child process of its own (worker.ts); this file starts it, listens, and kills it. It decides nothing about
+ * where images live.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { DiskFormat } from '#lib/disk-format.ts'
+import type { Checksum } from './checksum.ts'
+import { ImageNotPrepared, imageFaults } from './faults.ts'
+import type { HttpSettings } from './http.ts'
+
+export interface Job {
+  /** How messages name the image. */
+  readonly shown: string
+  readonly source:
+    | { readonly kind: 'http'; readonly url: string; readonly settings: HttpSettings }
+    | { readonly kind: 'file'; readonly path: string }
+  /** An empty directory; the result is `image` in it. */
+  readonly workspace: string
+  /** What the fetched bytes must hash to. */
+  readonly expected: Checksum | null
+  readonly decompressZstd: boolean
+  /** null: take the bytes as they are, without a look. */
+  readonly inspect: {
+    readonly declared: string | null
+    readonly permitted: readonly string[]
+    readonly deep: boolean
+  } | null
+  readonly convertToRaw: boolean
+  readonly conversion: { readonly memoryLimitMib: number; readonly attempts: number; readonly growthFactor: number }
+  /** Of the finished image, beside SHA-256. */
+  readonly hashes: readonly Checksum['algo'][]
+}
+
+export interface JobResult {
+  /** As fetched. */
+  readonly source: {
+    readonly sizeBytes: number
+    readonly hashes: Readonly<Record<string, string>>
+    readonly format: DiskFormat | null
+  }
+  /** As it lies in the workspace; the same as the source unless it was decompressed or converted. */
+  readonly image: {
+    readonly sizeBytes: number
+    readonly hashes: Readonly<Record<string, string>>
+    readonly format: DiskFormat | null
+    readonly virtualSizeBytes: number
+  }
+  readonly converted: boolean
+}
+
+export type JobPhase = 'download' | 'decompress' | 'convert' | 'verify'
+
+export interface JobProgress {
+  readonly phase: JobPhase
+  readonly bytes: number
+  /** null while unknown. */
+  readonly total_bytes: number | null
+}
+
+/** From the worker to the service. */
+export type WorkerMessage =
+  | { kind: 'progress'; progress: JobProgress }
+  | { kind: 'room'; bytes: number }
+  | { kind: 'done'; result: JobResult }
+  | { kind: 'failed'; fault: keyof typeof imageFaults; message: string }
+
+/** From the service to the worker. */
+export type ServiceMessage = { kind: 'job'; job: Job } | { kind: 'room'; refused: string | null }
+
+/**
+ * Runs a job to its end.
+ * @param makeRoom makes so many bytes free in the workspace's file system, or throws
+ * @throws one of the image faults; what the signal says when it aborts
+ */
+export async function runJob(
+  job: Job,
+  {
+    signal,
+    onProgress,
+    makeRoom,
+  }: { signal: AbortSignal; onProgress: (progress: JobProgress) => void; makeRoom: (bytes: number) => Promise<void> },
+): Promise<JobResult> {
+  signal.throwIfAborted()
+  // Not process.execArgv: what our own process was started with (a test runner, a debugger) is not the worker's.
+  const child = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), [], {
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
+  const kill = () => child.kill('SIGKILL')
+  signal.addEventListener('abort', kill)
+  try {
+    return await resultOf(child, job, { onProgress, makeRoom })
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
+  } finally {
+    signal.removeEventListener('abort', kill)
+    kill()
+  }
+}
+
+function resultOf(
+  child: ChildProcess,
+  job: Job,
+  { onProgress, makeRoom }: { onProgress: (progress: JobProgress) => void; makeRoom: (bytes: number) => Promise<void> },
+): Promise<JobResult> {
+  return new Promise((resolve, reject) => {
+    let lastWords = ''
+    let outcome: (() => void) | undefined
+    const tell = (message: ServiceMessage) => child.send(message, () => {})
+    child.stderr?.on('data', (chunk: Buffer) => {
+      lastWords = (lastWords + chunk).slice(-2000)
+    })
+    child.on('message', (message: WorkerMessage) => {
+      switch (message.kind) {
+        case 'progress':
+          onProgress(message.progress)
+          return
+        case 'room':
+          makeRoom(message.bytes).then(
+            () => tell({ kind: 'room', refused: null }),
+            error => tell({ kind: 'room', refused: error instanceof Error ? error.message : String(error) }),
+          )
+          return
+        case 'done':
+          outcome = () => resolve(message.result)
+          return
+        case 'failed':
+          outcome = () => reject(new imageFaults[message.fault](message.message))
+          return
+        default:
+          message satisfies never
+      }
+    })
+    child.on('error', error =>
+      reject(new ImageNotPrepared(`Cannot prepare image ${job.shown}: its process does not start`, { cause: error })),
+    )
+    // Only when the process is gone are its files at rest.
+    child.on('close', (code, signal) => {
+      if (outcome) return outcome()
+      const end = signal === null ? `status ${code}` : `signal ${signal}`
+      const said = lastWords.trim() === '' ? '' : `: ${lastWords.trim().split('\n').slice(-5).join(' | ')}`
+      reject(new ImageNotPrepared(`Cannot prepare image ${job.shown}: its process ended with ${end}${said}`))
+    })
+    tell({ kind: 'job', job })
+  })
+}
