@@ -63,7 +63,6 @@ const packages = [
   'linux-image-amd64',
   'systemd',
   'systemd-sysv',
-  'systemd-resolved',
   'dbus',
   'udev',
   'initramfs-tools',
