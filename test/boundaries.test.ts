@@ -21,6 +21,7 @@ const allowed: Record<string, readonly string[]> = {
   cli: ['lib', 'protocol'],
   ramdisk: ['lib', 'protocol', 'agent'],
   lab: ['lib', 'protocol', 'ramdisk', 'cli'],
+  sim: ['lib', 'protocol', 'lab', 'cli'],
 }
 
 /** Imports that cross a border by its one agreed door. */
@@ -29,6 +30,8 @@ const doors: readonly (readonly [from: string, to: string])[] = [
   ['server', 'conductor/conductor.ts'],
   // The builder of the ramdisk installs host packages from the same list as the lab.
   ['ramdisk', 'lab/host-packages.ts'],
+  // One demo, over virtual or over simulated machines.
+  ['lab', 'sim/demo.ts'],
 ]
 
 const files = globSync('**/*.ts', { cwd: src })
