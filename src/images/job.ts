@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { DiskFormat } from '#lib/disk-format.ts'
+import type { DiskFormat, DiskInspection } from '#lib/disk-format.ts'
 import type { Checksum } from './checksum.ts'
 import { ImageNotPrepared, imageFaults } from './faults.ts'
 import type { HttpSettings } from './http.ts'
@@ -38,15 +38,16 @@ export interface JobResult {
   readonly source: {
     readonly sizeBytes: number
     readonly hashes: Readonly<Record<string, string>>
-    readonly format: DiskFormat | null
+    /** null: nobody looked. */
+    readonly inspection: DiskInspection | null
   }
   /** As it lies in the workspace; the same as the source unless it was decompressed or converted. */
   readonly image: {
     readonly sizeBytes: number
     readonly hashes: Readonly<Record<string, string>>
     readonly format: DiskFormat | null
-    readonly virtualSizeBytes: number
   }
+  /** Whether the image is not byte for byte the source. */
   readonly converted: boolean
 }
 

@@ -119,7 +119,10 @@ test('two hundred waiters, one download, one conversion', async () => {
   assert.equal(new Set(all.map(image => image.path)).size, 1)
   const [first] = all
   assert.equal(first?.converted, true)
-  assert.deepEqual([first?.source.format, first?.image.format, first?.image.sizeBytes], ['qcow2', 'raw', raw.length])
+  assert.deepEqual(
+    [first?.source.inspection?.format, first?.image.format, first?.image.sizeBytes],
+    ['qcow2', 'raw', raw.length],
+  )
   assert.equal(first?.image.hashes.sha256, hash(raw))
   assert.ok((await readFile(first?.path ?? '')).equals(raw))
 })
@@ -307,6 +310,19 @@ test('an entry that was changed on the disk is not served', async () => {
   await writeFile(path, 'half')
   assert.ok((await content(store, request('/plain/raw', raw))).equals(raw))
   assert.equal(gets(), 2)
+})
+
+test('content that is known already is judged by the rules of each who asks', async () => {
+  await using store = open()
+  await content(store, request('/plain/qcow2', qcow2))
+  const strict = request('/plain/qcow2', qcow2, {
+    inspect: { declared: 'raw', permitted: ['raw', 'qcow2'], deep: true },
+  })
+  await assert.rejects(content(store, strict), /content is qcow2, but image_disk_format says raw/)
+  const lax = { declared: null, permitted: ['raw'], deep: false }
+  await content(store, request('/plain/overlay', null, { convertToRaw: false, inspect: lax }))
+  const again = request('/plain/overlay', null, { convertToRaw: false })
+  await assert.rejects(content(store, again), /names a backing file/)
 })
 
 test('an entry without a record does not exist', async () => {

@@ -3,7 +3,7 @@
  * worker process; it becomes visible by a rename after everything of it is on the disk, so half an image does not
  * exist. Users take hard links: a file with a second link is in use and never dropped.
  *
- *     <root>/entries/<sha256 of the source>[.raw]/image, entry.json    .raw: turned into a raw disk
+ *     <root>/entries/<sha256 of the source>[.raw]/image, entry.json    .raw: turned into a raw disk; see formOf
  *     <root>/work/<pid>.<start>.<n>/                                   of a process; dropped once that is gone
  *
  * All bookkeeping is in these directories; what is in memory (who waits, what is pinned) may be lost at any time.
@@ -16,6 +16,7 @@ import type { Log } from '#lib/log.ts'
 import type { Checksum } from './checksum.ts'
 import { ImageStoreFull } from './faults.ts'
 import { type Job, type JobProgress, type JobResult, runJob } from './job.ts'
+import { refuseUnfit } from './safety.ts'
 
 export interface StoreOptions {
   readonly root: string
@@ -138,6 +139,7 @@ export class ImageStore {
       this.#pin(id)
       const image = await this.#load(id)
       if (image) {
+        this.#refuseUnfit(image, request)
         const now = this.#options.now() / 1000
         await utimes(join(image.path, '..', 'entry.json'), now, now).catch(() => {})
         return image
@@ -151,9 +153,20 @@ export class ImageStore {
     }
   }
 
+  /** Others may have asked for the same content with other rules. */
+  #refuseUnfit({ id, source }: StoredImage, { inspect, shown }: ImageRequest): void {
+    if (!inspect || !source.inspection) return
+    try {
+      refuseUnfit(source.inspection, inspect, shown)
+    } catch (error) {
+      this.#unpin(id)
+      throw error
+    }
+  }
+
   /** Joins the work on this image, or begins it. It ends early only when nobody waits any more. */
   #prepareShared(request: ImageRequest, { signal, onProgress }: UseOptions): Promise<string> {
-    const key = `${keyOf(request)} ${request.convertToRaw}`
+    const key = `${keyOf(request)} ${JSON.stringify([formOf(request), request.inspect])}`
     let work = this.#running.get(key)
     // Work that was just given up by its last waiter cannot be joined any more.
     if (!work || work.signal.aborted) {
@@ -211,7 +224,7 @@ export class ImageStore {
 
   /** Makes a finished workspace an entry. The worker has synced the image; here its name is made to last. */
   async #publish(request: ImageRequest, result: JobResult, workspace: string): Promise<string> {
-    const id = `${result.source.hashes.sha256}${request.convertToRaw ? '.raw' : ''}`
+    const id = `${result.source.hashes.sha256}${formOf(request)}`
     await writeSynced(
       join(workspace, 'entry.json'),
       JSON.stringify({ ...result, key: keyOf(request), shown: request.shown } satisfies EntryRecord),
@@ -243,15 +256,15 @@ export class ImageStore {
   }
 
   async #find(request: ImageRequest): Promise<string | undefined> {
-    const suffix = request.convertToRaw ? '.raw' : ''
+    const form = formOf(request)
     const { expected } = request
     if (expected?.algo === 'sha256') {
-      const id = `${expected.value}${suffix}`
+      const id = `${expected.value}${form}`
       return (await this.#record(id)) ? id : undefined
     }
     const key = keyOf(request)
     for (const id of await readdir(join(this.#options.root, 'entries'))) {
-      if (id.endsWith('.raw') !== request.convertToRaw) continue
+      if (id.slice(64) !== form) continue
       const record = await this.#record(id)
       if (record && (expected ? record.source.hashes[expected.algo] === expected.value : record.key === key)) return id
     }
@@ -424,6 +437,11 @@ interface Entry {
 }
 
 type EntryRecord = JobResult & { readonly key: string; readonly shown: string }
+
+/** What was done to the source, as the end of an entry's name. */
+function formOf({ convertToRaw, decompressZstd, inspect }: ImageRequest): string {
+  return `${decompressZstd ? '' : '.packed'}${convertToRaw ? '.raw' : ''}${inspect ? '' : '.unseen'}`
+}
 
 function keyOf({ expected, identity }: ImageRequest): string {
   return expected ? `${expected.algo}:${expected.value}` : identity

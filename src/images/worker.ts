@@ -75,8 +75,8 @@ async function prepare(job: Job): Promise<JobResult> {
   await sync(job.workspace)
   const format: DiskFormat | null = converted ? 'raw' : (inspection?.format ?? null)
   return {
-    source: { ...fetched, format: inspection?.format ?? null },
-    image: { sizeBytes: size, hashes, format, virtualSizeBytes: inspection?.virtualSizeBytes ?? size },
+    source: { ...fetched, inspection },
+    image: { sizeBytes: size, hashes, format },
     converted: changed,
   }
 }
