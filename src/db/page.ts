@@ -20,10 +20,11 @@ export interface Page {
 /** A row as the engine returns it, by column. */
 export type RawRow = Readonly<Record<string, string | number | null>>
 
-/** A page and whether more rows follow it. */
+/** A page. */
 export interface Paged {
   rows: RawRow[]
-  more: boolean
+  /** The row after which the next page starts; undefined where nothing follows. */
+  next: RawRow | undefined
 }
 
 /**
@@ -54,9 +55,9 @@ export async function readPage<T extends keyof Tables & string, O>(
     .orderBy(id, page.descending ? 'desc' : 'asc')
     .limit(page.limit + 1)
     .execute()) as RawRow[] // columns of the tables are texts and numbers
-  const more = rows.length > page.limit
-  if (more) rows.pop()
-  return { rows, more }
+  if (rows.length <= page.limit) return { rows, next: undefined }
+  rows.pop()
+  return { rows, next: rows.at(-1) }
 }
 
 /** Rows behind the marker; nulls come first, or last when descending. */

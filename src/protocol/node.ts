@@ -5,6 +5,7 @@
  */
 import { Type } from 'typebox'
 import { fields, Json, Nullable, type ObjectOf, Time, Uuid } from './field.ts'
+import { NetworkData } from './network-data.ts'
 import { powerStates, provisionStates } from './states.ts'
 
 export const Link = Type.Object({ href: Type.String(), rel: Type.String(), type: Type.Optional(Type.String()) })
@@ -192,7 +193,7 @@ export const nodeFields = fields({
     column: 'text',
   },
   resource_class: {
-    schema: Nullable(Type.String({ minLength: 1, maxLength: 80 })),
+    schema: Nullable(Type.String({ maxLength: 80 })),
     from: '1.21',
     create: true,
     patch: true,
@@ -318,7 +319,7 @@ export const nodeFields = fields({
   protected_reason: { schema: Nullable(Type.String()), from: '1.48', patch: true, sort: true, column: 'text' },
   conductor: { schema: Nullable(Type.String()), from: '1.49', doc: 'computed: the conductor that serves the node now' },
   owner: {
-    schema: Nullable(Type.String({ minLength: 1, maxLength: 255 })),
+    schema: Nullable(Type.String({ maxLength: 255 })),
     from: '1.50',
     create: true,
     patch: true,
@@ -326,7 +327,7 @@ export const nodeFields = fields({
     column: 'text',
   },
   lessee: {
-    schema: Nullable(Type.String({ minLength: 1, maxLength: 255 })),
+    schema: Nullable(Type.String({ maxLength: 255 })),
     from: '1.65',
     create: true,
     patch: true,
@@ -334,7 +335,7 @@ export const nodeFields = fields({
     column: 'text',
   },
   description: {
-    schema: Nullable(Type.String({ minLength: 1, maxLength: 4096 })),
+    schema: Nullable(Type.String({ maxLength: 4096 })),
     from: '1.51',
     create: true,
     patch: true,
@@ -360,7 +361,7 @@ export const nodeFields = fields({
     column: 'text',
   },
   network_data: {
-    schema: Json,
+    schema: NetworkData,
     from: '1.66',
     create: true,
     patch: true,
@@ -371,7 +372,7 @@ export const nodeFields = fields({
   boot_mode: { schema: Nullable(Type.String()), from: '1.75', create: true, sort: true, column: 'text' },
   secure_boot: { schema: Nullable(Type.Boolean()), from: '1.75', create: true, sort: true, column: 'flag' },
   shard: {
-    schema: Nullable(Type.String({ minLength: 1, maxLength: 255 })),
+    schema: Nullable(Type.String({ maxLength: 255 })),
     from: '1.82',
     create: true,
     patch: true,
@@ -379,13 +380,13 @@ export const nodeFields = fields({
     column: 'text',
   },
   parent_node: {
-    schema: Nullable(Uuid),
+    schema: Nullable(Type.String({ minLength: 1, maxLength: 255 })),
     from: '1.83',
     create: true,
     patch: true,
     sort: true,
     column: 'text',
-    doc: 'node that contains this one',
+    doc: 'UUID of the node that contains this one; a name is taken too',
   },
   disable_power_off: {
     schema: Type.Boolean(),

@@ -49,8 +49,8 @@ export interface Call<P = unknown, Q = unknown, B = unknown> extends World {
 
 /** What a handler hands back; the status stands in the declaration. */
 export interface Answer {
-  /** JSON text. Without it the answer has no body and no Content-Type. */
-  json?: string
+  /** JSON, as text or as the bytes of it. Without it the answer has no body and no Content-Type. */
+  json?: string | Buffer
   location?: string
 }
 

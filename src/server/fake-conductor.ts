@@ -17,11 +17,28 @@ import { type BootDevice, powerTargets, stateTarget, verbTarget } from '#protoco
 const hardware: Readonly<Record<string, Partial<Record<InterfaceType, readonly string[]>>>> = {
   'fake-hardware': {
     power: ['fake'],
+    management: ['fake'],
     boot: ['fake', 'ipxe'],
     deploy: ['direct', 'fake'],
-    inspect: ['agent', 'no-inspect'],
+    inspect: ['agent', 'fake', 'no-inspect'],
+    network: ['noop'],
+    storage: ['noop'],
+    ...Object.fromEntries(
+      (['bios', 'console', 'firmware', 'raid', 'rescue', 'vendor'] as const).map(type => [
+        type,
+        [`no-${type}`, 'fake'],
+      ]),
+    ),
   },
-  redfish: { power: ['redfish'], boot: ['ipxe'], deploy: ['direct'], inspect: ['agent'] },
+  redfish: {
+    power: ['redfish'],
+    management: ['redfish'],
+    boot: ['ipxe'],
+    deploy: ['direct'],
+    inspect: ['agent'],
+    network: ['noop'],
+    storage: ['noop'],
+  },
 }
 
 export interface FakeConductor extends ConductorService {

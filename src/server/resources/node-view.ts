@@ -77,6 +77,7 @@ export function internalInfo(row: RawRow, { masker }: Pick<ViewContext, 'masker'
 
 /** The agent's own facts under Ironic's keys; undefined when it never called. */
 function agentFacts(row: RawRow): Record<string, unknown> | undefined {
+  if (row.agent_token === null && row.agent_url === null && row.agent_heartbeat_at === null) return undefined
   const facts: Record<string, unknown> = {}
   const put = (key: string, value: unknown) => {
     if (value !== null && value !== undefined) facts[key] = value

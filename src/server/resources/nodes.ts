@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { type TSchema, Type } from 'typebox'
 import { findNodeRow, listNodeRows, type NodeFilters } from '#db/node-rows.ts'
 import { findInventory, insertNode, type Node, type NodePatch } from '#db/nodes.ts'
+import type { RawRow } from '#db/page.ts'
 import { InvalidInput, NotFound } from '#lib/fault.ts'
 import { Nullable, timestamp } from '#protocol/field.ts'
 import { interfaceTypes, Link, nodeFields } from '#protocol/node.ts'
@@ -59,19 +60,23 @@ async function listNodes(call: Call<unknown, Query>, selection: Selection): Prom
   call.allow(null)
   const { query } = call
   const page = pageOf(call, query, nodeView)
+  const filters = filtersOf(query)
   const context = await nodeContext(call, selection)
-  const paged = await listNodeRows(call.db, selection, filtersOf(query), page)
+  const columns = query.conductor === undefined ? selection : withServed(selection)
+  const paged = await listNodeRows(call.db, columns, filters, page)
   if (query.conductor !== undefined) {
+    // Who serves a node is computed, so a page is thinned out after it was read; `next` still leads to the rest.
     const fleet = await call.fleet.read()
     paged.rows = paged.rows.filter(row => fleet.conductorOf(servedBy(row)) === query.conductor)
   }
   // An instance has one node at most.
-  if (query.instance_uuid !== undefined) paged.more = false
+  if (query.instance_uuid !== undefined) paged.next = undefined
   return { json: listJson(call, collection, selection, context, paged, page) }
 }
 
-function servedBy(row: Readonly<Record<string, unknown>>) {
-  return { uuid: String(row.uuid), driver: String(row.driver), conductor_group: String(row.conductor_group) }
+/** Also the columns that tell which conductor serves a node. */
+function withServed({ own, joined }: Selection): { own: string[]; joined: boolean } {
+  return { own: [...new Set([...own, 'driver', 'conductor_group'])], joined }
 }
 
 function filtersOf(query: Query): NodeFilters {
@@ -108,6 +113,11 @@ function filtersOf(query: Query): NodeFilters {
     parent: query.parent_node,
     includeChildren: query.include_children,
   }
+}
+
+/** What the choice of a node's conductor depends on. */
+function servedBy(row: RawRow) {
+  return { uuid: String(row.uuid), driver: String(row.driver), conductor_group: String(row.conductor_group) }
 }
 
 /** The full node, as it is now, at the request's version. */
