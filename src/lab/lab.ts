@@ -9,6 +9,7 @@
  * The machines themselves live in the supervisor, a process of its own; a `Lab` is only a handle on it.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
@@ -250,8 +251,11 @@ export class Lab {
   }
 
   #silent(error: unknown): LabFailed {
-    const message = `The supervisor of the lab ${this.state.name} does not answer: ${messageOf(error)}`
-    return new LabFailed(`${message}; "ferrite lab down" removes what is left`, { cause: error })
+    const { name, supervisor_log } = this.state
+    const said = existsSync(supervisor_log) ? readFileSync(supervisor_log, 'utf8').trim().split('\n').slice(-6) : []
+    const advice = '"ferrite lab down" removes what is left. Its last words'
+    const message = `The supervisor of the lab ${name} does not answer: ${messageOf(error)}; ${advice}:\n${said.join('\n')}`
+    return new LabFailed(message, { cause: error })
   }
 }
 

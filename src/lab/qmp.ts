@@ -38,9 +38,11 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   private constructor(socket: Socket) {
     super()
     this.#socket = socket
-    socket.on('error', () => {}) // 'close' follows and says it all
+    // A QEMU that is killed resets the connection. 'close' follows and says it all; the reader passes the error on, too.
+    const lines = createInterface({ input: socket })
+    for (const source of [socket, lines]) source.on('error', () => {})
+    lines.on('line', line => this.#read(line))
     socket.on('close', () => this.#close())
-    createInterface({ input: socket }).on('line', line => this.#read(line))
   }
 
   /**

@@ -153,6 +153,7 @@ describe('a machine with BIOS and one with UEFI', () => {
     assert.equal(missing.status, 400)
     assert.match(missing.body.error.message, /nothing\.iso: HTTP status 404/)
 
+    await switchOn(lab, 'node-0')
     assert.equal((await insert('ipxe.iso')).status, 204)
     await setBoot(lab, 'node-0', 'Cd', 'Once')
     const from = await lab.serialSize('node-0')
@@ -183,6 +184,7 @@ describe('a machine with BIOS and one with UEFI', () => {
   })
 
   it('shows injected faults to the client and to the machine', async () => {
+    await switchOn(lab, 'node-0')
     await lab.fault('node-0', 'bmc-503', '1')
     const path = lab.machine('node-0').bmc.system_path
     assert.equal((await bmcCall(lab, 'node-0', { method: 'GET', path })).status, 503)
@@ -247,8 +249,7 @@ describe('the end of a lab', () => {
     const before = hostInterfaces()
     const lab = await labUp({ ...tcg, name: 'end', directory: join(work, 'end'), attached: true, firmware: 'bios' })
     lab.spawn('sleep', ['1000'], { detached: true, stdio: 'ignore' }).unref()
-    await resetMachine(lab, 'node-0', 'On')
-    await waitForPower(lab, 'node-0', 'On')
+    await switchOn(lab, 'node-0')
     assert.equal((await processesOf(lab, 'qemu-system')).length, 1)
     await lab.down()
     await nothingLeft(lab)
@@ -258,8 +259,7 @@ describe('the end of a lab', () => {
   it('can be reached after the supervisor was killed, and takes the machines along', async () => {
     const directory = join(work, 'killed')
     const lab = await labUp({ ...tcg, name: 'killed', directory, attached: true, firmware: 'bios' })
-    await resetMachine(lab, 'node-0', 'On')
-    await waitForPower(lab, 'node-0', 'On')
+    await switchOn(lab, 'node-0')
     process.kill((await lab.status()).pid, 'SIGKILL')
     const deadline = Date.now() + 5000
     while ((await processesOf(lab, 'qemu-system')).length > 0) {
@@ -287,8 +287,7 @@ describe('the end of a lab', () => {
     await once(owner.stdout, 'data')
     const { openLab } = await import('#lab/lab.ts')
     const lab = await openLab(directory)
-    await resetMachine(lab, 'node-0', 'On')
-    await waitForPower(lab, 'node-0', 'On')
+    await switchOn(lab, 'node-0')
     owner.kill('SIGKILL')
     const deadline = Date.now() + 15_000
     while (await exists(directory)) {
@@ -328,6 +327,11 @@ describe('the end of a lab', () => {
     assert.equal((await ferrite(['lab', 'status', ...where])).code, 1)
   })
 })
+
+async function switchOn(lab: Lab, machine: string): Promise<void> {
+  await resetMachine(lab, machine, 'On')
+  await waitForPower(lab, machine, 'On')
+}
 
 async function statusOf(lab: Lab, machine: string) {
   const found = (await lab.status()).machines.find(({ name }) => name === machine)
