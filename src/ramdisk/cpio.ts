@@ -4,12 +4,11 @@
  * Source: Linux Documentation/driver-api/early-userspace/buffer-format.rst.
  */
 
-export type CpioEntry = { path: string; mode: number } & (
-  | { kind: 'directory' }
-  | { kind: 'file'; data: Uint8Array }
-  | { kind: 'link'; target: string }
-  | { kind: 'device'; major: number; minor: number }
-)
+export type CpioEntry =
+  | { kind: 'directory'; path: string; mode: number }
+  | { kind: 'file'; path: string; mode: number; data: Uint8Array }
+  | { kind: 'link'; path: string; target: string }
+  | { kind: 'device'; path: string; mode: number; major: number; minor: number }
 
 /**
  * Yields the archive of `entries` in order of path.
@@ -48,7 +47,8 @@ function record(options: { entry: CpioEntry; data: Uint8Array; inode: number; ti
   const name = Buffer.from(`${entry.path}\0`)
   const device = entry.kind === 'device' ? entry : { major: 0, minor: 0 }
   // The trailer is the one record without a file type.
-  const mode = inode === 0 ? 0 : formatBits[entry.kind] | entry.mode
+  const permissions = entry.kind === 'link' ? 0o777 : entry.mode
+  const mode = inode === 0 ? 0 : formatBits[entry.kind] | permissions
   const links = entry.kind === 'directory' ? 2 : 1
   const fields = [inode, mode, 0, 0, links, time, data.length, 0, 0, device.major, device.minor, name.length, 0]
   const header = Buffer.from(`070701${fields.map(field => field.toString(16).padStart(8, '0')).join('')}`, 'latin1')
