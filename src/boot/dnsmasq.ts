@@ -8,13 +8,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { BlockList, isIPv4 } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { Type } from 'typebox'
+import { Value } from 'typebox/value'
 import type { Config } from '#config/options.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Fault, InvalidInput } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
+import { run } from '#lib/run.ts'
 import { type DnsmasqPaths, dnsmasqConfig, dnsmasqHosts } from './dnsmasq-config.ts'
 import { type DnsmasqEvent, dnsmasqLogReader } from './dnsmasq-log.ts'
 import { putFile } from './files.ts'
@@ -54,7 +56,7 @@ const GOOD_RUN_MS = 60_000
  */
 export async function startDnsmasq(world: DnsmasqWorld): Promise<Dnsmasq> {
   const { config, log, clock } = world
-  checkSettings(config)
+  await checkSettings(config)
   const directory = resolve(config.DEFAULT.state_path, 'dnsmasq')
   await mkdir(directory, { recursive: true })
   const paths: DnsmasqPaths = {
@@ -169,7 +171,7 @@ function absolute(config: Config): Config {
 }
 
 /** @throws InvalidInput for what dnsmasq would take and then never answer */
-function checkSettings({ ferrite }: Config): void {
+async function checkSettings({ ferrite }: Config): Promise<void> {
   const { dhcp_interface: name, dhcp_range: range } = ferrite
   if (name === null || range === null) {
     const missing = [name === null ? 'dhcp_interface' : '', range === null ? 'dhcp_range' : ''].filter(each => each)
@@ -177,23 +179,42 @@ function checkSettings({ ferrite }: Config): void {
       `Cannot run dnsmasq: [ferrite] ${missing.join(' and ')} is not set, and manage_dnsmasq needs it`,
     )
   }
-  const interfaces = networkInterfaces()
-  const addresses = interfaces[name]
+  const interfaces = await interfaceAddresses()
+  const addresses = interfaces.get(name)
   if (addresses === undefined) {
-    const found = Object.keys(interfaces).join(', ')
+    const found = [...interfaces.keys()].join(', ')
     throw new InvalidInput(
-      `Cannot run dnsmasq: [ferrite] dhcp_interface is ${name}; expected an interface with an address, found ${found}`,
+      `Cannot run dnsmasq: [ferrite] dhcp_interface is ${name}; expected an interface of this host, found ${found}`,
     )
   }
   const [first = '', last = ''] = range.split(',')
-  const own = addresses.filter(({ family }) => family === (isIPv4(first) ? 'IPv4' : 'IPv6'))
-  const fits = own.some(({ cidr }) => cidr !== null && [first, last].every(address => isWithin(address, cidr)))
+  const own = addresses.filter(cidr => isIPv4(cidr.split('/', 1)[0] ?? '') === isIPv4(first))
+  const fits = own.some(cidr => [first, last].every(address => isWithin(address, cidr)))
   if (!fits) {
     throw new InvalidInput(
       `Cannot run dnsmasq: [ferrite] dhcp_range is ${range}; expected a range in the network of ${name}, ` +
-        `which has ${own.map(({ cidr }) => cidr).join(', ') || 'no such address'}`,
+        `which has ${own.join(', ') || 'no such address'}`,
     )
   }
+}
+
+const Interfaces = Type.Array(
+  Type.Object({
+    ifname: Type.String(),
+    addr_info: Type.Array(Type.Object({ local: Type.String(), prefixlen: Type.Integer() })),
+  }),
+)
+
+/**
+ * The addresses of each interface, as `ADDRESS/PREFIX`. Asked of iproute2, because Node leaves out interfaces without a
+ * carrier: a bridge whose machines are all switched off is one.
+ */
+async function interfaceAddresses(): Promise<Map<string, string[]>> {
+  const { stdout } = await run('ip', ['-json', 'address', 'show'])
+  const interfaces = Value.Parse(Interfaces, JSON.parse(stdout))
+  return new Map(
+    interfaces.map(({ ifname, addr_info }) => [ifname, addr_info.map(each => `${each.local}/${each.prefixlen}`)]),
+  )
 }
 
 function isWithin(address: string, cidr: string): boolean {

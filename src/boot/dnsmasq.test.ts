@@ -1,0 +1,235 @@
+/** dnsmasq as Ferrite runs it, asked by machines over a cable: two network namespaces and a veth pair. Needs root. */
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { after, before, test } from 'node:test'
+import { run } from '#lib/run.ts'
+
+const server = `fb-s-${process.pid}`
+const client = `fb-c-${process.pid}`
+const fixture = join(import.meta.dirname, 'netboot-fixture.ts')
+const probe = join(import.meta.dirname, 'netboot-probe.ts')
+const isRoot = process.getuid?.() === 0
+const skip = isRoot ? false : 'needs root for network namespaces'
+let directory = ''
+
+before(async () => {
+  if (!isRoot) return
+  directory = await mkdtemp(join(tmpdir(), 'ferrite-dnsmasq-'))
+  const lines = [
+    `netns add ${server}`,
+    `netns add ${client}`,
+    `link add v0 netns ${server} type veth peer name v0 netns ${client}`,
+  ]
+  await run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` })
+  await run('ip', ['-netns', server, '-batch', '-'], {
+    input: 'link set lo up\naddress add 10.88.0.1/24 dev v0\nlink set v0 up\n',
+  })
+  // The machine has an address of its own for TFTP, which needs one; its DHCP messages come from 0.0.0.0 all the same.
+  await run('ip', ['-netns', client, '-batch', '-'], {
+    input: 'link set lo up\naddress add 10.88.0.9/24 dev v0\nlink set v0 up\nroute add 255.255.255.255/32 dev v0\n',
+  })
+})
+
+after(async () => {
+  if (!isRoot) return
+  for (const name of [server, client]) await run('ip', ['netns', 'delete', name])
+  await rm(directory, { recursive: true, force: true })
+})
+
+/** The boot services in the server's namespace. */
+class Served implements AsyncDisposable {
+  readonly said: Record<string, unknown>[] = []
+  readonly child: ChildProcess
+  #wake: () => void = () => {}
+
+  constructor(ferrite: Record<string, unknown>, state = directory) {
+    const overrides = {
+      DEFAULT: { state_path: state, my_ip: '10.88.0.1' },
+      ferrite: {
+        http_host: '10.88.0.1',
+        http_port: 8090,
+        dhcp_interface: 'v0',
+        dhcp_range: '10.88.0.100,10.88.0.150,1h',
+        dhcp_ignore_unknown: false,
+        ...ferrite,
+      },
+      deploy: { http_url: 'http://10.88.0.1:8090', http_root: join(state, 'http') },
+      pxe: { tftp_root: join(state, 'tftp') },
+    }
+    const args = ['netns', 'exec', server, process.execPath, fixture, JSON.stringify(overrides)]
+    this.child = spawn('ip', args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    createInterface({ input: this.child.stdout! }).on('line', line => {
+      // piped, two lines above
+      this.said.push(JSON.parse(line))
+      this.#wake()
+    })
+  }
+
+  /** Waits for a line with this key, from the `from`-th on. */
+  async until(matches: (line: Record<string, unknown>) => boolean, limitMs = 8000): Promise<Record<string, unknown>> {
+    const deadline = Date.now() + limitMs
+    for (;;) {
+      const found = this.said.find(matches)
+      if (found) return found
+      if (Date.now() > deadline) throw new Error(`waited in vain; said so far: ${JSON.stringify(this.said)}`)
+      await new Promise<void>(resolve => {
+        this.#wake = resolve
+        setTimeout(resolve, 200)
+      })
+    }
+  }
+
+  ready() {
+    return this.until(line => 'ready' in line)
+  }
+
+  tell(line: string): void {
+    this.child.stdin?.write(`${line}\n`)
+  }
+
+  async [Symbol.asyncDispose]() {
+    const ended = new Promise(resolve => this.child.once('close', resolve))
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return
+    this.tell('stop')
+    await ended
+  }
+}
+
+async function machine(...args: string[]) {
+  const { stdout } = await run('ip', ['netns', 'exec', client, process.execPath, probe, ...args])
+  return JSON.parse(stdout)
+}
+
+const pidOf = async () => Number(await readFile(join(directory, 'dnsmasq/dnsmasq.pid'), 'utf8').catch(() => ''))
+/** A process that ended and was not reaped yet has no command line. */
+const lives = async (pid: number) => (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')) !== ''
+
+test('each kind of machine is told its own boot file, and gets it', { skip }, async () => {
+  await using served = new Served({})
+  await served.ready()
+  const cases = [
+    ['BIOS', ['--arch=0'], 'undionly.kpxe'],
+    ['UEFI', ['--arch=7', '--vendor-class=PXEClient:Arch:00007:UNDI:003016'], 'snponly.efi'],
+    ['UEFI, as some number it', ['--arch=9'], 'snponly.efi'],
+    [
+      'UEFI over HTTP',
+      ['--arch=16', '--vendor-class=HTTPClient:Arch:00016:UNDI:003001'],
+      'http://10.88.0.1:8090/snponly.efi',
+    ],
+    ['iPXE on BIOS', ['--arch=0', '--ipxe'], 'http://10.88.0.1:8090/boot.ipxe'],
+    ['iPXE on UEFI', ['--arch=7', '--ipxe'], 'http://10.88.0.1:8090/boot.ipxe'],
+  ] as const
+  const replies = await Promise.all([machine('--mac=52:54:00:88:00:10', ...cases[0][1])])
+  for (const [index, [name, args, file]] of cases.entries()) {
+    const reply = index === 0 ? replies[0] : await machine(`--mac=52:54:00:88:00:1${index}`, ...args)
+    assert.equal(reply.file, file, name)
+    assert.match(reply.ip, /^10\.88\.0\.1[0-5]\d$/)
+    assert.equal(reply.server, '10.88.0.1')
+    // No router and no name server are announced: dnsmasq is neither.
+    assert.equal(reply.options[3], undefined)
+    assert.equal(reply.options[6], undefined)
+    if (name === 'UEFI over HTTP') assert.equal(Buffer.from(reply.options[60], 'hex').toString(), 'HTTPClient')
+    if (name.startsWith('iPXE')) assert.equal(reply.options[175], 'b00101ff')
+  }
+
+  const seen = await served.until(line => line.kind === 'dhcp' && line.message === 'ack')
+  assert.deepEqual(
+    { ...seen, ip: null },
+    {
+      kind: 'dhcp',
+      message: 'ack',
+      interface: 'v0',
+      mac: '52:54:00:88:00:10',
+      ip: null,
+      vendorClass: 'PXEClient:Arch:00000:UNDI:002001',
+      detail: null,
+    },
+  )
+
+  const { size } = await stat(join(directory, 'tftp/undionly.kpxe'))
+  assert.deepEqual(await machine('--tftp=undionly.kpxe', '--server=10.88.0.1'), { bytes: size, error: null })
+  const sent = await served.until(line => line.kind === 'tftp' && line.outcome === 'sent')
+  assert.equal(sent.ip, '10.88.0.9')
+  assert.match((await machine('--tftp=no-such-loader', '--server=10.88.0.1')).error, /not found/)
+  await served.until(line => line.kind === 'tftp' && line.outcome === 'not found')
+
+  const { stdout } = await run('ip', [
+    'netns',
+    'exec',
+    client,
+    process.execPath,
+    '-e',
+    "fetch('http://10.88.0.1:8090/boot.ipxe').then(r => r.text()).then(t => process.stdout.write(t))",
+  ])
+  assert.match(stdout, /^#!ipxe\n/)
+})
+
+test('strangers are not answered; a machine that becomes known is, one that is removed is not', { skip }, async () => {
+  await using served = new Served({ dhcp_ignore_unknown: true })
+  await served.ready()
+  assert.equal(await machine('--mac=52:54:00:88:01:01', '--limit=700'), null)
+  const ignored = await served.until(line => line.mac === '52:54:00:88:01:01')
+  assert.equal(ignored.detail, 'ignored')
+  served.tell('known 52:54:00:88:01:01 52:54:00:88:01:02')
+  await served.until(line => line.known === 2)
+  assert.match((await machine('--mac=52:54:00:88:01:01')).ip, /^10\.88\.0\./)
+  served.tell('known 52:54:00:88:01:02')
+  await served.until(line => line.known === 1)
+  assert.equal(await machine('--mac=52:54:00:88:01:01', '--limit=700'), null)
+})
+
+test('it is started again when it dies, and ended with the service', { skip }, async () => {
+  const served = new Served({})
+  await served.ready()
+  const first = await pidOf()
+  process.kill(first, 'SIGKILL')
+  await served.until(line => String(line.error).includes('ended by itself'))
+  for (const deadline = Date.now() + 8000; ; ) {
+    const reply = await machine('--mac=52:54:00:88:02:01', '--limit=500')
+    if (reply !== null) break
+    assert.ok(Date.now() < deadline, 'no answer after the restart')
+  }
+  const second = await pidOf()
+  assert.notEqual(second, first)
+  await served[Symbol.asyncDispose]()
+  assert.equal(await lives(second), false)
+})
+
+test('a leftover of a killed service is ended; one of a living service is respected', { skip }, async () => {
+  const killed = new Served({})
+  await killed.ready()
+  const leftover = await pidOf()
+  const ended = new Promise(resolve => killed.child.once('close', resolve))
+  // "ip netns exec" becomes the program, so this is the service itself.
+  killed.child.kill('SIGKILL')
+  await ended
+  assert.equal(await lives(leftover), true)
+
+  await using next = new Served({})
+  await next.ready()
+  assert.equal(await lives(leftover), false)
+  assert.notEqual(await pidOf(), leftover)
+
+  const twice = new Served({ http_port: 8091 })
+  const refusal = await twice.until(line => 'failed' in line)
+  assert.match(String(refusal.failed), /Cannot run dnsmasq: process \d+ runs one with the same state/)
+  assert.match((await machine('--mac=52:54:00:88:03:01')).ip, /^10\.88\.0\./)
+})
+
+test('settings that cannot work are refused with what is there', { skip }, async () => {
+  const cases = [
+    [{ dhcp_interface: 'eth7' }, /dhcp_interface is eth7; expected an interface with an address, found lo, v0/],
+    [{ dhcp_range: '10.99.0.1,10.99.0.9' }, /expected a range in the network of v0, which has 10\.88\.0\.1\/24/],
+    [{ dhcp_interface: null }, /\[ferrite\] dhcp_interface is not set/],
+    [{ dnsmasq_binary: '/nowhere/dnsmasq' }, /there is no program \/nowhere\/dnsmasq/],
+  ] as const
+  for (const [settings, message] of cases) {
+    await using served = new Served(settings, join(directory, 'other'))
+    const { failed } = await served.until(line => 'failed' in line)
+    assert.match(String(failed), message)
+  }
+})
