@@ -2,7 +2,7 @@
  * Real block devices for the tests: sparse files behind loop devices. Needs root; tests skip themselves without.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -33,6 +33,13 @@ export function makeLoopDisk(sizeMib: number, { sectorBytes = 512 } = {}): LoopD
     },
   }
 }
+
+/** For tests that look into a config drive: not every kernel that runs tests has these. */
+export const needsMounts = ['iso9660', 'vfat'].every(name =>
+  readFileSync('/proc/filesystems', 'utf8').includes(`\t${name}\n`),
+)
+  ? false
+  : 'needs iso9660 and vfat in the kernel'
 
 /** A small bootable-looking image: a partition table, one or two partitions, random content. */
 export function makeDiskImage(file: string, { sizeMib = 16, label = 'gpt' as 'gpt' | 'dos' } = {}): void {

@@ -80,12 +80,9 @@ export async function holdersOf(disk: string): Promise<string[]> {
 /** Makes the kernel forget the old partitions and find the new ones; their nodes exist afterwards. */
 export async function rereadPartitions(disk: string): Promise<void> {
   await settle()
-  try {
-    await run('blockdev', ['--rereadpt', disk])
-  } catch {
-    // A partition is being looked at by udev, or the device takes no such call: update one by one.
-    await run('partx', ['--update', disk]).catch(() => {})
-  }
+  await run('blockdev', ['--rereadpt', disk]).catch(() => {})
+  // Adds and removes single partitions: for when one is being looked at by udev, or the kernel does not know the table.
+  await run('partx', ['--update', disk]).catch(() => {})
   await settle()
 }
 

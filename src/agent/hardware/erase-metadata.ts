@@ -7,8 +7,6 @@
  * 5.3 and wipefs(8) for where signatures lie.
  */
 import type { FileHandle } from 'node:fs/promises'
-import { Type } from 'typebox'
-import { Value } from 'typebox/value'
 import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import { AgentFault } from '../errors.ts'
@@ -106,15 +104,6 @@ export async function zero(handle: FileHandle, fromBytes: number, toBytes: numbe
   }
 }
 
-const Descendants = Type.Object({
-  blockdevices: Type.Array(
-    Type.Object({
-      name: Type.String(),
-      fstype: Type.Union([Type.String(), Type.Null()]),
-      parttype: Type.Union([Type.String(), Type.Null()]),
-    }),
-  ),
-})
 /** Partition types of cluster file systems, which other machines may be using at this moment. */
 const CLUSTER_PARTITIONS: Record<string, string> = {
   '37affc90-ef7d-4e96-91c3-2d7ae055b174': 'GPFS',
@@ -123,18 +112,18 @@ const CLUSTER_PARTITIONS: Record<string, string> = {
 }
 const CLUSTER_FILESYSTEMS = ['gfs2', 'gfs', 'ocfs2', 'vmfs', 'vmfs_volume_member']
 
+/** Asked of the disk, for udev may not know it yet, and of every partition, for that is where such file systems lie. */
 async function refuseClusterFilesystem(disk: string): Promise<void> {
-  const { stdout } = await run('lsblk', ['--json', '--list', '-o', 'NAME,FSTYPE,PARTTYPE', disk])
-  const answer: unknown = JSON.parse(stdout)
-  if (!Value.Check(Descendants, answer)) return
-  for (const { name, fstype, parttype } of answer.blockdevices) {
+  for (const device of [disk, ...(await partitionsOf(disk))]) {
+    // A device without any signature is an error to blkid, and harmless.
+    const { stdout } = await run('blkid', ['-p', '-o', 'export', device]).catch(() => ({ stdout: '' }))
+    const value = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(stdout)?.[1]?.toLowerCase() ?? ''
     const found =
-      CLUSTER_PARTITIONS[parttype?.toLowerCase() ?? ''] ??
-      CLUSTER_FILESYSTEMS.find(known => known === fstype?.toLowerCase())
+      CLUSTER_PARTITIONS[value('PART_ENTRY_TYPE')] ?? CLUSTER_FILESYSTEMS.find(known => known === value('TYPE'))
     if (found === undefined) continue
     throw new AgentFault(
       'ProtectedDeviceError',
-      `${name} holds the cluster file system ${found}, which other machines may be using; the kernel parameter ` +
+      `${device} holds the cluster file system ${found}, which other machines may be using; the kernel parameter ` +
         'ipa-guard-special-filesystems=0 allows erasing it',
     )
   }

@@ -18,6 +18,8 @@ export interface ImageSource {
   readonly sizeBytes: number | null
   /** Once only. @throws AgentFault ImageDownloadError after the last attempt */
   chunks(): AsyncIterable<Uint8Array>
+  /** Ends the connection; for when nobody reads to the end. */
+  close(): void
 }
 
 /**
@@ -80,6 +82,10 @@ class Transfer implements ImageSource {
         await this.#failed(error)
       }
     }
+  }
+
+  close(): void {
+    this.#answer?.body.destroy()
   }
 
   async *chunks(): AsyncIterable<Uint8Array> {

@@ -45,6 +45,7 @@ async function download(
   const { bavail, bsize } = await statfs(agent.settings.tempDir)
   const roomBytes = bavail * bsize
   if (source.sizeBytes !== null && source.sizeBytes > roomBytes) {
+    source.close()
     throw noRoom(`it has ${source.sizeBytes} bytes, ${agent.settings.tempDir} has room for ${roomBytes}`)
   }
   const handle = await open(file, 'w', 0o600)
@@ -80,8 +81,8 @@ async function convert(file: string, facts: ImageFacts, { device }: WriteJob, ru
       total_bytes: virtualSizeBytes,
       detail: device,
     })
-  markWriting(agent.store, device, null)
   await wipeMetadata(device)
+  markWriting(agent.store, device, null)
   report(0)
   try {
     await qemuImg(file, qemuFormat(facts.format), device, {

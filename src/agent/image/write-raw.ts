@@ -10,19 +10,27 @@ import { openDiskWriter } from './disk-writer.ts'
 import type { Checksum } from './image-info.ts'
 import { markWriting, unbootable, unmarkWriting } from './image-record.ts'
 import type { ImageRun, WriteJob } from './prepare-image.ts'
-import { openImage } from './source.ts'
+import { type ImageSource, openImage } from './source.ts'
 
 /** @throws AgentFault ImageDownloadError, ImageChecksumError, ImageWriteError; the disk is without partitions then */
-export async function streamToDisk({ info, checksum, device, capacityBytes }: WriteJob, run: ImageRun): Promise<void> {
-  const { agent, signal, progress } = run
-  progress({ phase: 'download', bytes: 0, total_bytes: null })
-  const source = await openImage(agent, info, signal)
-  requireFit(source.sizeBytes, capacityBytes, device)
+export async function streamToDisk(job: WriteJob, run: ImageRun): Promise<void> {
+  const { info, device, capacityBytes } = job
+  run.progress({ phase: 'download', bytes: 0, total_bytes: null })
+  const source = await openImage(run.agent, info, run.signal)
+  try {
+    requireFit(source.sizeBytes, capacityBytes, device)
+    await wipeMetadata(device)
+    await pour(source, job, run)
+  } finally {
+    source.close()
+  }
+}
 
-  markWriting(agent.store, device, null)
-  await wipeMetadata(device)
+async function pour(source: ImageSource, job: WriteJob, { agent, progress }: ImageRun): Promise<void> {
+  const { info, checksum, device, capacityBytes } = job
   const report = (bytes: number) => progress({ phase: 'write', bytes, total_bytes: source.sizeBytes, detail: device })
   report(0)
+  markWriting(agent.store, device, null)
   const handle = await openExclusively(device)
   const writer = openDiskWriter({
     handle,
@@ -31,21 +39,22 @@ export async function streamToDisk({ info, checksum, device, capacityBytes }: Wr
     algorithm: checksum.algorithm,
     onWritten: report,
   })
+  let failure: unknown = null
   try {
     for await (const chunk of source.chunks()) await writer.write(chunk)
     requireDigest(checksum, await writer.digest(), info.id)
     await writer.finish()
   } catch (error) {
-    await writer.close()
-    await handle.close()
-    // The table was never written; this removes what a file system at the very start of the image may have left.
-    await unbootable(device).catch(failure => agent.log.error(`Wiping ${device}: ${messageOf(failure)}`))
-    unmarkWriting(agent.store)
-    throw error
+    failure = error
   }
   await writer.close()
   await handle.close()
+  if (failure !== null) {
+    // The table was not written, unless the disk failed at that very moment: then what came of it goes again.
+    await unbootable(device).catch(error => agent.log.error(`Wiping ${device}: ${messageOf(error)}`))
+  }
   unmarkWriting(agent.store)
+  if (failure !== null) throw failure
 }
 
 /** @throws AgentFault ImageWriteError when it is known beforehand that the image does not fit */
