@@ -12,12 +12,12 @@ import type { Accelerator } from './state.ts'
 
 /** A kernel that works gets there in one second. */
 const PROBE_LIMIT_MS = 15_000
-const PROVEN = /VFS: Unable to mount root|Kernel panic|No working init/
+const PROVEN = /VFS: Unable to mount root fs/
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const CACHE = join(ROOT, 'var/build/kvm-probe.json')
-/** Kernels that a build left, or of the host. */
-const KERNELS = [join(ROOT, 'var/build/**/*vmlinuz*'), join(ROOT, 'var/build/**/*.kernel'), '/boot/vmlinuz*']
+/** The ramdisk's kernel where one was built, else the host's own. */
+const KERNELS = [join(ROOT, 'var/build/ramdisk/*.kernel'), '/boot/vmlinuz*']
 
 /** What to run machines with. The answer for this boot of the host is kept beside the build outputs. */
 export async function chooseAccelerator(
