@@ -281,7 +281,7 @@ test('reload changes mutable options in place and reports the others', async () 
   await writeFile(path, '[deploy]\nfast_track = true\n[api]\nport = 2')
   assert.deepEqual(await loaded.reload(), {
     changed: ['deploy.fast_track'],
-    needRestart: ['api.port', 'ferrite.api_url'].sort().reverse(),
+    needRestart: ['ferrite.api_url', 'api.port'],
   })
   assert.deepEqual([config.deploy.fast_track, config.api.port], [true, 1])
 

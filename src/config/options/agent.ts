@@ -41,7 +41,6 @@ export const agent = {
   certificates_path: path({
     default: '$state_path/certificates',
     ironic: '/var/lib/ironic/certificates',
-    effective: true,
     help: "Directory of the agents' certificates.",
   }),
   api_ca_file: path({ default: null, help: 'CA certificate put into virtual media so that the agent trusts the API.' }),
@@ -51,7 +50,11 @@ export const agent = {
     effective: true,
     help: 'Oldest TLS version accepted from agents.',
   }),
-  tls_ciphers: string({ default: null, help: 'TLS 1.2 ciphers accepted from agents, in the notation of OpenSSL.' }),
+  tls_ciphers: string({
+    default: null,
+    effective: true,
+    help: 'TLS 1.2 ciphers accepted from agents, in the notation of OpenSSL.',
+  }),
   agent_api_version: string({ default: 'v1', effective: true, help: "Version in the path of the agent's API." }),
   command_timeout: integer({
     default: 60,
@@ -69,10 +72,9 @@ export const agent = {
   command_wait_attempts: integer({
     default: 100,
     min: 1,
-    effective: true,
     help: 'Looks at a running command of the agent before it is given up, for commands that are waited for at once.',
   }),
-  command_wait_interval: integer({ default: 6, min: 1, effective: true, help: 'Seconds between these looks.' }),
+  command_wait_interval: integer({ default: 6, min: 1, help: 'Seconds between these looks.' }),
   post_deploy_get_power_state_retries: integer({
     default: 6,
     min: 0,
@@ -122,6 +124,7 @@ export const agent = {
   }),
   enable_bios_bootloader_install: boolean({
     default: false,
+    effective: true,
     help: 'Let the agent run the boot loader installer of a partition image on BIOS machines. It runs programs of the image.',
   }),
   neutron_agent_poll_interval: integer({

@@ -60,6 +60,7 @@ export const api = {
     default: [],
     choices: ['bios', 'uefi'],
     mutable: true,
+    effective: true,
     help: 'Boot modes that new nodes may not ask for.',
   }),
   max_json_body_depth: integer({
@@ -94,16 +95,19 @@ export const api = {
   disallow_deploy_steps: list({
     default: vendorRaw,
     mutable: true,
+    effective: true,
     help: 'interface.step names that a deployment may not ask for.',
   }),
   disallow_service_steps: list({
     default: vendorRaw,
     mutable: true,
+    effective: true,
     help: 'interface.step names that a servicing may not ask for.',
   }),
   disallow_clean_steps: list({
     default: vendorRaw,
     mutable: true,
+    effective: true,
     help: 'interface.step names that a manual cleaning may not ask for.',
   }),
   response_validation: choice({
@@ -148,7 +152,11 @@ export const oslo_policy = {
 }
 
 export const oslo_middleware = {
-  enable_proxy_headers_parsing: boolean({ default: false, help: 'Trust the X-Forwarded headers of a proxy.' }),
+  enable_proxy_headers_parsing: boolean({
+    default: false,
+    effective: true,
+    help: 'Trust the X-Forwarded headers of a proxy.',
+  }),
   max_request_body_size: integer({ default: 114688, min: 0, help: "Largest body Ironic's middleware lets through." }),
 }
 

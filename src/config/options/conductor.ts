@@ -16,7 +16,6 @@ export const conductor = {
   workers_pool_size: integer({
     default: 300,
     min: 3,
-    effective: true,
     help: 'Flows that one conductor works on at a time.',
   }),
   reserved_workers_pool_percentage: integer({
@@ -49,27 +48,23 @@ export const conductor = {
   graceful_shutdown_timeout: integer({
     default: 60,
     min: 0,
-    effective: true,
     deprecatedNames: ['DEFAULT.graceful_shutdown_timeout'],
     help: 'Seconds that requests in progress get to finish after SIGTERM.',
   }),
 
   sync_power_state_interval: integer({
     default: 120,
-    effective: true,
     help: 'Seconds between two reads of the power state of each node. 0 or less: never.',
   }),
-  sync_power_state_workers: integer({ default: 8, min: 1, effective: true, help: 'BMCs that are asked at a time.' }),
+  sync_power_state_workers: integer({ default: 8, min: 1, help: 'BMCs that are asked at a time.' }),
   power_state_sync_max_retries: integer({
     default: 3,
     min: 0,
-    effective: true,
     help: 'Failed reads after which a node goes into maintenance.',
   }),
   force_power_state_during_sync: boolean({
     default: true,
     mutable: true,
-    effective: true,
     help: 'Put a node back into the power state the database has; false: believe the BMC.',
   }),
   power_state_change_timeout: integer({
@@ -108,7 +103,6 @@ export const conductor = {
   check_provision_state_interval: integer({
     default: 60,
     min: 0,
-    effective: true,
     help: 'Seconds between two looks for waits that are past their deadline. 0: never.',
   }),
   check_rescue_state_interval: integer({ default: 60, min: 1, help: 'The same for rescues.' }),
@@ -151,21 +145,18 @@ export const conductor = {
     min: 0,
     max: 1800,
     mutable: true,
-    effective: true,
     help: 'Longest wait step that is waited for in the conductor.',
   }),
   max_concurrent_deploy: integer({
     default: 250,
     min: 1,
     mutable: true,
-    effective: true,
     help: 'Nodes in deployment at a time.',
   }),
   max_concurrent_clean: integer({
     default: 50,
     min: 1,
     mutable: true,
-    effective: true,
     help: 'Nodes in cleaning at a time.',
   }),
   max_concurrent_per_conductor_group: boolean({
@@ -225,6 +216,7 @@ export const conductor = {
   allow_provisioning_in_maintenance: boolean({
     default: true,
     mutable: true,
+    effective: true,
     help: 'Ramdisks of nodes in maintenance may go on.',
   }),
   allow_deleting_available_nodes: boolean({
@@ -237,7 +229,6 @@ export const conductor = {
     default: [],
     choices: bootModes,
     mutable: true,
-    effective: true,
     help: 'Boot modes in which nothing is deployed.',
   }),
   automatic_lessee: boolean({
@@ -269,7 +260,11 @@ export const conductor = {
     effective: true,
     help: 'Refuse a kernel without a ramdisk, or the reverse, instead of ignoring it.',
   }),
-  disable_kernel_parameter_parsing: boolean({ default: false, help: 'Do not check the grammar of kernel parameters.' }),
+  disable_kernel_parameter_parsing: boolean({
+    default: false,
+    effective: true,
+    help: 'Do not check the grammar of kernel parameters.',
+  }),
   rescue_password_hash_algorithm: choice({
     choices: ['sha256', 'sha512'],
     default: 'sha256',
@@ -307,7 +302,6 @@ export const conductor = {
   clear_image_cache_on_deploy_failure: boolean({
     default: false,
     mutable: true,
-    effective: true,
     help: 'Drop an image from the store when its deployment fails.',
   }),
   disable_deep_image_inspection: boolean({

@@ -155,6 +155,7 @@ export const DEFAULT = {
     default: true,
     mutable: true,
     deprecated: 'set image_download_concurrency = 1 instead',
+    effective: true,
     help: 'false: one download at a time.',
   }),
   webserver_verify_ca: booleanOrPath({

@@ -9,9 +9,6 @@ const priority = (step: string, origin = 'the hardware manager') =>
     effective: true,
     help: `Priority of the clean step ${step}; 0 turns it off. Unset: as ${origin} says.`,
   })
-const storedPriority = (step: string) =>
-  integer({ default: null, min: 0, mutable: true, help: `Priority of the clean step ${step}; 0 turns it off.` })
-
 export const deploy = {
   http_url: url({
     default: derived('http://$my_ip:$ferrite.http_port', get => {
@@ -64,14 +61,12 @@ export const deploy = {
     min: 0,
     max: 300,
     mutable: true,
-    effective: true,
     help: 'Seconds since its last heartbeat within which a ramdisk counts as there.',
   }),
   default_boot_mode: choice({
     choices: ['uefi', 'bios'],
     default: 'uefi',
     mutable: true,
-    effective: true,
     help: 'Boot mode of nodes that name none.',
   }),
   power_off_after_deploy_failure: boolean({
@@ -89,8 +84,8 @@ export const deploy = {
 
   erase_devices_priority: priority('erase_devices'),
   erase_devices_metadata_priority: priority('erase_devices_metadata'),
-  delete_configuration_priority: storedPriority('delete_configuration (RAID)'),
-  create_configuration_priority: storedPriority('create_configuration (RAID)'),
+  delete_configuration_priority: priority('delete_configuration', 'the RAID interface'),
+  create_configuration_priority: priority('create_configuration', 'the RAID interface'),
   enable_ata_secure_erase: boolean({
     default: true,
     mutable: true,

@@ -34,9 +34,14 @@ export const redfish = {
   tls_minimum_version: choice({
     choices: ['1.1', '1.2', '1.3'],
     default: null,
+    effective: true,
     help: "Oldest TLS version accepted from BMCs. Unset: OpenSSL's.",
   }),
-  tls_ciphers: string({ default: null, help: 'TLS ciphers accepted from BMCs, in the notation of OpenSSL.' }),
+  tls_ciphers: string({
+    default: null,
+    effective: true,
+    help: 'TLS ciphers accepted from BMCs, in the notation of OpenSSL.',
+  }),
   kernel_append_params: string({
     default: 'nofb vga=normal',
     mutable: true,

@@ -11,7 +11,6 @@ export const inspector = {
   }),
   require_managed_boot: boolean({
     default: true,
-    effective: true,
     help: 'Refuse to inspect nodes whose ramdisk cannot be booted by us.',
   }),
   extra_kernel_params: string({
@@ -37,7 +36,11 @@ export const inspector = {
     effective: true,
     help: 'Set pxe_enabled of ports by the NIC that booted.',
   }),
-  pre_create_ports: boolean({ default: true, help: 'Make ports from what the BMC knows before the ramdisk boots.' }),
+  pre_create_ports: boolean({
+    default: true,
+    effective: true,
+    help: 'Make ports from what the BMC knows before the ramdisk boots.',
+  }),
   default_hooks: list({
     default: ['ramdisk-error', 'validate-interfaces', 'ports', 'architecture'],
     effective: true,

@@ -9,7 +9,6 @@ export const dhcp = {
     notYet: ['neutron'],
     default: 'none',
     ironic: 'neutron',
-    effective: true,
     help: 'Who tells DHCP about nodes: none = nobody (a server of yours, or [ferrite] manage_dnsmasq); dnsmasq = files for a dnsmasq of yours.',
   }),
 }

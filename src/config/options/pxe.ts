@@ -36,7 +36,7 @@ export const pxe = {
     effective: true,
     help: 'Minutes after which unused images are dropped.',
   }),
-  tftp_server: string({ default: '$my_ip', effective: true, help: 'Address of the TFTP server that DHCP announces.' }),
+  tftp_server: string({ default: '$my_ip', help: 'Address of the TFTP server that DHCP announces.' }),
   tftp_root: path({
     default: '$state_path/tftpboot',
     ironic: '/tftpboot',
@@ -65,7 +65,11 @@ export const pxe = {
   ipxe_config_template: template("nodes' iPXE scripts"),
   pxe_config_template_by_arch: dict({ default: {}, mutable: true, help: 'Templates by architecture.' }),
   ipxe_boot_script: path({ default: null, ironic: 'the packaged script', help: 'boot.ipxe. Unset: built in.' }),
-  ipxe_fallback_script: string({ default: null, help: 'iPXE script for machines that no node is waiting for.' }),
+  ipxe_fallback_script: string({
+    default: null,
+    effective: true,
+    help: 'iPXE script for machines that no node is waiting for.',
+  }),
   initial_grub_template: path({
     default: null,
     ironic: 'the packaged template',
@@ -81,13 +85,11 @@ export const pxe = {
   boot_retry_timeout: integer({
     default: null,
     min: 60,
-    effective: true,
     help: 'Seconds without a sign of life of the ramdisk after which the machine is rebooted. Unset: never.',
   }),
   boot_retry_check_interval: integer({
     default: 90,
     min: 1,
-    effective: true,
     help: 'Seconds between two looks for such machines.',
   }),
   enable_netboot_fallback: boolean({
@@ -95,10 +97,15 @@ export const pxe = {
     mutable: true,
     help: 'Keep a boot script for deployed machines that boots their disk.',
   }),
-  loader_file_paths: dict({ default: {}, help: 'Loaders to copy into tftp_root: name:path.' }),
+  loader_file_paths: dict({ default: {}, effective: true, help: 'Loaders to copy into tftp_root: name:path.' }),
   dir_permission: octal({ default: null, help: 'Permissions of directories made below tftp_root and http_root.' }),
   file_permission: octal({ default: 0o644, effective: true, help: 'Permissions of files made there.' }),
-  default_ephemeral_format: string({ default: 'ext4', mutable: true, help: 'File system of ephemeral partitions.' }),
+  default_ephemeral_format: string({
+    default: 'ext4',
+    mutable: true,
+    effective: true,
+    help: 'File system of ephemeral partitions.',
+  }),
   enable_insecure_template_override: boolean({
     default: false,
     help: 'Let nodes name their own templates. Whoever may change nodes then reads files of this host.',
