@@ -222,7 +222,7 @@ test('a leftover of a killed service is ended; one of a living service is respec
 
 test('settings that cannot work are refused with what is there', { skip }, async () => {
   const cases = [
-    [{ dhcp_interface: 'eth7' }, /dhcp_interface is eth7; expected an interface with an address, found lo, v0/],
+    [{ dhcp_interface: 'eth7' }, /dhcp_interface is eth7; expected an interface of this host, found lo, v0/],
     [{ dhcp_range: '10.99.0.1,10.99.0.9' }, /expected a range in the network of v0, which has 10\.88\.0\.1\/24/],
     [{ dhcp_interface: null }, /\[ferrite\] dhcp_interface is not set/],
     [{ dnsmasq_binary: '/nowhere/dnsmasq' }, /there is no program \/nowhere\/dnsmasq/],

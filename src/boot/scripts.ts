@@ -74,7 +74,7 @@ set pause:int32 1
 :again
 imgfree
 echo Ferrite: booting the ramdisk of node ${node.uuid} (${mode})
-kernel${timeout} ${files}/${prefix}_kernel initrd=${prefix}_ramdisk ${parameters} BOOTIF=\${mac} || goto failed
+kernel${timeout} ${files}/${prefix}_kernel initrd=${prefix}_ramdisk BOOTIF=\${mac} ${parameters} || goto failed
 initrd${timeout} --name ${prefix}_ramdisk ${files}/${prefix}_ramdisk || goto failed
 boot || goto failed
 
