@@ -13,7 +13,7 @@ const local = {
   ramdisk: () => import('#ramdisk/command.ts'),
   lab: () => import('#lab/command.ts'),
   demo: () => import('#lab/demo.ts'),
-  dev: () => import('#lab/dev.ts'),
+  dev: () => import('#sim/dev.ts'),
 } satisfies Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>
 
 const command = word !== undefined && Object.hasOwn(local, word) ? local[word as keyof typeof local] : undefined

@@ -21,7 +21,7 @@ export class Stages {
   }
 
   /** Watches the deployment of nodes; where each one's seconds went becomes rows of the table. */
-  watch(service: LabService, names: readonly string[]): { stop(): Promise<void> } {
+  watch(service: Pick<LabService, 'api'>, names: readonly string[]): { stop(): Promise<void> } {
     const abort = new AbortController()
     const done = Promise.all(names.map(name => this.#watchOne(service, name, names.length > 1, abort.signal)))
     return {
@@ -32,7 +32,12 @@ export class Stages {
     }
   }
 
-  async #watchOne(service: LabService, name: string, several: boolean, signal: AbortSignal): Promise<void> {
+  async #watchOne(
+    service: Pick<LabService, 'api'>,
+    name: string,
+    several: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     let phase = ''
     let since = performance.now()
     const turn = (next: string) => {
