@@ -332,7 +332,13 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
 
   /** One at a time, each with what is wanted when its turn comes: two that mix would end in neither's order. */
   #applyBootOrder(): Promise<void> {
-    const applied = this.#bootOrderQueue.then(() => this.#sendBootOrder())
+    const applied = this.#bootOrderQueue.then(async () => {
+      const qmp = this.#qmp
+      await this.#sendBootOrder().catch(error => {
+        // A machine that lost its power meanwhile gets the order when it starts again.
+        if (qmp?.closed !== true) throw error
+      })
+    })
     this.#bootOrderQueue = applied.catch(() => {}) // the caller hears of it
     return applied
   }

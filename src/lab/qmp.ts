@@ -76,6 +76,11 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
     })
   }
 
+  /** QEMU is gone. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
   close(): void {
     this.#socket.destroy()
   }

@@ -30,13 +30,20 @@ const STATES: Readonly<Record<string, PowerState>> = {
   PoweringOff: 'power off',
 }
 
+/**
+ * A machine on its way is not there for who waits: what is done to a machine that is still losing its power comes too
+ * early. (Ironic reads both words as their goal.)
+ */
+const SETTLED: Readonly<Record<string, PowerState>> = { ...STATES, PoweringOn: 'power off', PoweringOff: 'power on' }
+
 const power: PowerInterface = {
   supported: ['power on', 'power off', 'rebooting', 'soft power off', 'soft rebooting'],
 
   validate: validateDriverInfo,
 
   async get(ctx) {
-    return stateOf(await readSystem(ctx))
+    const { system } = await readSystem(ctx)
+    return SETTLED[system.PowerState ?? ''] ?? null
   },
 
   async set(ctx, target) {
