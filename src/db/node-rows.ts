@@ -2,7 +2,7 @@
  * Nodes as rows, for printing: chosen columns, with what the agent said and how far the running flow is, in one
  * statement for one node or a page of them. Whoever wants to decide something about a node reads it with nodes.ts.
  */
-import { type SelectQueryBuilder, sql } from 'kysely'
+import { type CompiledQuery, type SelectQueryBuilder, sql } from 'kysely'
 import type { Db, Trx } from './database.ts'
 import { type Page, type Paged, type RawRow, readPage } from './page.ts'
 import type { Tables } from './tables.ts'
@@ -53,19 +53,25 @@ export async function listNodeRows(
 
 /** One node by UUID or name. */
 export async function findNodeRow(db: Db | Trx, columns: NodeColumns, ident: string): Promise<RawRow | undefined> {
-  const cached = compiled.get(columns)
-  const query =
-    cached ??
-    selected(db, columns)
-      .where(where => where.or([where('nodes.uuid', '=', ident), where('nodes.name', '=', ident)]))
-      .compile()
-  if (!cached) compiled.set(columns, query)
-  const { rows } = await db.executeQuery({ ...query, parameters: query.parameters.map(() => ident).fill(ident) })
+  const query = compiledFor(db, columns)
+  const parameters = query.parameters.map(one => (one === placeholder ? ident : one))
+  const { rows } = await db.executeQuery({ ...query, parameters })
   return rows[0] as RawRow | undefined // columns of nodes are texts and numbers
 }
 
 /** Queries that differ in nothing but the identifier, compiled once for each set of columns. */
-const compiled = new WeakMap<NodeColumns, import('kysely').CompiledQuery>()
+const compiled = new WeakMap<NodeColumns, CompiledQuery>()
+const placeholder = '\0ident'
+
+function compiledFor(db: Db | Trx, columns: NodeColumns): CompiledQuery {
+  const known = compiled.get(columns)
+  if (known) return known
+  const query = selected(db, columns)
+    .where(where => where.or([where('nodes.uuid', '=', placeholder), where('nodes.name', '=', placeholder)]))
+    .compile()
+  compiled.set(columns, query)
+  return query
+}
 
 type NodeQuery = SelectQueryBuilder<Tables, 'nodes' | 'agents' | 'flows', object>
 

@@ -92,7 +92,8 @@ export function listSchema(key: string, item: TSchema): TSchema {
   return Type.Object({ [key]: Type.Array(item), next: Type.Optional(Nullable(Type.String())) })
 }
 
-function nextUrl(call: Pick<Call, 'links' | 'path' | 'given'>, limit: number, marker: string): string {
+/** The same list after `marker`, asked for with all that this one was asked with. */
+export function nextUrl(call: Pick<Call, 'links' | 'path' | 'given'>, limit: number, marker: string): string {
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries(call.given)) {
     if (name === 'limit' || name === 'marker') continue

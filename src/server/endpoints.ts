@@ -5,6 +5,7 @@
 import type { Endpoint } from './endpoint.ts'
 import { conductors } from './resources/conductors.ts'
 import { drivers } from './resources/drivers.ts'
+import { nodeHistory } from './resources/node-history.ts'
 import { nodeManagement } from './resources/node-management.ts'
 import { nodeStates } from './resources/node-states.ts'
 import { nodes } from './resources/nodes.ts'
@@ -17,6 +18,7 @@ export const endpoints: readonly Endpoint[] = [
   ...nodes,
   ...nodeStates,
   ...nodeManagement,
+  ...nodeHistory,
   ...ports,
   ...drivers,
   ...conductors,

@@ -13,7 +13,9 @@ interface SchemaError {
  * @param errors as the validator gives them; the deepest and first is told
  */
 export function misfit(attempt: string, errors: readonly SchemaError[], value: unknown): string {
-  const error = errors.find(one => one.keyword !== 'boolean' && one.keyword !== 'anyOf') ?? errors[0]
+  // A field that may be null fails in two ways; what speaks of null alone says nothing.
+  const telling = errors.filter(one => one.keyword !== 'boolean' && one.keyword !== 'anyOf')
+  const error = telling.find(one => (one.params as { type?: unknown }).type !== 'null') ?? telling[0] ?? errors[0]
   if (!error) return `${attempt}: the value does not fit`
   const params = error.params as Readonly<Record<string, unknown>> // an object of the keyword's own parameters
   const where = error.instancePath === '' ? '' : ` at ${error.instancePath}`
@@ -21,9 +23,9 @@ export function misfit(attempt: string, errors: readonly SchemaError[], value: u
     return `${attempt}: unknown field ${words(params.additionalProperties)}${where}`
   }
   if (error.keyword === 'required') return `${attempt}: missing field ${words(params.requiredProperties)}${where}`
-  const types = errors.filter(one => one.instancePath === error.instancePath && one.keyword === 'type')
+  const types = telling.filter(one => one.instancePath === error.instancePath && one.keyword === 'type')
   const expected =
-    types.length > 0
+    error.keyword === 'type'
       ? types.map(one => (one.params as { type?: unknown }).type).join(' or ')
       : error.keyword === 'enum'
         ? `one of ${words(params.allowedValues)}`

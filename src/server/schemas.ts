@@ -1,10 +1,12 @@
 /** Schemas of answers, read off the declarations of fields. */
 import { type TObject, type TSchema, Type } from 'typebox'
-import type { Field } from '#protocol/field.ts'
+import { type Field, Nullable } from '#protocol/field.ts'
 
 /** An object of these fields; each may be left out, because versions and `fields` leave fields out. */
 export function answerSchema(fields: Readonly<Record<string, Field>>): TObject {
   const properties: Record<string, TSchema> = {}
-  for (const [name, { schema }] of Object.entries(fields)) properties[name] = Type.Optional(schema)
+  for (const [name, { schema, older = [] }] of Object.entries(fields)) {
+    properties[name] = Type.Optional(older.some(one => one.shown === null) ? Nullable(schema) : schema)
+  }
   return Type.Object(properties, { additionalProperties: false })
 }

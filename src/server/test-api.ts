@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { Compile } from 'typebox/compile'
 import { loadConfig, type Overrides } from '#config/load.ts'
 import { type Db, openDatabase } from '#db/database.ts'
+import type { NodePatch } from '#db/nodes.ts'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
 import { createApp } from './app.ts'
@@ -24,6 +25,12 @@ export interface TestApi extends AsyncDisposable {
   db: Db
   conductor: FakeConductor
   url: string
+  /** How many SQL statements the work makes. */
+  statements(work: () => Promise<unknown>): Promise<number>
+  /** Creates a node and tells its UUID. */
+  node(body?: Record<string, unknown>): Promise<string>
+  /** Writes columns of a node as the conductor would. */
+  set(nodeUuid: string, patch: NodePatch): Promise<void>
   /** Calls with the newest version unless `version` says another; null sends no version at all. */
   call(
     method: string,
@@ -33,17 +40,39 @@ export interface TestApi extends AsyncDisposable {
 }
 
 export async function startApi(overrides: Overrides = {}): Promise<TestApi> {
-  const db = await openDatabase(':memory:')
+  let statements = 0
+  const db = (await openDatabase(':memory:')).withPlugin({
+    transformQuery: ({ node }) => node,
+    async transformResult({ result }) {
+      statements += 1
+      return result
+    },
+  })
   const config = await loadConfig({ overrides })
   const conductor = await fakeConductor({ db, clock: systemClock })
   const app = createApp({ db, conductor, config, log: silent, clock: systemClock })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo // listening on TCP, so not a pipe name
   const url = `http://127.0.0.1:${port}`
-  return {
+  const api: TestApi = {
     db,
     conductor,
     url,
+    async statements(work) {
+      const before = statements
+      await work()
+      return statements - before
+    },
+    async node(body = {}) {
+      const { status, json, fault } = await api.call('POST', '/v1/nodes', {
+        body: { driver: 'fake-hardware', ...body },
+      })
+      if (status !== 201) throw new Error(fault)
+      return (json as { uuid: string }).uuid // checked against the schema of nodes
+    },
+    async set(nodeUuid, patch) {
+      await conductor.withNode(nodeUuid, 'test', held => held.write(patch))
+    },
     async call(method, path, { body, version = 'latest', headers = {}, raw } = {}) {
       const text = raw ?? (body === undefined ? undefined : JSON.stringify(body))
       const response = await fetch(url + path, {
@@ -65,6 +94,7 @@ export async function startApi(overrides: Overrides = {}): Promise<TestApi> {
       await db.destroy()
     },
   }
+  return api
 }
 
 const declared = endpoints.map(endpoint => ({

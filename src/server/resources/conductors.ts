@@ -4,7 +4,7 @@ import { listConductors, listInterfaces } from '#db/conductors.ts'
 import { InvalidInput, NotFound } from '#lib/fault.ts'
 import { Nullable, Time } from '#protocol/field.ts'
 import { Link } from '#protocol/node.ts'
-import { listSchema, paging } from '../collection.ts'
+import { listSchema, nextUrl, paging } from '../collection.ts'
 import { type Answer, type Call, type Endpoint, endpoint, type World } from '../endpoint.ts'
 import { boolean, host, list } from '../parameters.ts'
 
@@ -64,7 +64,7 @@ interface Query {
 
 async function listThem(call: Call<unknown, Query>): Promise<Answer> {
   call.allow(null)
-  const { query, config, links, path, given } = call
+  const { query, config, links } = call
   if (query.fields !== undefined && query.detail === true) {
     throw new InvalidInput('Cannot list with both fields and detail; expected one of them')
   }
@@ -85,14 +85,11 @@ async function listThem(call: Call<unknown, Query>): Promise<Answer> {
   const limit = Math.min(query.limit ?? config.api.max_limit, config.api.max_limit)
   const page = all.slice(start, start + limit)
   const last = page.at(-1)
-  const rest = new URLSearchParams(Object.entries(given).map(([name, value]) => [name, String(value)]))
-  rest.set('limit', String(limit))
-  if (last) rest.set('marker', last.hostname)
   const more = start + limit < all.length
   return {
     json: JSON.stringify({
       conductors: page.map(one => pick(one, wanted)),
-      ...(more && last ? { next: `${links.base}${path}?${rest}` } : {}),
+      ...(more && last ? { next: nextUrl(call, limit, last.hostname) } : {}),
     }),
   }
 }

@@ -1,0 +1,130 @@
+/**
+ * A node's history: the log of events, told as Ironic's history entries. An event's number is its identity; the UUID
+ * that the API wants is that number in the form of one.
+ */
+
+import { findHistoryRow, listHistoryRows } from '#db/history-rows.ts'
+import type { RawRow } from '#db/page.ts'
+import { InvalidInput, NotFound } from '#lib/fault.ts'
+import { historyFields } from '#protocol/history.ts'
+import { type Minor, minorOf } from '#protocol/microversion.ts'
+import { listSchema, nextUrl, paging } from '../collection.ts'
+import { type Call, type Endpoint, endpoint } from '../endpoint.ts'
+import { mustFindNode } from '../find-node.ts'
+import { boolean } from '../parameters.ts'
+import { answerSchema } from '../schemas.ts'
+
+const short = new Set(['uuid', 'created_at', 'severity', 'event', 'links'])
+const HistoryAnswer = answerSchema(historyFields)
+const prefix = '00000000-0000-4000-8000-'
+
+function uuidOf(id: number): string {
+  return prefix + id.toString(16).padStart(12, '0')
+}
+
+/** The event's number; undefined for a UUID that is none of ours. */
+function idOf(uuid: string): number | undefined {
+  const lower = uuid.toLowerCase()
+  return lower.startsWith(prefix) ? Number.parseInt(lower.slice(prefix.length), 16) : undefined
+}
+
+/** The entry at a version; `names`: only these fields. */
+function entry(call: Call, nodeUuid: string, row: RawRow, names?: ReadonlySet<string>): Record<string, unknown> {
+  const data = JSON.parse(String(row.data)) as Readonly<Record<string, unknown>> // written by appendEvent
+  const uuid = uuidOf(Number(row.id))
+  const all: Record<keyof typeof historyFields, unknown> = {
+    uuid,
+    created_at: row.at,
+    severity: typeof data.error === 'string' || row.kind === 'aborted' ? 'ERROR' : 'INFO',
+    event: told(String(row.kind), data),
+    links: [{ href: `${call.links.base}/v1/nodes/${nodeUuid}/history/${uuid}`, rel: 'self' }],
+    event_type: row.kind === 'provision state' ? 'transition' : eventType(row.flow),
+    conductor: call.conductor.hostname,
+    user: row.requested_by ?? null,
+    project: null,
+    state: typeof data.to === 'string' ? data.to : null,
+    target_provision_state: null,
+    duration_seconds: row.kind === 'ended' ? secondsBetween(row.started_at, row.ended_at) : null,
+  }
+  if (names && String(all.event).length > 255) all.event = `${String(all.event).slice(0, 251)}...`
+  return Object.fromEntries(Object.entries(all).filter(([name]) => shown(name, call.version, names)))
+}
+
+function shown(name: string, version: Minor, names: ReadonlySet<string> | undefined): boolean {
+  const field = historyFields[name as keyof typeof historyFields] // names come from an object with these keys
+  return minorOf(field.from) <= version && (names?.has(name) ?? true)
+}
+
+function told(kind: string, data: Readonly<Record<string, unknown>>): string {
+  if (kind === 'provision state') return `Moved from "${data.from}" to "${data.to}"`
+  if (kind === 'aborted') return String(data.message)
+  if (kind === 'requested') return `Requested: ${data.flow}`
+  return typeof data.error === 'string' ? data.error : `Ended: ${data.flow} (${data.state})`
+}
+
+/** Ironic's word for the kind of work. */
+function eventType(flow: unknown): string {
+  const words: Readonly<Record<string, string>> = {
+    deploy: 'deploying',
+    clean: 'cleaning',
+    inspect: 'introspection',
+    verify: 'verify',
+    undeploy: 'unprovision',
+    adopt: 'adoption',
+    rescue: 'rescue',
+    service: 'servicing',
+  }
+  return words[String(flow)] ?? 'UNKNOWN'
+}
+
+function secondsBetween(from: unknown, to: unknown): number | null {
+  if (typeof from !== 'string' || typeof to !== 'string') return null
+  return Math.max(0, Math.round((Date.parse(to) - Date.parse(from)) / 1000))
+}
+
+export const nodeHistory: readonly Endpoint[] = [
+  endpoint({
+    id: 'node.listHistory',
+    method: 'GET',
+    path: '/v1/nodes/{node_ident}/history',
+    from: '1.78',
+    status: 200,
+    policy: ['baremetal:node:history:get'],
+    query: { ...paging, detail: boolean({}) },
+    response: listSchema('history', HistoryAnswer),
+    async handle(call) {
+      const { query, config } = call
+      const node = await mustFindNode(call, call.params.node_ident)
+      const { sort_key = 'created_at', marker } = query
+      if (sort_key !== 'created_at' && sort_key !== 'uuid' && sort_key !== 'id') {
+        throw new InvalidInput(`Cannot sort by ${sort_key}: expected created_at or uuid`)
+      }
+      const after = marker === undefined ? undefined : idOf(marker)
+      if (marker !== undefined && after === undefined) throw new NotFound(`Event ${marker} could not be found.`)
+      const limit = Math.min(query.limit ?? config.api.max_limit, config.api.max_limit)
+      // Events are numbered as they happen, so their order is that of their times and of their UUIDs too.
+      const page = { limit, marker: after?.toString(), sortKey: 'id', descending: query.sort_dir === 'desc' }
+      const { rows, next } = await listHistoryRows(call.db, node.uuid, page)
+      const names = query.detail === true ? undefined : short
+      const history = rows.map(row => entry(call, node.uuid, row, names))
+      const more = next && { next: nextUrl(call, limit, uuidOf(Number(next.id))) }
+      return { json: JSON.stringify({ history, ...more }) }
+    },
+  }),
+  endpoint({
+    id: 'node.getHistory',
+    method: 'GET',
+    path: '/v1/nodes/{node_ident}/history/{event_uuid}',
+    from: '1.78',
+    status: 200,
+    policy: ['baremetal:node:history:get'],
+    response: HistoryAnswer,
+    async handle(call) {
+      const node = await mustFindNode(call, call.params.node_ident)
+      const id = idOf(call.params.event_uuid)
+      const row = id === undefined ? undefined : await findHistoryRow(call.db, node.uuid, id)
+      if (!row) throw new NotFound(`Event ${call.params.event_uuid} of node ${node.uuid} could not be found.`)
+      return { json: JSON.stringify(entry(call, node.uuid, row)) }
+    },
+  }),
+]
