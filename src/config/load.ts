@@ -301,6 +301,13 @@ function resolveAll(settings: ReadonlyMap<string, readonly Setting[]>, problems:
     return value
   }
 
+  /** For values that are made of others. */
+  const sound = (group: string, name: string): unknown => {
+    const value = resolved(group, name)
+    if (broken.has(`${group}.${name}`)) throw new AlreadyReported()
+    return value
+  }
+
   const resolve = (group: string, name: string, option: Option): unknown => {
     const given = settings.get(`${group}.${name}`) ?? []
     const relevant = option.repeatable ? given : given.slice(-1)
@@ -339,7 +346,7 @@ function resolveAll(settings: ReadonlyMap<string, readonly Setting[]>, problems:
 
   const defaultOf = (group: string, option: Option): unknown => {
     if (option.default === null) return null
-    if (isDerived(option.default)) return option.default.derive(resolved)
+    if (isDerived(option.default)) return option.parse(option.print(option.default.derive(sound)))
     if (option.repeatable) return option.default
     return parse(group, option, [option.print(option.default)])
   }
@@ -356,8 +363,7 @@ function resolveAll(settings: ReadonlyMap<string, readonly Setting[]>, problems:
         'the name of an option after the dollar sign, or $$ for the sign itself',
       )
     }
-    const value = resolved(home, name)
-    if (broken.has(`${home}.${name}`)) throw new AlreadyReported()
+    const value = sound(home, name)
     return value === null ? '' : option.print(value)
   }
 

@@ -25,7 +25,7 @@ export function substitute(text: string, lookUp: (reference: string) => string):
   )
 }
 
-/** The text that `substitute` turns into `value`. */
+/** The text that `substitute` turns into `value`. A doubled sign would not do: after a backslash it means something else. */
 export function escapeDollars(value: string): string {
-  return value.replaceAll('$', '$$$$')
+  return value.replaceAll('$', () => '\\$')
 }

@@ -1,11 +1,8 @@
 /** The options with which an OpenStack service is reached, the same in every group that has them. */
-import { boolean, float, integer, list, path, string } from '../kinds.ts'
+import { boolean, float, integer, list, type Option, path, string } from '../kinds.ts'
 
 /** Session, credential and endpoint options of keystoneauth. */
-export function authOptions(
-  serviceType: string | null,
-  overrides: { endpoint_override?: ReturnType<typeof string<null>> } = {},
-) {
+export function authOptions(serviceType: string | null, overrides: { endpoint_override?: Option<string | null> } = {}) {
   return {
     auth_type: string({ default: null, deprecatedNames: [], help: 'How to authenticate: password, none, http_basic.' }),
     auth_section: string({ default: null, help: 'Section to take these options from.' }),

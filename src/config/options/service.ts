@@ -1,5 +1,5 @@
 /** Database, messaging, metrics and the other OpenStack services that are only named. */
-import { boolean, choice, float, host, integer, list, octal, path, port, string, texts } from '../kinds.ts'
+import { boolean, choice, float, host, integer, list, octal, path, port, string, texts, url } from '../kinds.ts'
 import { authOptions } from './auth.ts'
 
 export const database = {
@@ -61,7 +61,7 @@ export function jsonRpcOptions() {
 export const json_rpc = { ...authOptions(null), ...jsonRpcOptions() }
 
 export const service_catalog = authOptions('baremetal', {
-  endpoint_override: string({
+  endpoint_override: url({
     default: null,
     effective: true,
     help: 'URL of the API that ramdisks are given. Unset: see [ferrite] api_url.',
