@@ -6,15 +6,16 @@
  */
 import { Busy } from './faults.ts'
 
-const turnBudgetMs = 5
-const longestQueue = 2000
-
 export interface Turnstile {
   /** Undefined: go on at once. @throws Busy when too many queue already */
   pass(): Promise<void> | undefined
 }
 
-export function turnstile(): Turnstile {
+/**
+ * @param turnBudgetMs how long a turn may last until requests queue
+ * @param longestQueue how many may wait; more are refused
+ */
+export function turnstile({ turnBudgetMs = 5, longestQueue = 2000 } = {}): Turnstile {
   const queue: (() => void)[] = []
   let turnStartedMs = 0
   let inTurn = false
