@@ -157,7 +157,9 @@ async function inspectIfAsked(context: AgentContext, hardware: Hardware, signal:
 
 async function setClock(server: string, log: Log): Promise<void> {
   try {
-    await run('ntpd', ['-n', '-q', '-p', server], { signal: AbortSignal.timeout(30_000) })
+    await run('chronyd', ['-u', 'root', '-q', '-t', '20', `server ${server} iburst`], {
+      signal: AbortSignal.timeout(30_000),
+    })
   } catch (error) {
     log.warn(`Setting the clock from ${server}: ${messageOf(error)}`)
   }
