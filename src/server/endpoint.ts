@@ -49,7 +49,7 @@ export interface Call<P = unknown, Q = unknown, B = unknown> extends World {
 
 /** What a handler hands back; the status stands in the declaration. */
 export interface Answer {
-  /** JSON, as text or as the bytes of it. Without it the answer has no body and no Content-Type. */
+  /** JSON: as text, or as bytes where it is long (a socket encodes long texts slowly). Without it the answer has no body and no Content-Type. */
   json?: string | Buffer
   location?: string
 }
