@@ -134,6 +134,8 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
 
   async #carryOut(type: ResetType): Promise<void> {
     const delayMs = this.#lab.power_delay_ms
+    // A later command says what happens after a shutdown that is still under way.
+    if (type !== 'Nmi') this.#restartUntilMs = 0
     switch (type) {
       case 'On':
       case 'ForceOn':
@@ -278,7 +280,6 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
   }
 
   async #stop(delayMs: number): Promise<void> {
-    this.#restartUntilMs = 0
     const child = this.#process
     if (child === null) return
     this.#setPower('PoweringOff')

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -134,6 +134,41 @@ describe('a machine with BIOS and one with UEFI', () => {
     from = await rebootFromInside(from)
     await lab.waitForSerial('node-0', /Booting from Hard Disk/, { timeoutMs: BOOT_LIMIT_MS, from })
     console.destroy()
+  })
+
+  it('passes the power button on; a shutdown that was to be a restart is followed by a start, any other is not', async () => {
+    await resetMachine(lab, 'node-0', 'ForceOff')
+    await waitForPower(lab, 'node-0', 'Off')
+    await writeBootSector(lab.machine('node-0').disks[0]?.file ?? '')
+    const { power_ons, guest_offs } = (await statusOf(lab, 'node-0')).counters
+    const offsAndOns = async (): Promise<[number, number]> => {
+      const { counters } = await statusOf(lab, 'node-0')
+      return [counters.guest_offs - guest_offs, counters.power_ons - power_ons]
+    }
+    const ready = async (from: number): Promise<void> => {
+      await lab.waitForSerial('node-0', /SECTOR READY/, { timeoutMs: BOOT_LIMIT_MS, from })
+      await sleep(300) // what it wrote goes out before it listens to the button
+    }
+    let from = await lab.serialSize('node-0')
+    await switchOn(lab, 'node-0')
+    await ready(from)
+    from = await lab.serialSize('node-0')
+    await resetMachine(lab, 'node-0', 'GracefulRestart')
+    await ready(from)
+    assert.deepEqual(await offsAndOns(), [1, 2])
+    for (const type of ['GracefulShutdown', 'PushPowerButton']) {
+      await resetMachine(lab, 'node-0', type)
+      await waitForPower(lab, 'node-0', 'Off')
+      await sleep(1000)
+      assert.equal(await powerState(lab, 'node-0'), 'Off', type)
+      from = await lab.serialSize('node-0')
+      await resetMachine(lab, 'node-0', 'PushPowerButton')
+      await ready(from)
+    }
+    assert.deepEqual(await offsAndOns(), [3, 4])
+    await resetMachine(lab, 'node-0', 'ForceOff')
+    await waitForPower(lab, 'node-0', 'Off')
+    await writeFile(lab.machine('node-0').disks[0]?.file ?? '', Buffer.alloc(512), { flag: 'r+' })
   })
 
   it('boots from virtual media that the BMC fetched', async () => {
@@ -327,6 +362,26 @@ describe('the end of a lab', () => {
     assert.equal((await ferrite(['lab', 'status', ...where])).code, 1)
   })
 })
+
+/** An operating system in a sector: it says that it is ready, waits for the power button, and switches itself off. */
+async function writeBootSector(disk: string): Promise<void> {
+  const text = Buffer.from('SECTOR READY\r\n\0')
+  const code = Buffer.from(
+    '31c08ed8' + // ds = 0
+      'be2e7c' + // si = text
+      'ac84c07406b40ecd10ebf5' + // write it by the BIOS
+      'ba0206b80001ef' + // enable the power button's event (ACPI PM1, at port 600h)
+      'ba0006edf6c40174fa' + // until its status is set
+      'ba0406b80020ef' + // sleep state 5
+      'f4ebfd',
+    'hex',
+  )
+  const sector = Buffer.alloc(512)
+  code.copy(sector)
+  text.copy(sector, 0x2e)
+  sector.set([0x55, 0xaa], 510)
+  await writeFile(disk, sector, { flag: 'r+' })
+}
 
 async function switchOn(lab: Lab, machine: string): Promise<void> {
   await resetMachine(lab, machine, 'On')
