@@ -82,6 +82,10 @@ export class ServiceProcess {
     const child = this.#spawn(process.execPath, args, { stdio: ['ignore', log.fd, log.fd] })
     await log.close()
     this.#child = child
+    // Whatever ends this process, an error of its own above all, takes the service along.
+    const onExit = () => child.kill('SIGKILL')
+    process.once('exit', onExit)
+    child.once('exit', () => process.off('exit', onExit))
     for (;;) {
       const ended = child.exitCode !== null || child.signalCode !== null
       if (!ended && (await answers(this.endpoint))) return performance.now() - began

@@ -172,8 +172,9 @@ export class SimAgent {
     let dueMs = clock.now()
     while (!signal.aborted) {
       const nextMs = this.#forced ? Math.min(dueMs, lastMs + heartbeatGapMs) : dueMs
-      if (nextMs > clock.now()) {
-        await this.#sleepUnlessWoken(nextMs - clock.now())
+      const waitMs = nextMs - clock.now()
+      if (waitMs > 0) {
+        await this.#sleepUnlessWoken(waitMs)
         continue
       }
       const wasForced = this.#forced

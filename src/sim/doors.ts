@@ -4,7 +4,7 @@
  */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, createServer as createNetServer, type Socket } from 'node:net'
-import { createSecureContext, TLSSocket } from 'node:tls'
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 
 export interface Certificate {
   certPem: string
@@ -23,6 +23,8 @@ export class Doors {
   readonly #server: Server
   readonly #listeners = new WeakMap<Socket, RequestListener>()
   readonly #open = new Set<Door>()
+  /** A certificate that many doors share is parsed, and kept, once. */
+  readonly #contexts = new WeakMap<Certificate, SecureContext>()
 
   constructor() {
     this.#server = createServer((request, response) => {
@@ -34,8 +36,7 @@ export class Doors {
 
   /** Opens a free port of the loopback; `certificate` null for plain HTTP. */
   async open(listener: RequestListener, certificate: Certificate | null): Promise<Door> {
-    const secureContext =
-      certificate === null ? null : createSecureContext({ cert: certificate.certPem, key: certificate.keyPem })
+    const secureContext = certificate === null ? null : this.#contextOf(certificate)
     const sockets = new Set<Socket>()
     const net = createNetServer(plain => {
       const socket = secureContext === null ? plain : new TLSSocket(plain, { isServer: true, secureContext })
@@ -64,5 +65,13 @@ export class Doors {
 
   closeAll(): void {
     for (const door of [...this.#open]) door.close()
+  }
+
+  #contextOf(certificate: Certificate): SecureContext {
+    const known = this.#contexts.get(certificate)
+    if (known) return known
+    const context = createSecureContext({ cert: certificate.certPem, key: certificate.keyPem })
+    this.#contexts.set(certificate, context)
+    return context
   }
 }

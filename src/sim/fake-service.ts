@@ -10,7 +10,6 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Value } from 'typebox/value'
 import { Agent, request } from 'undici'
-import { entryScript, ramdiskScript } from '#boot/scripts.ts'
 import { type CommandResult, HeartbeatBody, InspectionData } from '#protocol/agent.ts'
 
 export const nodeUuid = '6d85703a-565d-469a-96ce-30b6de53079d'
@@ -21,8 +20,10 @@ export class FakeService {
   readonly requests: string[] = []
   readonly heartbeats: HeartbeatBody[] = []
   readonly inspections: InspectionData[] = []
-  /** The one machine with a boot script, and the parameters in it; null for none. */
-  script: { mac: string; parameters: string } | null = null
+  /** What every machine begins with, at /boot.ipxe. */
+  entry = ''
+  /** The one machine with a boot script, at /pxelinux.cfg/<its MAC address>; null for none. */
+  script: { mac: string; text: string } | null = null
   /** Statuses that the next requests with such a path get. */
   readonly failures: { path: string; status: number }[] = []
   #tokenIsOut = false
@@ -79,7 +80,7 @@ export class FakeService {
       case '/':
         return [200, { default_version: { version: '1.115' } }]
       case '/boot.ipxe':
-        return [200, entryScript({ url: this.url, subdir: 'pxelinux.cfg', fallback: null })]
+        return [200, this.entry]
       case '/v1/lookup': {
         assert.equal(version, '1.62')
         assert.equal(url.searchParams.get('addresses')?.split(',')[0], this.script?.mac)
@@ -104,13 +105,7 @@ export class FakeService {
       }
     }
     if (this.script && url.pathname === `/pxelinux.cfg/${this.script.mac.replaceAll(':', '-')}`) {
-      const { mac, parameters } = this.script
-      const node = { uuid: nodeUuid, name: null }
-      const files = `${this.url}/files`
-      return [
-        200,
-        ramdiskScript({ node, macs: [mac], mode: 'clean', prefix: 'deploy', files, parameters, timeoutMs: 0 }),
-      ]
+      return [200, this.script.text]
     }
     if (this.script && /^\/files\/deploy_(kernel|ramdisk)$/.test(url.pathname)) return [200, 'a dummy']
     return [404, '']

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { Agent, request } from 'undici'
+import { entryScript, ramdiskScript } from '#boot/scripts.ts'
 import { systemClock } from '#lib/clock.ts'
 import type { CommandResult } from '#protocol/agent.ts'
-import { Conductor, FakeService, until } from './fake-service.ts'
+import { Conductor, FakeService, nodeUuid, until } from './fake-service.ts'
 import { Fleet } from './fleet.ts'
 import { type ServedImage, serveImage } from './image-server.ts'
 import type { SimMachine } from './machine.ts'
@@ -16,6 +17,7 @@ const open: { close(): Promise<void> }[] = []
 
 before(async () => {
   service = await FakeService.start()
+  service.entry = entryScript({ url: service.url, subdir: 'pxelinux.cfg', fallback: null })
   image = await serveImage({ sizeBytes: 2 * 2 ** 20, seed: 7 })
 })
 after(async () => {
@@ -58,9 +60,18 @@ function bmcOf(fleet: Fleet, machine: SimMachine) {
   }
 }
 
+/** The boot script as the service writes it. */
+function scriptFor(machine: SimMachine, parameters: string): FakeService['script'] {
+  const [mac = ''] = machine.macs
+  const node = { uuid: nodeUuid, name: null }
+  const files = `${service.url}/files`
+  const text = ramdiskScript({ node, macs: [mac], mode: 'clean', prefix: 'deploy', files, parameters, timeoutMs: 0 })
+  return { mac, text }
+}
+
 /** Powers a machine on into the ramdisk; returns the conductor's side of its agent. */
 async function bootedAgent(fleet: Fleet, machine: SimMachine): Promise<Conductor> {
-  service.script = { mac: machine.macs[0] ?? '', parameters: `ipa-api-url=${service.url}` }
+  service.script = scriptFor(machine, `ipa-api-url=${service.url}`)
   const bmc = bmcOf(fleet, machine)
   await bmc.bootFrom('Pxe', 'Once')
   await bmc.reset('On')
@@ -195,7 +206,7 @@ describe('a machine booted from the network', () => {
     const fleet = await fleetOf(1)
     const machine = fleet.machine('sim-1')
     const url = `${service.url}/v1/continue_inspection`
-    service.script = { mac: machine.macs[0] ?? '', parameters: `ipa-inspection-callback-url=${url}` }
+    service.script = scriptFor(machine, `ipa-inspection-callback-url=${url}`)
     const bmc = bmcOf(fleet, machine)
     await bmc.bootFrom('Pxe', 'Once')
     await bmc.reset('On')
