@@ -61,8 +61,7 @@ export async function assemble(options: {
     if (!busybox.includes(`\0${name}\0`)) {
       throw new FileNotInPackages(`Cannot add the program ${name}: this busybox does not have it`)
     }
-    const inSbin = tree.has(`/usr/sbin/${name}`)
-    if (!inSbin && !tree.has(`/usr/bin/${name}`)) tree.link(`/usr/bin/${name}`, 'busybox')
+    if (pathOf(tree, name) === undefined) tree.link(`/usr/bin/${name}`, 'busybox')
   }
 
   tree.file('/usr/bin/node', options.nodeFile)
@@ -71,6 +70,7 @@ export async function assemble(options: {
   tree.data('/usr/lib/ferrite/init', ownFile('init'), 0o755)
   tree.data('/usr/lib/ferrite/dhcp', ownFile('dhcp'), 0o755)
   for (const [path, text] of Object.entries(configuration)) tree.data(path, text)
+  tree.data('/etc/profile', profile(tree))
   tree.data('/etc/acpi/PWRF/00000080', '#!/usr/bin/sh\nexec poweroff\n', 0o755)
   const authorities = tree.find('/usr/share/ca-certificates/').filter(path => path.endsWith('.crt'))
   const certificates = authorities.map(path => `${readFileSync(tree.sourceOf(path), 'utf8').trimEnd()}\n`)
@@ -88,7 +88,7 @@ export async function assemble(options: {
   }
 }
 
-const mountPoints = ['/dev', '/mnt', '/proc', '/run', '/sys', '/var/lib', '/var/log', '/var/tmp']
+const mountPoints = ['/dev', '/mnt', '/proc', '/run', '/sys', '/var/lib/chrony', '/var/log', '/var/tmp']
 
 /** The groups are those that udev's rules name. */
 const configuration = {
@@ -100,9 +100,20 @@ const configuration = {
   '/etc/hosts': '127.0.0.1 localhost\n::1 localhost\n',
   '/etc/nsswitch.conf': 'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n',
   '/etc/os-release': 'ID=ferrite\nNAME="Ferrite ramdisk"\nPRETTY_NAME="Ferrite ramdisk"\n',
-  '/etc/profile': "export PS1='\\h:\\w# '\n",
   // The builder picks programs, not their state; what array exists is read off the disks.
   '/etc/mdadm/mdadm.conf': 'HOMEHOST <ignore>\nMAILADDR root\n',
+}
+
+/** busybox's shell prefers its own programs; for a person at the console, the full ones are better. */
+function profile(tree: Tree): string {
+  const aliases = ['ip', 'losetup', 'modprobe', 'mount', 'umount', 'xz'].map(
+    name => `alias ${name}=${pathOf(tree, name) ?? name}\n`,
+  )
+  return `export PS1='\\h:\\w# '\n${aliases.join('')}`
+}
+
+function pathOf(tree: Tree, program: string): string | undefined {
+  return [`/usr/sbin/${program}`, `/usr/bin/${program}`].find(path => tree.has(path))
 }
 
 function ownFile(name: string): Buffer {
@@ -133,6 +144,7 @@ async function addModules(
     dep: await text('modules.dep'),
     builtin: await text('modules.builtin'),
     softdep: await text('modules.softdep'),
+    alias: await text('modules.alias'),
   })
   const { paths: chosen, unknown } = chooseModules(index, modules)
   const needed = chooseModules(index, { names: rootModules, match: [], exclude: [] })

@@ -42,7 +42,7 @@ export async function main(args: string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' })
     return 0
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     if (!(error instanceof Fault)) throw error
     process.stderr.write(`ferrite: ${error.message}\n`)
     return 1

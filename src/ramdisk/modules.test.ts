@@ -14,7 +14,8 @@ const index = readModuleIndex({
     'kernel/drivers/net/mdio.ko:',
   ].join('\n'),
   builtin: 'kernel/drivers/virtio/virtio-pci.ko\n',
-  softdep: '# comment\nsoftdep libcrc32c pre: crc32c\nsoftdep ext4 pre: crc32c_generic post: no_such\n',
+  softdep: '# comment\nsoftdep libcrc32c pre: crc32c\nsoftdep ext4 pre: crc32c post: no_such\n',
+  alias: 'alias pci:v*d* a_nic\nalias crc32c crc32c_generic\nalias crypto-crc32c crc32c_generic\n',
 })
 
 test('takes what a module needs, and what it would like where that exists', () => {

@@ -12,6 +12,8 @@ export type ModuleIndex = {
   builtin: Set<string>
   /** Module name to the names it would like to have loaded before or after it. */
   soft: Map<string, string[]>
+  /** A function that somebody may ask for (`crc32c`) to the modules that have it. */
+  aliases: Map<string, string[]>
 }
 
 export type ModuleChoice = {
@@ -23,9 +25,15 @@ export type ModuleChoice = {
   exclude: readonly RegExp[]
 }
 
-/** Reads `modules.dep`, `modules.builtin` and `modules.softdep`, given as text. */
-export function readModuleIndex(texts: { dep: string; builtin: string; softdep: string }): ModuleIndex {
-  const index: ModuleIndex = { dependencies: new Map(), byName: new Map(), builtin: new Set(), soft: new Map() }
+/** Reads `modules.dep`, `modules.builtin`, `modules.softdep` and `modules.alias`, given as text. */
+export function readModuleIndex(texts: { dep: string; builtin: string; softdep: string; alias: string }): ModuleIndex {
+  const index: ModuleIndex = {
+    dependencies: new Map(),
+    byName: new Map(),
+    builtin: new Set(),
+    soft: new Map(),
+    aliases: new Map(),
+  }
   for (const line of texts.dep.split('\n')) {
     const colon = line.indexOf(':')
     if (colon < 0) continue
@@ -46,6 +54,12 @@ export function readModuleIndex(texts: { dep: string; builtin: string; softdep: 
     const wanted = rest.filter(part => part !== 'pre:' && part !== 'post:')
     index.soft.set(normal(name), [...(index.soft.get(normal(name)) ?? []), ...wanted])
   }
+  for (const line of texts.alias.split('\n')) {
+    const [word, alias, name] = line.split(/\s+/)
+    // Patterns are for devices; nobody asks for those by name.
+    if (word !== 'alias' || alias === undefined || name === undefined || alias.includes('*')) continue
+    index.aliases.set(normal(alias), [...(index.aliases.get(normal(alias)) ?? []), normal(name)])
+  }
   return index
 }
 
@@ -61,8 +75,10 @@ export function chooseModules(index: ModuleIndex, choice: ModuleChoice): { paths
     chosen.add(path)
     for (const needed of index.dependencies.get(path) ?? []) take(needed)
     for (const name of index.soft.get(moduleName(path)) ?? []) {
-      const wanted = index.byName.get(normal(name))
-      if (wanted !== undefined) take(wanted)
+      for (const candidate of [normal(name), ...(index.aliases.get(normal(name)) ?? [])]) {
+        const wanted = index.byName.get(candidate)
+        if (wanted !== undefined) take(wanted)
+      }
     }
   }
   for (const name of choice.names) {
