@@ -12,6 +12,7 @@ import { deleteNode, dropLease, findNode, type Node, takeLease, writeInventory, 
 import { portsByAddress, portsOf } from '#db/ports.ts'
 import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#drivers/driver.ts'
 import type { Registry } from '#drivers/registry.ts'
+import { cleanImageStore } from '#images/instance.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Conflict, Fault, Forbidden, InvalidInput, messageOf, NodeLocked, NotFound } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
@@ -26,6 +27,7 @@ import { inspect } from './flows/inspect.ts'
 import { power } from './flows/power.ts'
 import { undeploy } from './flows/undeploy.ts'
 import { verify } from './flows/verify.ts'
+import { type PeriodicTask, runPeriodically } from './periodic.ts'
 import { Shared } from './shared.ts'
 
 export interface ConductorOptions {
@@ -93,6 +95,16 @@ export function createConductor(options: ConductorOptions): Conductor {
     context: flowContext,
   })
 
+  const stopping = new AbortController()
+  let periodic: Promise<void> | undefined
+  const tasks: PeriodicTask[] = [
+    {
+      name: 'image cache clean-up',
+      everyS: () => config.conductor.cache_clean_up_interval,
+      run: () => cleanImageStore({ config, log, shared: shared.get }),
+    },
+  ]
+
   /** Tries again while somebody else works on the node for a moment, as [conductor] node_locked_retry_* say. */
   async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
     const { node_locked_retry_attempts: attempts, node_locked_retry_interval: intervalS } = config.conductor
@@ -108,9 +120,13 @@ export function createConductor(options: ConductorOptions): Conductor {
 
   const service: Conductor = {
     hostname,
-    start: () => engine.start(),
+    async start() {
+      await engine.start()
+      periodic = runPeriodically(tasks, { clock, log, signal: stopping.signal })
+    },
     async stop() {
-      await engine.stop()
+      stopping.abort()
+      await Promise.all([engine.stop(), periodic])
       await shared.dispose()
     },
 

@@ -148,7 +148,7 @@ export async function runSteps(
 
 async function runOne(ctx: FlowContext, kind: Kind, id: string, step: PlannedStep): Promise<void> {
   if (step.side === 'agent') {
-    await runAgentStep(ctx, kind, id, step, ctx.agentVersions)
+    await runAgentStep(ctx, kind, id, step, async () => step.args)
     return
   }
   const implementation = offered(ctx.interfaces, kind).find(other => same(other, step))

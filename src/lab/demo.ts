@@ -91,6 +91,14 @@ async function demo(options: DemoOptions): Promise<number> {
 
   let lab: Lab | undefined
   let service: LabService | undefined
+  const clear = async () => {
+    await service?.stop()
+    await lab?.down()
+  }
+  const release = onInterrupt(async () => {
+    console.log('\ninterrupted: taking service and machines down')
+    await clear()
+  })
   try {
     lab = await stages.run('lab', `Making ${options.nodes} virtual machine(s), switched off, each with a BMC`, () =>
       labUp({
@@ -110,7 +118,10 @@ async function demo(options: DemoOptions): Promise<number> {
     await provision(lab, service, image, stages, options)
     console.log(`\n${stages.table()}`)
     console.log(sizes(ramdisk))
-    if (options.keep) tellHowToGoOn(lab, service)
+    if (options.keep) {
+      tellHowToGoOn(lab, service)
+      await new Promise<never>(() => {})
+    }
     return 0
   } catch (error) {
     console.error(`\nferrite demo: ${messageOf(error)}`)
@@ -118,10 +129,26 @@ async function demo(options: DemoOptions): Promise<number> {
     if (!(error instanceof Fault)) console.error(error)
     return 1
   } finally {
-    if (lab && !options.keep) {
-      await service?.stop()
-      await lab.down()
-    }
+    release()
+    await clear()
+  }
+}
+
+/** Ends the process with what `clear` does first, when the user interrupts. @returns how to take that back */
+function onInterrupt(clear: () => Promise<void>): () => void {
+  const handler = () => {
+    clear().then(
+      () => process.exit(130),
+      error => {
+        console.error(messageOf(error))
+        process.exit(1)
+      },
+    )
+  }
+  const signals = ['SIGINT', 'SIGTERM'] as const
+  for (const signal of signals) process.once(signal, handler)
+  return () => {
+    for (const signal of signals) process.off(signal, handler)
   }
 }
 

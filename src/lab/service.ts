@@ -72,7 +72,12 @@ export class LabService {
     await writeFile(configFile, iniText(sectionsOf(options)))
     const forwarded = await lab.forward(lab.state.network.address, apiPort)
     const service = new LabService(lab, configFile, forwarded)
-    await service.resume()
+    try {
+      await service.resume()
+    } catch (error) {
+      await service.stop()
+      throw error
+    }
     return service
   }
 
@@ -146,6 +151,8 @@ function sectionsOf({ lab, ramdisk, imageFolders = [], config = {} }: ServiceOpt
       dhcp_range: `${network.dhcp_first},${network.dhcp_last},${network.netmask},10m`,
     },
     pxe: { kernel_append_params: 'nofb vga=normal console=tty0 console=ttyS0' },
+    // Wiping what names partitions and file systems is enough for disks that are made anew with each lab.
+    deploy: { erase_devices_priority: 0, erase_devices_metadata_priority: 10 },
     api: { ramdisk_heartbeat_timeout: 60 },
   }
   const names = new Set([...Object.keys(own), ...Object.keys(config)])

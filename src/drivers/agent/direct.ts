@@ -6,7 +6,10 @@
  */
 import { agentsOf, forgetAgent } from '#db/agents.ts'
 import { imageInfo, releaseInstanceImage, validateImage } from '#images/instance.ts'
+import type { StoreProgress } from '#images/store.ts'
 import { InvalidInput, messageOf } from '#lib/fault.ts'
+import { timestamp } from '#protocol/field.ts'
+import type { Progress } from '#protocol/progress.ts'
 import type { DeployInterface, FlowContext, NodeContext, Step } from '../driver.ts'
 import { powerCycle, powerTo } from '../power.ts'
 import { AgentUnreachable, agentClient } from './client.ts'
@@ -40,10 +43,10 @@ const writeImage: Step = {
   priority: 80,
   kinds: ['deploy'],
   async run(ctx) {
-    const info = await ctx.flow.once('image for the agent', async () => imageInfo(await ctx.fresh()))
-    const { configdrive } = (await ctx.fresh()).node.instance_info
-    const args = { image_info: info, configdrive: configdrive ?? null }
-    await runAgentStep(ctx, 'deploy', 'write image', { ...writeImage, args }, ctx.agentVersions)
+    await runAgentStep(ctx, 'deploy', 'write image', writeImage, async now => ({
+      image_info: await imageInfo(now),
+      configdrive: now.node.instance_info.configdrive ?? null,
+    }))
   },
 }
 
@@ -115,7 +118,28 @@ const bootInstance: Step = {
 }
 
 async function prepare(ctx: FlowContext): Promise<void> {
+  // Where this conductor serves the image it is made ready now: a booted agent should not have to wait for it, and a
+  // broken image should be found before the machine is touched.
+  await ctx.flow.once('make the image ready', async () => {
+    const onProgress = (told: StoreProgress) =>
+      void ctx.flow.progress(progressOf(told, ctx.clock.now())).catch(() => {})
+    await imageInfo(await ctx.fresh(), { onProgress })
+    await ctx.flow.progress(null)
+  })
   await prepareRamdisk(ctx, 'deploy')
+}
+
+/** What the store does, as the progress of the step that will need the image. */
+function progressOf(told: StoreProgress, nowMs: number): Progress {
+  return {
+    step: 'deploy.write_image',
+    phase: told.phase === 'queued' ? `image: queued, ${told.position} before it` : `image: ${told.phase}`,
+    bytes: told.bytes,
+    total_bytes: told.total_bytes,
+    rate_bytes_per_s: null,
+    eta_s: null,
+    updated_at: timestamp(nowMs),
+  }
 }
 
 async function cleanUp(ctx: FlowContext): Promise<void> {

@@ -53,15 +53,16 @@ export async function askSteps(ctx: FlowContext, kind: AgentStepKind): Promise<O
 }
 
 /**
- * Runs one step on the agent and returns what it answered; `id` is unique in the flow.
+ * Runs one step on the agent and returns what it answered; `id` is unique in the flow. The arguments are made when the
+ * step starts and are never recorded: they may hold secrets.
  * @throws AgentCommandFailed with the agent's explanation; AgentLost when it is gone
  */
 export async function runAgentStep(
   ctx: FlowContext,
   kind: AgentStepKind,
   id: string,
-  step: StepSpec & { args?: Record<string, unknown> },
-  versions: Record<string, string> | null,
+  step: StepSpec,
+  args: (ctx: FlowContext) => Promise<Record<string, unknown>>,
 ): Promise<unknown> {
   const { flow } = ctx
   const bare = `execute_${kind}_step`
@@ -75,10 +76,10 @@ export async function runAgentStep(
       const mine = (await client.commands()).find(entry => entry.command_name === bare && !before.includes(entry.id))
       if (mine) return mine.id
       const params = {
-        step: { interface: step.interface, step: step.step, args: step.args ?? {}, priority: step.priority },
+        step: { interface: step.interface, step: step.step, args: await args(now), priority: step.priority },
         node: nodeForAgent(now),
         ports: now.ports.map(portForAgent),
-        [`${kind}_version`]: versions,
+        [`${kind}_version`]: ctx.agentVersions,
       }
       try {
         return (await client.execute(`${kind}.${bare}`, params, { wait: false })).id
