@@ -20,7 +20,7 @@ before(async () => {
   ironic.lookupRefusals.push({ status: 404, text: 'no such node yet' })
   agent = await startAgent(ironic, {
     parameters: `ipa-inspection-callback-url=${ironic.url}/v1/continue_inspection BOOTIF=01-52-54-00-5e-09-ff ipa-lookup-interval=0.1`,
-    flags: ['--reboot-command', 'touch /nonexistent/rebooted', '--power-off-command', 'sleep 0'],
+    flags: ['--reboot-command', 'false', '--power-off-command', 'sleep 0'],
   })
   await ironic.heartbeat(1)
 })

@@ -5,6 +5,7 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { Fault, messageOf } from '#lib/fault.ts'
+import { bulkGet } from './bulk-get.ts'
 import type { Options } from './options.ts'
 
 /** No answer: refused, reset, not resolved, certificate not trusted, silent for too long. */
@@ -25,15 +26,17 @@ export interface HttpRequest {
   proxies?: { http?: string; https?: string; no?: string }
   /** Follow at most this many redirects; default 10. */
   redirects?: number
+  /** The body is large: read it the cheap way where that can be done. Only for GET. */
+  bulk?: boolean
   /** Skip certificate checks for this request whatever the options say. */
   insecure?: boolean
 }
 
 export interface HttpAnswer {
   status: number
-  headers: http.IncomingHttpHeaders
+  headers: Record<string, string | string[] | undefined>
   /** Not read yet; read it or destroy it. */
-  body: http.IncomingMessage
+  body: AsyncIterable<Uint8Array> & { destroy(): void }
   /** Of the last hop. */
   url: string
 }
@@ -43,6 +46,10 @@ export interface HttpAnswer {
  * @throws RequestFailed when there is no answer
  */
 export async function request(options: Options, wanted: HttpRequest): Promise<HttpAnswer> {
+  if (wanted.bulk === true && wanted.proxies === undefined) {
+    const answer = await tryBulk(wanted)
+    if (answer !== null) return answer
+  }
   let url = new URL(wanted.url)
   const headers = { ...wanted.headers }
   for (let left = wanted.redirects ?? 10; ; left--) {
@@ -62,10 +69,10 @@ export async function request(options: Options, wanted: HttpRequest): Promise<Ht
 
 /** Reads a body of at most `limitBytes` as text. */
 export async function readText(answer: HttpAnswer, limitBytes = 16 * 1024 * 1024): Promise<string> {
-  const chunks: Buffer[] = []
+  const chunks: Uint8Array[] = []
   let size = 0
   try {
-    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+    for await (const chunk of answer.body) {
       size += chunk.length
       if (size > limitBytes)
         throw new RequestFailed(`The answer of ${shown(answer.url)} is larger than ${limitBytes} bytes`)
@@ -85,6 +92,16 @@ export function shown(url: string): string {
     return `${protocol}//${host}${pathname}`
   } catch {
     return 'a malformed URL'
+  }
+}
+
+async function tryBulk(wanted: HttpRequest): Promise<HttpAnswer | null> {
+  const { url, headers = {}, timeoutMs, signal } = wanted
+  try {
+    const answer = await bulkGet({ url: new URL(url), headers, timeoutMs, ...(signal === undefined ? {} : { signal }) })
+    return answer === null ? null : { ...answer, url }
+  } catch (error) {
+    throw new RequestFailed(`Cannot reach ${shown(url)}: ${reason(error)}`, { cause: error })
   }
 }
 

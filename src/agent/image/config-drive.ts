@@ -55,9 +55,9 @@ async function loadConfigDrive(value: string, { agent, signal }: ImageRun): Prom
   }
   try {
     const answer = await request(agent.options, { url: value, timeoutMs: agent.options.downloadTimeoutMs, signal })
-    const chunks: Buffer[] = []
+    const chunks: Uint8Array[] = []
     let size = 0
-    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+    for await (const chunk of answer.body) {
       size += chunk.length
       if (size > 2 * LIMIT_BYTES) throw new Error(`more than ${2 * LIMIT_BYTES} bytes`)
       chunks.push(chunk)

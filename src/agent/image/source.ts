@@ -5,6 +5,7 @@
  *
  * Source: openstack/ironic-python-agent `extensions/standby.py` (authorization, times, retries); RFC 9110 14 (ranges).
  */
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createGunzip } from 'node:zlib'
 import { messageOf } from '#lib/fault.ts'
@@ -133,6 +134,7 @@ class Transfer implements ImageSource {
       },
       timeoutMs: this.#agent.options.downloadTimeoutMs,
       signal: this.#signal,
+      bulk: true,
       ...proxies(this.#info),
     })
     try {
@@ -146,7 +148,7 @@ class Transfer implements ImageSource {
 
   #examine({ status, headers, url }: HttpAnswer): void {
     if (status === 206 && this.#received > 0) {
-      const from = /^bytes (\d+)-/.exec(headers['content-range'] ?? '')?.[1]
+      const from = /^bytes (\d+)-/.exec(text(headers['content-range']))?.[1]
       if (Number(from) !== this.#received)
         throw new Fatal(`the server resumed at byte ${from}, asked for was ${this.#received}`)
       return
@@ -155,10 +157,11 @@ class Transfer implements ImageSource {
       const message = `${shown(url)} answered ${status}`
       throw status >= 400 && status < 500 && status !== 408 && status !== 429 ? new Fatal(message) : new Error(message)
     }
-    this.#encoded = /gzip/i.test(headers['content-encoding'] ?? '')
-    const length = headers['content-length']
-    const size = length === undefined || this.#encoded ? null : Number(length)
-    const validator = headers.etag?.startsWith('W/') ? null : (headers.etag ?? headers['last-modified'] ?? null)
+    this.#encoded = /gzip/i.test(text(headers['content-encoding']))
+    const length = text(headers['content-length'])
+    const size = length === '' || this.#encoded ? null : Number(length)
+    const etag = text(headers.etag)
+    const validator = etag.startsWith('W/') ? null : etag || text(headers['last-modified']) || null
     if (this.#received > 0 && (size !== this.sizeBytes || validator !== this.#validator)) {
       throw new Fatal('the image was changed on the server while it was being read')
     }
@@ -166,11 +169,11 @@ class Transfer implements ImageSource {
     this.#validator = validator
   }
 
-  #decoded({ body }: HttpAnswer): AsyncIterable<Buffer> {
+  #decoded({ body }: HttpAnswer): AsyncIterable<Uint8Array> {
     if (!this.#encoded) return body
     const gunzip = createGunzip()
-    body.on('error', error => gunzip.destroy(error))
-    return body.pipe(gunzip)
+    pipeline(body, gunzip).catch(error => gunzip.destroy(error))
+    return gunzip
   }
 
   /** Counts a failure and waits, or gives up. */
@@ -204,6 +207,9 @@ class Transfer implements ImageSource {
     )
   }
 }
+
+/** A header that is there once; of the ones read here, none may be there twice. */
+const text = (value: string | string[] | undefined) => (typeof value === 'string' ? value : '')
 
 /** Asking again would bring the same. */
 class Fatal extends Error {}
