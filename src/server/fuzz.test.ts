@@ -11,7 +11,8 @@ import { verbs } from '#protocol/states.ts'
 import { endpoints } from './endpoints.ts'
 import { startApi, type TestApi } from './test-api.ts'
 
-const runs = 1500
+/** More with FUZZ_RUNS in the environment. */
+const runs = Number(process.env.FUZZ_RUNS ?? 1500)
 
 let api: TestApi
 let uuid: string
@@ -98,7 +99,7 @@ const request = fc.record({
   body: fc.option(body),
 })
 
-test(`${runs} malformed requests: no 500, no hang, readable errors`, { timeout: 120_000 }, async () => {
+test(`${runs} malformed requests: no 500, no hang, readable errors`, { timeout: 600_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(request, async ({ endpoint, params, query, version, type, body: raw }) => {
       let index = 0

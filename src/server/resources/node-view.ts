@@ -2,12 +2,18 @@
  * How a node is shown: the declared fields, with what is computed on the way out. `driver_internal_info` joins what the
  * drivers stored, what the agent told of itself, and how far the running step is.
  */
+import { findNodeRow } from '#db/node-rows.ts'
 import type { RawRow } from '#db/page.ts'
+import { NotFound } from '#lib/fault.ts'
 import { nodeFields } from '#protocol/node.ts'
 import type { Call, World } from '../endpoint.ts'
 import { escaped, selfAndBookmark } from '../links.ts'
 import { type Masker, masked, maskerOf } from '../mask.ts'
+import { answerSchema } from '../schemas.ts'
 import { type Computed, type Selection, type ViewContext, viewOf } from '../view.ts'
+
+/** A node in answers. */
+export const NodeAnswer = answerSchema(nodeFields)
 
 const below = (part: string): Computed => ({
   columns: ['uuid'],
@@ -48,6 +54,14 @@ export async function nodeContext(call: Pick<Call, 'links'> & World, selection: 
         fleet.conductorOf({ uuid: String(uuid), driver: String(driver), conductor_group: String(conductor_group) }),
     }),
   }
+}
+
+/** The full node, as it is now, at the request's version. */
+export async function nodeJson(call: Call, nodeUuid: string, selection = nodeView.full(call.version)): Promise<string> {
+  const context = await nodeContext(call, selection)
+  const row = await findNodeRow(call.db, selection, nodeUuid)
+  if (!row) throw new NotFound(`Node ${nodeUuid} could not be found.`)
+  return selection.print(row, context)
 }
 
 const maskers = new WeakMap<ReadonlySet<string>, Masker>()

@@ -1,0 +1,66 @@
+/** PATCH of a node: what the patch would write, checked before the node is waited for and again under its lease. */
+import type { Node, NodePatch } from '#db/nodes.ts'
+import { InvalidInput } from '#lib/fault.ts'
+import { nodeFields } from '#protocol/node.ts'
+import type { Answer, Call } from '../endpoint.ts'
+import { mustFindNode } from '../find-node.ts'
+import { applyPatch, type JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { checkChassis, parentOf } from './node-references.ts'
+import { checkChanges, checkPatchable, consequences, interfaceFields } from './node-rules.ts'
+import { nodeJson } from './node-view.ts'
+
+export async function patchNode(
+  call: Call<{ node_ident: string }, { reset_interfaces?: boolean | undefined }, JsonPatch>,
+): Promise<Answer> {
+  const { version, conductor } = call
+  const operations = readPatch(nodeFields, call.body, version)
+  const resets = call.query.reset_interfaces === true
+  if (resets && !operations.some(one => one.root === 'driver')) {
+    throw new InvalidInput('Cannot reset interfaces: the patch does not change /driver')
+  }
+  const node = await mustFindNode(call, call.params.node_ident)
+  // What cannot be is refused before the node is waited for; under the lease all of it is checked again.
+  const foreseen = await planPatch(call, node, operations, resets)
+  if (Object.keys(foreseen).length > 0) {
+    await conductor.withNode(node.uuid, 'update', async held => {
+      const patch = await planPatch(call, held.node, operations, resets)
+      if (Object.keys(patch).length > 0) await held.write(patch)
+    })
+  }
+  return { json: await nodeJson(call, node.uuid) }
+}
+
+/** What the patch writes. */
+async function planPatch(
+  call: Call,
+  node: Node,
+  operations: readonly Operation[],
+  resets: boolean,
+): Promise<NodePatch> {
+  checkPatchable(node, operations, call.version)
+  const changed = applyPatch(nodeFields, { ...node, chassis_uuid: null }, operations)
+  checkChassis(changed.chassis_uuid)
+  if (typeof changed.parent_node === 'string') changed.parent_node = await parentOf(call, changed.parent_node)
+  checkChanges(node, changed, call.version)
+  Object.assign(changed, consequences(node, changed))
+  const touchesDriver = 'driver' in changed || interfaceFields.some(name => name in changed)
+  if (touchesDriver) Object.assign(changed, interfacesAfter(call, node, changed, operations, resets))
+  return changed as NodePatch // the changes passed their fields' schemas
+}
+
+function interfacesAfter(
+  call: Call,
+  node: Node,
+  changed: Readonly<Record<string, unknown>>,
+  operations: readonly Operation[],
+  resets: boolean,
+): Record<string, string> {
+  const named = new Set(operations.map(one => one.root))
+  const chosen = interfaceFields.map(name => {
+    const kept = resets && !named.has(name) ? null : node[name]
+    return [name, name in changed ? (changed[name] as string | null) : kept] as const // by its schema
+  })
+  const driver = String(changed.driver ?? node.driver)
+  const resolved = call.conductor.interfacesFor(driver, Object.fromEntries(chosen))
+  return Object.fromEntries(Object.entries(resolved).filter(([name, value]) => node[name as keyof Node] !== value))
+}

@@ -1,0 +1,25 @@
+/** Other objects that a node names: found and put in their stored form. */
+import { findNodeRow } from '#db/node-rows.ts'
+import { InvalidInput } from '#lib/fault.ts'
+import type { Call } from '../endpoint.ts'
+import { nodeView } from './node-view.ts'
+
+/** @throws InvalidInput */
+export function checkChassis(chassis: unknown): void {
+  if (chassis === undefined || chassis === null) return
+  throw new InvalidInput(`Cannot put the node into chassis ${String(chassis)}: it could not be found`)
+}
+
+/**
+ * UUID of the parent that was named by UUID or name; null where none was.
+ * @throws InvalidInput
+ */
+export async function parentOf(call: Call, parent: unknown): Promise<string | null> {
+  if (typeof parent !== 'string') return null
+  const selection = nodeView.chosen(['uuid', 'parent_node'], call.version)
+  const row = await findNodeRow(call.db, selection, parent)
+  if (!row || row.parent_node !== null) {
+    throw new InvalidInput(`Cannot use node ${parent} as a parent: it could not be found, or has a parent itself`)
+  }
+  return String(row.uuid)
+}
