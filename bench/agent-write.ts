@@ -27,6 +27,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { selectHardware } from '#agent/hardware/dispatch.ts'
 import { genericManager } from '#agent/hardware/generic.ts'
+import type { Checksum } from '#agent/image/image-info.ts'
+import type { ImageRun } from '#agent/image/prepare-image.ts'
 import { streamToDisk } from '#agent/image/write-raw.ts'
 import { defaultOptions, readSettings } from '#agent/options.ts'
 import { Store } from '#agent/store.ts'
@@ -71,19 +73,20 @@ async function measure(mib: number, runs: number): Promise<void> {
   try {
     const port = await new Promise<number>(resolve => server.once('message', port => resolve(Number(port))))
     const url = `http://127.0.0.1:${port}/image`
+    const run = await startAgent(device, dir)
     const contenders: Record<string, () => Promise<number> | number> = {
       'curl | dd': () => curlDd(url, device),
-      'agent, sha256': () => agent(url, device, dir, 'sha256', digests.sha256),
-      'agent, sha512': () => agent(url, device, dir, 'sha512', digests.sha512),
+      'agent, sha256': () => agentWrite(run, url, device, { algorithm: 'sha256', expected: digests.sha256 }),
+      'agent, sha512': () => agentWrite(run, url, device, { algorithm: 'sha512', expected: digests.sha512 }),
     }
     const seconds = new Map(Object.keys(contenders).map(name => [name, { wall: [] as number[], cpu: [] as number[] }]))
-    for (let run = 0; run <= runs; run++) {
+    for (let round = 0; round <= runs; round++) {
       for (const [name, work] of Object.entries(contenders)) {
         spawnSync('sync')
         const startedAt = performance.now()
         const cpu = await work()
         // The first run warms caches and the loop device's file.
-        if (run === 0) continue
+        if (round === 0) continue
         seconds.get(name)?.wall.push((performance.now() - startedAt) / 1000)
         seconds.get(name)?.cpu.push(cpu)
       }
@@ -114,26 +117,23 @@ function curlDd(url: string, device: string): number {
   return [...children.matchAll(/(\d+)m([\d.]+)s/g)].reduce((sum, [, m, s]) => sum + Number(m) * 60 + Number(s), 0)
 }
 
-async function agent(url: string, device: string, dir: string, algorithm: string, expected: string): Promise<number> {
-  const before = process.cpuUsage()
-  const context = {
+async function startAgent(device: string, dir: string) {
+  const agent = {
     options: defaultOptions(),
     settings: readSettings(['--only-devices', device, '--guest'], {}),
     store: new Store(join(dir, 'state')),
     log: { info() {}, warn() {}, error() {}, debug() {} },
     node: null,
   }
-  const hardware = await selectHardware(context, [genericManager(context)])
+  const hardware = await selectHardware(agent, [genericManager(agent)])
+  return { agent, hardware, node: null, progress() {}, signal: new AbortController().signal }
+}
+
+async function agentWrite(run: ImageRun, url: string, device: string, checksum: Checksum): Promise<number> {
+  const before = process.cpuUsage()
   const capacityBytes = Number(readFileSync(`/sys/class/block/${device.slice(5)}/size`, 'utf8')) * 512
-  await streamToDisk(
-    {
-      info: { id: 'image', urls: [url], disk_format: 'raw' },
-      checksum: { algorithm, expected },
-      device,
-      capacityBytes,
-    },
-    { agent: context, hardware, node: null, progress() {}, signal: new AbortController().signal },
-  )
+  const info = { id: 'image', urls: [url], disk_format: 'raw' }
+  await streamToDisk({ info, checksum, device, capacityBytes }, run)
   const { user, system } = process.cpuUsage(before)
   return (user + system) / 1e6
 }
