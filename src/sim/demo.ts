@@ -19,6 +19,8 @@ import { Site } from './site.ts'
 export interface SimulatedDemoOptions {
   nodes: number
   settings?: Settings
+  /** For database and logs, kept at the end. Default: a temporary one, kept when the demo fails. */
+  directory?: string
   /** Where the demo and the client's commands write. Default: the process. */
   terminal?: Terminal
 }
@@ -33,7 +35,7 @@ class DemoFailed extends Fault {
 export async function simulatedDemo({ nodes, ...more }: SimulatedDemoOptions): Promise<number> {
   const { settings = usual, terminal = processTerminal() } = more
   const say = (line: string) => void terminal.out.write(`${line}\n`)
-  const directory = await mkdtemp(join(tmpdir(), 'ferrite-demo-'))
+  const directory = more.directory ?? (await mkdtemp(join(tmpdir(), 'ferrite-demo-')))
   const stages = new Stages(say)
   let site: Site | undefined
   let passed = false
@@ -56,7 +58,7 @@ export async function simulatedDemo({ nodes, ...more }: SimulatedDemoOptions): P
     return 1
   } finally {
     await site?.stop()
-    if (passed) await rm(directory, { recursive: true, force: true })
+    if (passed && more.directory === undefined) await rm(directory, { recursive: true, force: true })
   }
 }
 
