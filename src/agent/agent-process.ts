@@ -9,7 +9,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandResult } from '#protocol/agent.ts'
-import { bundleAgent } from '#ramdisk/agent-bundle.ts'
 import type { FakeIronic } from './fake-ironic.ts'
 
 export interface AgentProcess {
@@ -35,16 +34,16 @@ export interface Reply {
   body: any
 }
 
-let bundled: Promise<{ file: string }> | null = null
-
-/** @param options.parameters more words for the kernel command line */
-export async function startAgent(
+/**
+ * @param file the bundle
+ * @param options.parameters more words for the kernel command line
+ */
+export function startAgent(
+  file: string,
   ironic: FakeIronic,
   { devices = [] as string[], parameters = '', flags = [] as string[] } = {},
-): Promise<AgentProcess> {
+): AgentProcess {
   const dir = mkdtempSync(join(tmpdir(), 'ferrite-agent-'))
-  bundled ??= bundleAgent({ outFile: join(tmpdir(), `ferrite-agent-${process.pid}.mjs`) })
-  const { file } = await bundled
   const port = 20_000 + Math.floor(Math.random() * 40_000)
   const cmdline = `quiet ipa-api-url=${ironic.url} ipa-disk-wait-attempts=1 ipa-listen-port=${port} ${parameters}`
   writeFileSync(join(dir, 'cmdline'), cmdline)
@@ -113,8 +112,6 @@ export async function startAgent(
   agent.start()
   return agent
 }
-
-process.once('exit', () => rmSync(join(tmpdir(), `ferrite-agent-${process.pid}.mjs`), { force: true }))
 
 function send(method: string, url: URL, ca: string, body: string | null): Promise<Reply> {
   return new Promise((resolve, reject) => {

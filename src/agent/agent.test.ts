@@ -1,24 +1,28 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { Value } from 'typebox/value'
 import { CommandResult, HeartbeatBody, InspectionData, Inventory, StepsResult } from '#protocol/agent.ts'
+import { bundleAgent } from '#ramdisk/agent-bundle.ts'
 import { type AgentProcess, startAgent } from './agent-process.ts'
 import { type FakeIronic, startFakeIronic } from './fake-ironic.ts'
 
 let ironic: FakeIronic
 let agent: AgentProcess
+const bundle = join(mkdtempSync(join(tmpdir(), 'ferrite-bundle-')), 'agent.mjs')
 const node = { uuid: '6d85703a-565d-469a-96ce-30b6de53079d', properties: {}, instance_info: {} }
 
 before(async () => {
+  await bundleAgent({ outFile: bundle })
   ironic = await startFakeIronic()
   ironic.inspectionRefusals.push(409)
   ironic.lookupRefusals.push({ status: 404, text: 'no such node yet' })
-  agent = await startAgent(ironic, {
+  agent = startAgent(bundle, ironic, {
     parameters: `ipa-inspection-callback-url=${ironic.url}/v1/continue_inspection BOOTIF=01-52-54-00-5e-09-ff ipa-lookup-interval=0.1`,
     flags: ['--reboot-command', 'false', '--power-off-command', 'sleep 0'],
   })
@@ -28,6 +32,7 @@ before(async () => {
 after(async () => {
   await agent.remove()
   await ironic.close()
+  rmSync(dirname(bundle), { recursive: true })
 })
 
 test('inspection data arrive before the lookup, also when the API was busy at first', () => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { bundleAgent } from '#ramdisk/agent-bundle.ts'
 import { startAgent } from './agent-process.ts'
 import { startFakeIronic } from './fake-ironic.ts'
 import { serveImage } from './image-server.ts'
@@ -26,6 +27,8 @@ describe('an agent killed in the middle of writing', { skip: needsRoot }, () => 
     test(`${format}: same token and certificate, command FAILED, disk not bootable, next command works`, async t => {
       const dir = mkdtempSync(join(tmpdir(), 'ferrite-crash-'))
       const raw = join(dir, 'raw')
+      const bundle = join(dir, 'agent.mjs')
+      await bundleAgent({ outFile: bundle })
       makeDiskImage(raw, { sizeMib: 48, label: 'dos' })
       const handle = openSync(raw, 'r+')
       writeSync(handle, randomBytes(40 * MIB), 0, 40 * MIB, 2 * MIB)
@@ -36,7 +39,7 @@ describe('an agent killed in the middle of writing', { skip: needsRoot }, () => 
       const disk = makeLoopDisk(64)
       const server = await serveImage(content)
       const ironic = await startFakeIronic()
-      const agent = await startAgent(ironic, { devices: [disk.device] })
+      const agent = startAgent(bundle, ironic, { devices: [disk.device] })
       t.after(async () => {
         await agent.remove()
         await ironic.close()
