@@ -14,16 +14,23 @@ function run(title: string, command: string, args: readonly string[]): boolean {
   console.log(`\n== ${title}`)
   const began = performance.now()
   const { status } = spawnSync(command, args, { stdio: 'inherit' })
-  console.log(`== ${title}: ${status === 0 ? 'passed' : 'FAILED'} in ${((performance.now() - began) / 1000).toFixed(1)} s`)
+  console.log(
+    `== ${title}: ${status === 0 ? 'passed' : 'FAILED'} in ${((performance.now() - began) / 1000).toFixed(1)} s`,
+  )
   return status === 0
 }
 
 const bin = (name: string) => join(root, 'node_modules', '.bin', name)
-const nodeTest = (files: readonly string[], options: readonly string[]) =>
-  ['--disable-warning=ExperimentalWarning', '--test', ...options, ...files]
+const nodeTest = (files: readonly string[], options: readonly string[]) => [
+  '--disable-warning=ExperimentalWarning',
+  '--test',
+  ...options,
+  ...files,
+]
 
 const named = process.argv.slice(2)
-if (named.length > 0) process.exit(run('named tests', process.execPath, nodeTest(named, ['--test-concurrency=1'])) ? 0 : 1)
+if (named.length > 0)
+  process.exit(run('named tests', process.execPath, nodeTest(named, ['--test-concurrency=1'])) ? 0 : 1)
 
 await ensureHostPackages([...forLab, ...forRamdisk, ...forImage, ...forTests], message => console.log(message))
 const plain = [...globSync('src/**/*.test.ts'), ...globSync('test/*.test.ts')].sort()
