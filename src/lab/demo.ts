@@ -62,7 +62,7 @@ export async function main(args: string[]): Promise<number> {
       return 0
     }
     const nodes = count('--nodes', values.nodes, 1, 30)
-    if (values.simulated) return await (await import('#sim/demo.ts')).simulatedDemo({ nodes })
+    if (values.simulated) return await simulated(nodes, values)
     const memoryMb = count('--memory', values.memory, 512, 65_536)
     const image = imageOf(values.image, values.checksum)
     return await demo({ nodes, bios: values.bios, memoryMb, image, keep: values.keep })
@@ -70,6 +70,18 @@ export async function main(args: string[]): Promise<number> {
     const expected = error instanceof Fault || (error instanceof TypeError && 'code' in error)
     console.error(expected ? `ferrite demo: ${messageOf(error)}` : error)
     return 1
+  }
+}
+
+/** Simulated machines have no firmware, no memory and no disk to look at afterwards. */
+async function simulated(nodes: number, values: Record<string, unknown>): Promise<number> {
+  const senseless = ['bios', 'image', 'checksum', 'keep'].filter(name => values[name])
+  if (senseless.length > 0) throw new InvalidInput(`--simulated does not go with --${senseless.join(', --')}`)
+  const release = onInterrupt(async () => {}) // the service ends with this process
+  try {
+    return await (await import('#sim/demo.ts')).simulatedDemo({ nodes })
+  } finally {
+    release()
   }
 }
 

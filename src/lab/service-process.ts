@@ -28,6 +28,8 @@ export interface ServiceProcessOptions {
   endpoint: string
   /** How to start a program; default: here. */
   spawn?: (command: string, args: readonly string[], options: SpawnOptions) => ChildProcess
+  /** Done when the service was stopped for good: what was set up around it. */
+  onStop?: () => Promise<void>
 }
 
 const main = resolve(import.meta.dirname, '../main.ts')
@@ -40,9 +42,11 @@ export class ServiceProcess {
   readonly logFile: string
   readonly #configFile: string
   readonly #spawn: NonNullable<ServiceProcessOptions['spawn']>
+  readonly #onStop: () => Promise<void>
   #child: ChildProcess | undefined
 
-  private constructor({ directory, endpoint, spawn: spawnHere = spawn }: ServiceProcessOptions) {
+  private constructor({ directory, endpoint, spawn: spawnHere = spawn, onStop }: ServiceProcessOptions) {
+    this.#onStop = onStop ?? (async () => {})
     this.endpoint = endpoint
     this.logFile = join(directory, 'service.log')
     this.#configFile = join(directory, 'ferrite.conf')
@@ -65,7 +69,12 @@ export class ServiceProcess {
     const service = new ServiceProcess(options)
     await mkdir(options.directory, { recursive: true })
     await writeFile(service.#configFile, iniText(options.config))
-    await service.resume()
+    try {
+      await service.resume()
+    } catch (error) {
+      await service.stop()
+      throw error
+    }
     return service
   }
 
@@ -109,6 +118,7 @@ export class ServiceProcess {
 
   async stop(): Promise<void> {
     await this.kill('SIGTERM')
+    await this.#onStop()
   }
 
   async lastLines(count: number): Promise<string> {
