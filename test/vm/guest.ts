@@ -17,13 +17,12 @@ export class Guest {
   readonly #process: ChildProcess
   readonly #directory: string
   readonly #startedAt = performance.now()
-  /** Resolves when the machine has no power any more. */
-  readonly ended: Promise<unknown>
+  readonly #ended: Promise<unknown>
 
   private constructor(process: ChildProcess, directory: string) {
     this.#process = process
     this.#directory = directory
-    this.ended = once(process, 'close')
+    this.#ended = once(process, 'close')
     process.stdout?.setEncoding('utf8')
     process.stdout?.on('data', (chunk: string) => {
       this.text += chunk.replaceAll(/\x1b\[[0-9;?=]*[a-zA-Z]|\x1bc|\r/g, '')
@@ -33,7 +32,7 @@ export class Guest {
     process.stderr?.on('data', (chunk: string) => {
       errors += chunk
     })
-    this.ended.then(() => {
+    this.#ended.then(() => {
       this.text += `\n[QEMU ended] ${errors}`
     })
   }
@@ -59,7 +58,7 @@ export class Guest {
     for (;;) {
       const match = pattern.exec(this.text)
       if (match !== null) return match
-      if (performance.now() > deadline || this.#process.exitCode !== null) {
+      if (performance.now() > deadline) {
         const tail = this.text.split('\n').slice(-30).join('\n')
         throw new Error(`The serial port did not show ${pattern} within ${limitMs} ms; its last lines:\n${tail}`)
       }
@@ -78,10 +77,15 @@ export class Guest {
     qmp.close()
   }
 
+  /** Waits until the machine has switched itself off. @throws with the serial port's last lines after `limitMs` */
+  async waitForOff(limitMs: number): Promise<void> {
+    await this.waitFor(/\[QEMU ended\]/, limitMs)
+  }
+
   /** Takes the power away, if there still is any. */
   async stop(): Promise<void> {
     if (this.#process.exitCode === null) this.#process.kill('SIGKILL')
-    await this.ended
+    await this.#ended
     await rm(this.#directory, { recursive: true, force: true })
   }
 }

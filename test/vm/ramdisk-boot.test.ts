@@ -16,7 +16,7 @@ import { freePort, Guest } from './guest.ts'
 const bootLimitMs = 120_000
 const mac = '52:54:00:12:34:56'
 
-describe('the ramdisk in 512 MB', () => {
+describe('the ramdisk in 512 MB', { timeout: 600_000 }, () => {
   let build: RamdiskBuild
   let ironic: FakeIronic
   let guest: Guest
@@ -132,7 +132,7 @@ describe('the ramdisk in 512 MB', () => {
     const startedAt = guest.seconds
     await guest.pressPowerButton()
     await guest.waitFor(/ferrite: poweroff/, 20_000)
-    await guest.ended
+    await guest.waitForOff(20_000)
     t.diagnostic(`off after ${(guest.seconds - startedAt).toFixed(1)} s`)
   })
 })
