@@ -35,7 +35,15 @@ async function addNode(db: Db, provision_state: ProvisionState): Promise<string>
 function engineOver(db: Db, definition: FlowDefinition, hostname = 'host-1'): FlowEngine {
   const context = async (flow: FlowContext['flow'], node: Node, signal: AbortSignal) =>
     ({ flow, node, signal, db, clock: systemClock }) as unknown as FlowContext // all that these flows look at
-  return new FlowEngine({ db, clock: systemClock, log: silent, hostname, definitions: [definition], context })
+  return new FlowEngine({
+    db,
+    clock: systemClock,
+    log: silent,
+    hostname,
+    errorLimit: 4096,
+    definitions: [definition],
+    context,
+  })
 }
 
 /** Looks until `ready` holds; a flow that never gets there fails the test by its text. */

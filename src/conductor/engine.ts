@@ -14,10 +14,8 @@ import {
   findFlow,
   insertFlow,
   nextWakeMs,
-  putStep,
   reviveFlows,
   runnableFlows,
-  type StepRow,
   stepsOf,
   updateFlow,
   wakeFlow,
@@ -26,7 +24,6 @@ import {
 import {
   breakLeases,
   dropLease,
-  findNode,
   LeaseLost,
   type Node,
   type NodePatch,
@@ -34,22 +31,21 @@ import {
   takeLease,
   writeNode,
 } from '#db/nodes.ts'
-import type { Flow, FlowContext, Wait } from '#drivers/driver.ts'
+import type { Flow, FlowContext } from '#drivers/driver.ts'
 import type { Clock } from '#lib/clock.ts'
-import { Conflict, Fault, messageOf, NodeLocked } from '#lib/fault.ts'
+import { Fault, messageOf, NodeLocked } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
-import type { Progress } from '#protocol/progress.ts'
-import { type ProvisionState, provision, stateTarget, target } from '#protocol/states.ts'
+import { type ProvisionState, target } from '#protocol/states.ts'
 import type { Caller } from './conductor.ts'
+import { movedFields } from './moves.ts'
+import { Aborted, mustFind, Pass, suspended } from './pass.ts'
 
 /** How long a lease lasts without renewal, and how often it is renewed. */
 const leaseMs = 60_000
 const renewEveryMs = 15_000
 /** How many flows are looked at in one turn of the loop. */
 const batch = 200
-/** A failed flow's text is cut to this many characters, as [DEFAULT] log_in_db_max_size says by default. */
-const errorLimit = 4096
 
 export type Args = Record<string, unknown>
 
@@ -76,16 +72,13 @@ export interface Failure {
   aborted: boolean
 }
 
-/** The operator asked to stop. */
-class Aborted extends Conflict {
-  override readonly name = 'Aborted'
-}
-
 export interface EngineOptions {
   db: Db
   clock: Clock
   log: Log
   hostname: string
+  /** A failure's text is cut to this many characters ([DEFAULT] log_in_db_max_size). */
+  errorLimit: number
   definitions: readonly FlowDefinition[]
   /** Makes what drivers see of a node, for a flow. */
   context(flow: Flow, node: Node, signal: AbortSignal): Promise<FlowContext>
@@ -297,7 +290,7 @@ export class FlowEngine {
         const message = `${failure.message} (cleaning up failed, too: ${messageOf(error)})`
         return await this.#fail(current, definition, token, { ...failure, message })
       }
-      await this.#turnToUndo(current, token, describe(error, log))
+      await this.#turnToUndo(current, token, describe(error, this.#options))
     }
   }
 
@@ -438,171 +431,8 @@ export class FlowEngine {
   }
 }
 
-/** The fields that the move `event` from the node's state writes; `towards` overrides the state's own target. */
-export function movedFields(
-  node: Node,
-  event: string,
-  towards: ProvisionState | undefined,
-  nowMs: number,
-): NodePatch & { provision_state: ProvisionState } {
-  const to = target(node.provision_state, event)
-  if (to === undefined) {
-    throw new Conflict(`Node ${node.uuid} cannot ${event}: it is in provision state "${node.provision_state}"`)
-  }
-  const goal = stateTarget(to)
-  return {
-    provision_state: to,
-    target_provision_state: goal !== null && towards !== undefined ? towards : goal,
-    provision_updated_at: timestamp(nowMs),
-    ...(to === 'inspecting' && event !== 'resume' ? { inspection_started_at: timestamp(nowMs) } : {}),
-  }
-}
-
-const suspended = Symbol('suspended')
-
-/** One pass through a flow's function: what the function sees as `flow`. */
-class Pass implements Flow {
-  readonly id: number
-  readonly nodeUuid: string
-  readonly suspended: Promise<typeof suspended>
-  waiting:
-    | { name: string; on: readonly string[]; everyMs: number; deadlineMs: number | null; release: boolean }
-    | undefined
-  readonly #options: EngineOptions
-  readonly #flow: FlowRow
-  readonly #token: number
-  readonly #steps: Map<string, StepRow>
-  readonly #signal: AbortSignal
-  readonly #used = new Set<string>()
-  #suspend: (value: typeof suspended) => void = () => {}
-  #progressAtMs = 0
-
-  constructor(options: EngineOptions, flow: FlowRow, token: number, steps: Map<string, StepRow>, signal: AbortSignal) {
-    this.id = flow.id
-    this.nodeUuid = flow.node_uuid
-    this.#options = options
-    this.#flow = flow
-    this.#token = token
-    this.#steps = steps
-    this.#signal = signal
-    this.suspended = new Promise(resolve => {
-      this.#suspend = resolve
-    })
-  }
-
-  async once<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const key = this.#key(name)
-    const recorded = this.#steps.get(key)
-    if (recorded?.state === 'done') return recorded.result as T // what `work` returned, through JSON
-    this.#checkpoint()
-    const started_at = timestamp(this.#options.clock.now())
-    const result = await work()
-    await this.#record({ name: key, started_at, state: 'done', result, deadlineMs: null })
-    return result
-  }
-
-  async until<T>(name: string, wait: Wait, look: () => Promise<T | undefined>): Promise<T> {
-    const key = this.#key(name)
-    const recorded = this.#steps.get(key)
-    if (recorded?.state === 'done') return recorded.result as T // what `look` returned, through JSON
-    // A wait that has begun is for something that runs already (a step that must not be cut off): it is seen to its end.
-    if (recorded) this.#signal.throwIfAborted()
-    else this.#checkpoint()
-    const { clock } = this.#options
-    const started_at = recorded?.started_at ?? timestamp(clock.now())
-    const deadlineMs = recorded ? recorded.deadlineMs : wait.timeoutMs > 0 ? clock.now() + wait.timeoutMs : null
-    if (!recorded) await this.#record({ name: key, started_at, state: 'started', result: undefined, deadlineMs })
-    const found = await look()
-    if (found !== undefined) {
-      await this.#record({ name: key, started_at, state: 'done', result: found, deadlineMs })
-      return found
-    }
-    if (deadlineMs !== null && clock.now() >= deadlineMs) throw await wait.onTimeout()
-    const { on = [], everyMs, release = false } = wait
-    this.waiting = { name: key, on, everyMs, deadlineMs, release }
-    this.#suspend(suspended)
-    return new Promise<never>(() => {})
-  }
-
-  async write(patch: NodePatch): Promise<void> {
-    await writeNode(this.#options.db, this.nodeUuid, this.#token, patch, this.#options.clock.now())
-  }
-
-  async move(name: string, event: string, patch: NodePatch = {}): Promise<void> {
-    const key = this.#key(name)
-    if (this.#steps.get(key)?.state === 'done') return
-    this.#checkpoint()
-    const { db, clock } = this.#options
-    const node = await mustFind(db, this.nodeUuid)
-    const moved = movedFields(node, event, undefined, clock.now())
-    const started_at = timestamp(clock.now())
-    await this.#record({ name: key, started_at, state: 'done', result: null, deadlineMs: null }, { ...patch, ...moved })
-    const data = { from: node.provision_state, to: moved.provision_state }
-    await this.event('provision state', data)
-  }
-
-  async node(): Promise<Node> {
-    return mustFind(this.#options.db, this.nodeUuid)
-  }
-
-  async event(kind: string, data: Record<string, unknown>): Promise<void> {
-    const { db, clock } = this.#options
-    await appendEvent(db, { nowMs: clock.now(), node_uuid: this.nodeUuid, flow_id: this.id, kind, data })
-  }
-
-  async progress(progress: Progress | null): Promise<void> {
-    const nowMs = this.#options.clock.now()
-    if (progress !== null && nowMs - this.#progressAtMs < 900) return
-    this.#progressAtMs = nowMs
-    await writeProgress(this.#options.db, this.id, progress)
-  }
-
-  /** The stored name of a step; the two phases do not share names. */
-  #key(name: string): string {
-    const key = this.#flow.phase === 'undo' ? `undo/${name}` : name
-    if (this.#used.has(key)) throw new Error(`flow ${this.#flow.kind} has two steps called ${key}`)
-    this.#used.add(key)
-    return key
-  }
-
-  /** Records a step in one transaction with the proof that the lease is still ours, and the node's way back to work. */
-  async #record(step: Omit<StepRow, 'seq' | 'ended_at'>, patch: NodePatch = {}): Promise<void> {
-    const { db, clock } = this.#options
-    const nowMs = clock.now()
-    const row: StepRow = {
-      ...step,
-      seq: this.#steps.get(step.name)?.seq ?? this.#steps.size + 1,
-      ended_at: step.state === 'done' ? timestamp(nowMs) : null,
-    }
-    await db.transaction().execute(async trx => {
-      const node = await mustFind(trx, this.nodeUuid)
-      const fields: NodePatch = { ...patch }
-      // A wait for the agent is over: the node leaves its "wait" state, visibly held again.
-      if (step.state === 'done' && provision[node.provision_state].kind === 'wait' && this.#flow.phase === 'run') {
-        const towards = node.target_provision_state ?? undefined
-        Object.assign(fields, movedFields(node, 'resume', towards, nowMs), { reservation: this.#options.hostname })
-      }
-      await writeNode(trx, this.nodeUuid, this.#token, fields, nowMs)
-      await putStep(trx, this.id, row)
-    })
-    this.#steps.set(step.name, row)
-  }
-
-  /** Between two steps: may this pass go on? */
-  #checkpoint(): void {
-    this.#signal.throwIfAborted()
-    if (this.#flow.abortRequested && this.#flow.phase === 'run') throw new Aborted('aborted by the operator')
-  }
-}
-
-async function mustFind(db: Db | Trx, uuid: string): Promise<Node> {
-  const node = await findNode(db, uuid)
-  if (!node) throw new LeaseLost(`Node ${uuid} does not exist any more`)
-  return node
-}
-
 /** What the operator reads of a fault; of a bug no more than that it was one, the log has the rest. */
-function describe(error: unknown, log: Log): Failure {
+function describe(error: unknown, { log, errorLimit }: Pick<EngineOptions, 'log' | 'errorLimit'>): Failure {
   if (error instanceof Aborted) return { message: error.message, code: 'aborted', aborted: true }
   if (error instanceof Fault) return { message: error.message.slice(0, errorLimit), code: error.code, aborted: false }
   log.error({ err: error }, 'a flow failed with an error that is a bug')

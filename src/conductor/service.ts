@@ -20,13 +20,14 @@ import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/node.ts'
 import { powerTargets, provision, type Verb, verbs, verbTarget } from '#protocol/states.ts'
 import type { ConductorService, ProvisionRequest } from './conductor.ts'
-import { type Args, FlowEngine, movedFields } from './engine.ts'
+import { type Args, FlowEngine } from './engine.ts'
 import { clean } from './flows/clean.ts'
 import { deploy } from './flows/deploy.ts'
 import { inspect } from './flows/inspect.ts'
 import { power } from './flows/power.ts'
 import { undeploy } from './flows/undeploy.ts'
 import { verify } from './flows/verify.ts'
+import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
 import { Shared } from './shared.ts'
 
@@ -91,6 +92,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     clock,
     log,
     hostname,
+    errorLimit: config.DEFAULT.log_in_db_max_size,
     definitions: [verify, inspect, clean, deploy, undeploy, power],
     context: flowContext,
   })

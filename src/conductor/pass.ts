@@ -1,0 +1,173 @@
+/**
+ * One pass through a flow's function, from the top to its next wait or its end: what the function sees as `flow`. It
+ * answers from the record, records what is new under the node's lease, and tells the engine what it waits for. It never
+ * starts, ends or schedules a flow.
+ */
+import type { Db, Trx } from '#db/database.ts'
+import { appendEvent } from '#db/events.ts'
+import { type FlowRow, putStep, type StepRow, writeProgress } from '#db/flows.ts'
+import { findNode, LeaseLost, type Node, type NodePatch, writeNode } from '#db/nodes.ts'
+import type { Flow, Wait } from '#drivers/driver.ts'
+import type { Clock } from '#lib/clock.ts'
+import { Conflict } from '#lib/fault.ts'
+import { timestamp } from '#protocol/field.ts'
+import type { Progress } from '#protocol/progress.ts'
+import { provision } from '#protocol/states.ts'
+import { movedFields } from './moves.ts'
+
+/** What a pass resolves `suspended` with when its function waits. */
+export const suspended = Symbol('suspended')
+
+/** The operator asked to stop. */
+export class Aborted extends Conflict {
+  override readonly name = 'Aborted'
+}
+
+/** What a pass needs of the engine's world. */
+export interface PassWorld {
+  db: Db
+  clock: Clock
+  hostname: string
+}
+
+/** One pass through a flow's function: what the function sees as `flow`. */
+export class Pass implements Flow {
+  readonly id: number
+  readonly nodeUuid: string
+  readonly suspended: Promise<typeof suspended>
+  waiting:
+    | { name: string; on: readonly string[]; everyMs: number; deadlineMs: number | null; release: boolean }
+    | undefined
+  readonly #world: PassWorld
+  readonly #flow: FlowRow
+  readonly #token: number
+  readonly #steps: Map<string, StepRow>
+  readonly #signal: AbortSignal
+  readonly #used = new Set<string>()
+  #suspend: (value: typeof suspended) => void = () => {}
+  #progressAtMs = 0
+
+  constructor(world: PassWorld, flow: FlowRow, token: number, steps: Map<string, StepRow>, signal: AbortSignal) {
+    this.id = flow.id
+    this.nodeUuid = flow.node_uuid
+    this.#world = world
+    this.#flow = flow
+    this.#token = token
+    this.#steps = steps
+    this.#signal = signal
+    this.suspended = new Promise(resolve => {
+      this.#suspend = resolve
+    })
+  }
+
+  async once<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const key = this.#key(name)
+    const recorded = this.#steps.get(key)
+    if (recorded?.state === 'done') return recorded.result as T // what `work` returned, through JSON
+    this.#checkpoint()
+    const started_at = timestamp(this.#world.clock.now())
+    const result = await work()
+    await this.#record({ name: key, started_at, state: 'done', result, deadlineMs: null })
+    return result
+  }
+
+  async until<T>(name: string, wait: Wait, look: () => Promise<T | undefined>): Promise<T> {
+    const key = this.#key(name)
+    const recorded = this.#steps.get(key)
+    if (recorded?.state === 'done') return recorded.result as T // what `look` returned, through JSON
+    // A wait that has begun is for something that runs already (a step that must not be cut off): it is seen to its end.
+    if (recorded) this.#signal.throwIfAborted()
+    else this.#checkpoint()
+    const { clock } = this.#world
+    const started_at = recorded?.started_at ?? timestamp(clock.now())
+    const deadlineMs = recorded ? recorded.deadlineMs : wait.timeoutMs > 0 ? clock.now() + wait.timeoutMs : null
+    if (!recorded) await this.#record({ name: key, started_at, state: 'started', result: undefined, deadlineMs })
+    const found = await look()
+    if (found !== undefined) {
+      await this.#record({ name: key, started_at, state: 'done', result: found, deadlineMs })
+      return found
+    }
+    if (deadlineMs !== null && clock.now() >= deadlineMs) throw await wait.onTimeout()
+    const { on = [], everyMs, release = false } = wait
+    this.waiting = { name: key, on, everyMs, deadlineMs, release }
+    this.#suspend(suspended)
+    return new Promise<never>(() => {})
+  }
+
+  async write(patch: NodePatch): Promise<void> {
+    await writeNode(this.#world.db, this.nodeUuid, this.#token, patch, this.#world.clock.now())
+  }
+
+  async move(name: string, event: string, patch: NodePatch = {}): Promise<void> {
+    const key = this.#key(name)
+    if (this.#steps.get(key)?.state === 'done') return
+    this.#checkpoint()
+    const { db, clock } = this.#world
+    const node = await mustFind(db, this.nodeUuid)
+    const moved = movedFields(node, event, undefined, clock.now())
+    const started_at = timestamp(clock.now())
+    await this.#record({ name: key, started_at, state: 'done', result: null, deadlineMs: null }, { ...patch, ...moved })
+    const data = { from: node.provision_state, to: moved.provision_state }
+    await this.event('provision state', data)
+  }
+
+  async node(): Promise<Node> {
+    return mustFind(this.#world.db, this.nodeUuid)
+  }
+
+  async event(kind: string, data: Record<string, unknown>): Promise<void> {
+    const { db, clock } = this.#world
+    await appendEvent(db, { nowMs: clock.now(), node_uuid: this.nodeUuid, flow_id: this.id, kind, data })
+  }
+
+  async progress(progress: Progress | null): Promise<void> {
+    const nowMs = this.#world.clock.now()
+    if (progress !== null && nowMs - this.#progressAtMs < 900) return
+    this.#progressAtMs = nowMs
+    await writeProgress(this.#world.db, this.id, progress)
+  }
+
+  /** The stored name of a step; the two phases do not share names. */
+  #key(name: string): string {
+    const key = this.#flow.phase === 'undo' ? `undo/${name}` : name
+    if (this.#used.has(key)) throw new Error(`flow ${this.#flow.kind} has two steps called ${key}`)
+    this.#used.add(key)
+    return key
+  }
+
+  /** Records a step in one transaction with the proof that the lease is still ours, and the node's way back to work. */
+  async #record(step: Omit<StepRow, 'seq' | 'ended_at'>, patch: NodePatch = {}): Promise<void> {
+    const { db, clock } = this.#world
+    const nowMs = clock.now()
+    const row: StepRow = {
+      ...step,
+      seq: this.#steps.get(step.name)?.seq ?? this.#steps.size + 1,
+      ended_at: step.state === 'done' ? timestamp(nowMs) : null,
+    }
+    await db.transaction().execute(async trx => {
+      const node = await mustFind(trx, this.nodeUuid)
+      const fields: NodePatch = { ...patch }
+      // A wait for the agent is over: the node leaves its "wait" state, visibly held again.
+      if (step.state === 'done' && provision[node.provision_state].kind === 'wait' && this.#flow.phase === 'run') {
+        const towards = node.target_provision_state ?? undefined
+        Object.assign(fields, movedFields(node, 'resume', towards, nowMs), { reservation: this.#world.hostname })
+      }
+      await writeNode(trx, this.nodeUuid, this.#token, fields, nowMs)
+      await putStep(trx, this.id, row)
+    })
+    this.#steps.set(step.name, row)
+  }
+
+  /** Between two steps: may this pass go on? */
+  #checkpoint(): void {
+    this.#signal.throwIfAborted()
+    if (this.#flow.abortRequested && this.#flow.phase === 'run') throw new Aborted('aborted by the operator')
+  }
+}
+
+/** The node, which must be there: whoever deleted it ended all work on it. */
+export async function mustFind(db: Db | Trx, uuid: string): Promise<Node> {
+  const node = await findNode(db, uuid)
+  if (!node) throw new LeaseLost(`Node ${uuid} does not exist any more`)
+  return node
+}
