@@ -7,6 +7,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { Type } from 'typebox'
 import { type Agent, findAgent, issueToken, recordHeartbeat } from '#db/agents.ts'
+import { appendEvent } from '#db/events.ts'
 import { findNodeRow } from '#db/node-rows.ts'
 import { findNode, type Node } from '#db/nodes.ts'
 import { portsByAddress } from '#db/ports.ts'
@@ -74,7 +75,12 @@ async function lookupJson(call: Call, node: Node): Promise<string> {
 /** A new token is told once; afterwards only that there is one. */
 async function tokenFor(call: Call, node: Node): Promise<string> {
   const fresh = randomBytes(32).toString('base64url')
-  return (await issueToken(call.db, node.uuid, fresh)) ?? masked
+  const told = await issueToken(call.db, node.uuid, fresh)
+  if (told === undefined) return masked
+  // The first look-up of a boot is its last hop before the heartbeat.
+  const hop = { nowMs: call.clock.now(), node_uuid: node.uuid, kind: 'boot hop', data: { hop: 'lookup' } }
+  await appendEvent(call.db, hop)
+  return told
 }
 
 function agentConfig({ config }: Pick<Call, 'config'>, node: Node, token: string | null) {
