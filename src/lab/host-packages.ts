@@ -40,7 +40,9 @@ export const forLab = [
 export const forService = ['qemu-utils', 'dnsmasq-base', 'ipxe', 'mtools', 'xorriso'] as const
 
 /** `npm test`: what the tests of all parts need, machines included. */
-export const forTests = [...new Set([...forRamdisk, ...forImage, ...forLab, ...forService])]
+export const forTests = [
+  ...new Set([...forRamdisk, ...forImage, ...forLab, ...forService, 'gdisk', 'fdisk', 'dosfstools', 'curl', 'busybox']),
+]
 
 /** Packages are missing on this machine and we cannot install them. */
 export class HostPackagesMissing extends Fault {
