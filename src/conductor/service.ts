@@ -244,7 +244,10 @@ export function createConductor(options: ConductorOptions): Conductor {
     await ctx.interfaces.power.validate(ctx)
     if (kind === 'deploy') await ctx.interfaces.deploy.validate(ctx)
     if (kind === 'inspect') await ctx.interfaces.inspect.validate(ctx)
-    if (kind === 'clean') await ctx.interfaces.network.validate(ctx)
+    if (kind !== 'clean') return
+    await ctx.interfaces.network.validate(ctx)
+    // Cleaning boots the ramdisk: what is missing for that is better heard of now than from a failed cleaning.
+    if (ctx.node.automated_clean ?? config.conductor.automated_clean) await ctx.interfaces.boot.validate(ctx)
   }
 
   /** From a failed state, or back from available: only the state changes. */
