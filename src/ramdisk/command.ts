@@ -21,7 +21,7 @@ export async function main(args: string[]): Promise<number> {
     .description('Builds kernel and initramfs from Debian packages, or finds the build of the same inputs')
     .option('--output <directory>', 'where the three files go', 'var/build/ramdisk')
     .option('--cache <directory>', 'where packages are kept', 'var/build/cache')
-    .option('--best', 'compress as far as it goes: about a quarter smaller, a minute slower')
+    .option('--best', 'compress as far as it goes: a fifth smaller, a minute or more slower')
     .option('--force', "fetch the archive's lists anew and build in any case")
     .addOption(new Option('--arch <name>', "default: this machine's").choices(Object.keys(architectures)))
     .option('--node <file>', 'the Node to pack, for another architecture than this one')
