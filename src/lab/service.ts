@@ -60,7 +60,7 @@ function sectionsOf({ lab, ramdisk, imageFolders = [], config = {} }: ServiceOpt
       dhcp_interface: network.bridge,
       dhcp_range: `${network.dhcp_first},${network.dhcp_last},${network.netmask},10m`,
     },
-    pxe: { kernel_append_params: 'nofb vga=normal console=tty0 console=ttyS0' },
+    pxe: { kernel_append_params: 'nofb vga=normal console=tty0 console=ttyS0,115200' },
     // Wiping what names partitions and file systems is enough for disks that are made anew with each lab.
     deploy: { erase_devices_priority: 0, erase_devices_metadata_priority: 10 },
     api: { ramdisk_heartbeat_timeout: 60 },
