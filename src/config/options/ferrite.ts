@@ -71,4 +71,11 @@ export const ferrite = {
     effective: true,
     help: 'Milliseconds between two looks at a running command of an agent.',
   }),
+  agent_lost_timeout: integer({
+    default: 60,
+    min: 1,
+    mutable: true,
+    effective: true,
+    help: 'Seconds that an agent may be out of reach while its command runs, before its machine counts as crashed.',
+  }),
 }

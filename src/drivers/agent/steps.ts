@@ -116,7 +116,7 @@ async function finished(ctx: FlowContext, name: string, commandId: string, step:
       const quiet = silence.get(flow.id) ?? { sinceMs: clock.now(), error: messageOf(error) }
       silence.set(flow.id, quiet)
       const quietMs = clock.now() - quiet.sinceMs
-      if (quietMs < goneAfterMs) return undefined
+      if (quietMs < config.ferrite.agent_lost_timeout * 1000) return undefined
       silence.delete(flow.id)
       throw new AgentLost(
         `The agent stopped answering while it ran step ${label}: no connection for ${Math.round(quietMs / 1000)} s ` +
@@ -145,8 +145,6 @@ async function finished(ctx: FlowContext, name: string, commandId: string, step:
 
 /** How long an agent may refuse a step because it is busy with another command. */
 const busyLimitMs = 300_000
-/** An agent that cannot be reached for this long, while its command runs, is gone. */
-const goneAfterMs = 60_000
 const silenceKey = Symbol('since when agents do not answer')
 
 function busy(step: StepSpec): () => Fault {
