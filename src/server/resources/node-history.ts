@@ -9,9 +9,9 @@ import { InvalidInput, NotFound } from '#lib/fault.ts'
 import { historyFields } from '#protocol/history.ts'
 import { type Minor, minorOf } from '#protocol/microversion.ts'
 import { listSchema, nextUrl, paging } from '../collection.ts'
-import { type Call, type Endpoint, endpoint } from '../endpoint.ts'
+import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
 import { mustFindNode } from '../find-node.ts'
-import { boolean } from '../parameters.ts'
+import { boolean, type ValuesOf } from '../parameters.ts'
 import { answerSchema } from '../schemas.ts'
 
 const short = new Set(['uuid', 'created_at', 'severity', 'event', 'links'])
@@ -82,6 +82,27 @@ function secondsBetween(from: unknown, to: unknown): number | null {
   return Math.max(0, Math.round((Date.parse(to) - Date.parse(from)) / 1000))
 }
 
+async function list(
+  call: Call<{ node_ident: string }, ValuesOf<typeof paging>>,
+  { whole }: { whole: boolean },
+): Promise<Answer> {
+  const { query, config } = call
+  const node = await mustFindNode(call, call.params.node_ident)
+  const { sort_key = 'created_at', marker } = query
+  if (sort_key !== 'created_at' && sort_key !== 'uuid' && sort_key !== 'id') {
+    throw new InvalidInput(`Cannot sort by ${sort_key}: expected created_at or uuid`)
+  }
+  const after = marker === undefined ? undefined : idOf(marker)
+  if (marker !== undefined && after === undefined) throw new NotFound(`Event ${marker} could not be found.`)
+  const limit = Math.min(query.limit ?? config.api.max_limit, config.api.max_limit)
+  // Events are numbered as they happen, so their order is that of their times and of their UUIDs too.
+  const page = { limit, marker: after?.toString(), sortKey: 'id', descending: query.sort_dir === 'desc' }
+  const { rows, next } = await listHistoryRows(call.db, node.uuid, page)
+  const history = rows.map(row => entry(call, node.uuid, row, whole ? undefined : short))
+  const more = next && { next: nextUrl(call, limit, uuidOf(Number(next.id))) }
+  return { json: JSON.stringify({ history, ...more }) }
+}
+
 export const nodeHistory: readonly Endpoint[] = [
   endpoint({
     id: 'node.listHistory',
@@ -92,24 +113,19 @@ export const nodeHistory: readonly Endpoint[] = [
     policy: ['baremetal:node:history:get'],
     query: { ...paging, detail: boolean({}) },
     response: listSchema('history', HistoryAnswer),
-    async handle(call) {
-      const { query, config } = call
-      const node = await mustFindNode(call, call.params.node_ident)
-      const { sort_key = 'created_at', marker } = query
-      if (sort_key !== 'created_at' && sort_key !== 'uuid' && sort_key !== 'id') {
-        throw new InvalidInput(`Cannot sort by ${sort_key}: expected created_at or uuid`)
-      }
-      const after = marker === undefined ? undefined : idOf(marker)
-      if (marker !== undefined && after === undefined) throw new NotFound(`Event ${marker} could not be found.`)
-      const limit = Math.min(query.limit ?? config.api.max_limit, config.api.max_limit)
-      // Events are numbered as they happen, so their order is that of their times and of their UUIDs too.
-      const page = { limit, marker: after?.toString(), sortKey: 'id', descending: query.sort_dir === 'desc' }
-      const { rows, next } = await listHistoryRows(call.db, node.uuid, page)
-      const names = query.detail === true ? undefined : short
-      const history = rows.map(row => entry(call, node.uuid, row, names))
-      const more = next && { next: nextUrl(call, limit, uuidOf(Number(next.id))) }
-      return { json: JSON.stringify({ history, ...more }) }
-    },
+    handle: call => list(call, { whole: call.query.detail === true }),
+  }),
+  endpoint({
+    // The older way to the long form, as other resources have it: baremetal node history list --long asks for this.
+    id: 'node.listHistoryDetail',
+    method: 'GET',
+    path: '/v1/nodes/{node_ident}/history/detail',
+    from: '1.78',
+    status: 200,
+    policy: ['baremetal:node:history:get'],
+    query: paging,
+    response: listSchema('history', HistoryAnswer),
+    handle: call => list(call, { whole: true }),
   }),
   endpoint({
     id: 'node.getHistory',

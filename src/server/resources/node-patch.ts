@@ -62,5 +62,7 @@ function interfacesAfter(
   })
   const driver = String(changed.driver ?? node.driver)
   const resolved = call.conductor.interfacesFor(driver, Object.fromEntries(chosen))
-  return Object.fromEntries(Object.entries(resolved).filter(([name, value]) => node[name as keyof Node] !== value))
+  // What was taken back is named too, even when the default is what it was: the change holds null for it.
+  const differs = ([name, value]: [string, string]) => name in changed || node[name as keyof Node] !== value
+  return Object.fromEntries(Object.entries(resolved).filter(differs))
 }

@@ -504,6 +504,14 @@ test('a new driver keeps the interfaces it has, or resets them when asked to', a
   assert.equal((await call('reset_interfaces=true', set, '1.44')).status, 406)
 })
 
+test('an interface that is taken back becomes the default, also when it was that already', async () => {
+  const uuid = await api.node({ boot_interface: 'ipxe' })
+  const initial = async () => String(((await api.call('GET', `/v1/nodes/${uuid}`)).json as Json).power_interface)
+  const before = await initial()
+  const { status, json } = await patch(uuid, [{ op: 'remove', path: '/power_interface' }])
+  assert.deepEqual([status, (json as Json).power_interface], [200, before])
+})
+
 test('a node that somebody works on is locked', async () => {
   const uuid = await api.node()
   await api.conductor.withNode(uuid, 'deploy', async () => {
@@ -591,6 +599,7 @@ test('history tells states and errors, in pages', async () => {
   assert.equal(String((one.json as Json).event).length, 300)
   const full = ((await list('?detail=true', '1.112')).json as { history: Json[] }).history
   assert.ok(full[0] && 'user' in full[0] && !('project' in full[0]))
+  assert.deepEqual(((await list('/detail', '1.112')).json as { history: Json[] }).history, full)
   const other = await api.node()
   assert.equal((await api.call('GET', `/v1/nodes/${other}/history/${entries[1]?.uuid}`)).status, 404)
 })
