@@ -39,10 +39,13 @@ export const forLab = [
 /** `ferrite serve`: image formats and network boot. */
 export const forService = ['qemu-utils', 'dnsmasq-base', 'ipxe', 'mtools', 'xorriso'] as const
 
+/** `npm run interop:clients`: the clients of Ironic that must work with our API as they are. */
+export const forClients = ['python3-ironicclient', 'python3-openstackclient', 'python3-openstacksdk'] as const
+
+const usedByTests = ['gdisk', 'fdisk', 'dosfstools', 'curl', 'busybox', 'python3-ironicclient'] as const
+
 /** `npm test`: what the tests of all parts need, machines included. */
-export const forTests = [
-  ...new Set([...forRamdisk, ...forImage, ...forLab, ...forService, 'gdisk', 'fdisk', 'dosfstools', 'curl', 'busybox']),
-]
+export const forTests = [...new Set([...forRamdisk, ...forImage, ...forLab, ...forService, ...usedByTests])]
 
 /** Packages are missing on this machine and we cannot install them. */
 export class HostPackagesMissing extends Fault {

@@ -1,0 +1,33 @@
+/** `ferrite serve` as a child process in a directory of its own, for clients to talk to; there is only fake hardware. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePorts, type Sections, ServiceProcess } from '#lab/service-process.ts'
+
+export interface RunningService extends AsyncDisposable {
+  readonly endpoint: string
+}
+
+/** The name of the service's one conductor. */
+export const conductor = 'ferrite-interop'
+
+/** Runs until it is disposed of; nothing of it stays. @param config options that win over ours */
+export async function startService(config: Sections = {}): Promise<RunningService> {
+  const directory = await mkdtemp(join(tmpdir(), 'ferrite-clients-'))
+  await using opened = new AsyncDisposableStack()
+  opened.defer(() => rm(directory, { recursive: true, force: true }))
+  const [api = 0, http = 0] = await freePorts(2)
+  const service = await ServiceProcess.start({
+    directory,
+    endpoint: `http://127.0.0.1:${api}`,
+    config: {
+      ...config,
+      DEFAULT: { host: conductor, my_ip: '127.0.0.1', state_path: join(directory, 'state'), ...config.DEFAULT },
+      api: { host_ip: '127.0.0.1', port: api, ...config.api },
+      ferrite: { http_host: '127.0.0.1', http_port: http, poll_interval_ms: 100, ...config.ferrite },
+    },
+  })
+  opened.defer(() => service.stop())
+  const held = opened.move()
+  return { endpoint: service.endpoint, [Symbol.asyncDispose]: () => held.disposeAsync() }
+}
