@@ -287,7 +287,8 @@ export class FlowEngine {
       if (signal.aborted || error instanceof LeaseLost) throw error
       if (current.phase === 'undo') {
         log.error({ err: error, node: flow.node_uuid }, `undoing ${flow.kind} failed`)
-        const message = `${failure.message} (cleaning up failed, too: ${messageOf(error)})`
+        const also = messageOf(error) === failure.message ? ' for the same reason' : `, too: ${messageOf(error)}`
+        const message = `${failure.message} (cleaning up failed${also})`
         return await this.#fail(current, definition, token, { ...failure, message })
       }
       await this.#turnToUndo(current, token, describe(error, this.#options))

@@ -144,14 +144,18 @@ function progressOf(told: StoreProgress, nowMs: number): Progress {
 
 async function cleanUp(ctx: FlowContext): Promise<void> {
   const off = ctx.config.deploy.power_off_after_deploy_failure && !ctx.node.disable_power_off
-  if (off) await powerTo(ctx, 'power off', 'power off')
-  await ctx.flow.once('remove boot files', async () => {
-    const now = await ctx.fresh()
-    await now.interfaces.boot.cleanUpRamdisk(now)
-    await now.interfaces.boot.cleanUpInstance(now)
-    await now.interfaces.network.detach(now, 'deploy')
-    await releaseInstanceImage(now)
-  })
+  try {
+    if (off) await powerTo(ctx, 'power off', 'power off')
+  } finally {
+    // Also when the BMC cannot be reached: nothing may be left for the machine to boot.
+    await ctx.flow.once('remove boot files', async () => {
+      const now = await ctx.fresh()
+      await now.interfaces.boot.cleanUpRamdisk(now)
+      await now.interfaces.boot.cleanUpInstance(now)
+      await now.interfaces.network.detach(now, 'deploy')
+      await releaseInstanceImage(now)
+    })
+  }
 }
 
 async function tearDown(ctx: FlowContext): Promise<void> {
