@@ -1,8 +1,12 @@
 /** Says in one sentence why a value does not fit its schema: where, what was found, what was expected. */
 
+import { closest } from '#lib/closest.ts'
+
 /** The part of a validator's error that is read here. */
 interface SchemaError {
   keyword: string
+  /** JSON pointer into the schema, behind `#`. */
+  schemaPath: string
   instancePath: string
   params: object
   message: string
@@ -11,8 +15,9 @@ interface SchemaError {
 /**
  * @param attempt how the sentence begins: `Cannot create a node`
  * @param errors as the validator gives them; the deepest and first is told
+ * @param schema what the value was checked against, for what would have been known
  */
-export function misfit(attempt: string, errors: readonly SchemaError[], value: unknown): string {
+export function misfit(attempt: string, errors: readonly SchemaError[], value: unknown, schema?: object): string {
   // A field that may be null fails in two ways; what speaks of null alone says nothing.
   const telling = errors.filter(one => one.keyword !== 'boolean' && one.keyword !== 'anyOf')
   const error = telling.find(one => (one.params as { type?: unknown }).type !== 'null') ?? telling[0] ?? errors[0]
@@ -20,7 +25,7 @@ export function misfit(attempt: string, errors: readonly SchemaError[], value: u
   const params = error.params as Readonly<Record<string, unknown>> // an object of the keyword's own parameters
   const where = error.instancePath === '' ? '' : ` at ${error.instancePath}`
   if (error.keyword === 'additionalProperties') {
-    return `${attempt}: unknown field ${words(params.additionalProperties)}${where}`
+    return `${attempt}: unknown field ${words(params.additionalProperties)}${where}${known(error, params, schema)}`
   }
   if (error.keyword === 'required') return `${attempt}: missing field ${words(params.requiredProperties)}${where}`
   const types = telling.filter(one => one.instancePath === error.instancePath && one.keyword === 'type')
@@ -31,6 +36,16 @@ export function misfit(attempt: string, errors: readonly SchemaError[], value: u
         ? `one of ${words(params.allowedValues)}`
         : error.message.replace(/^must /, 'what must ')
   return `${attempt}${where}: found ${shown(at(value, error.instancePath))}, expected ${expected}`
+}
+
+/** What could be given instead of an unknown field, the likeliest first. */
+function known(error: SchemaError, params: Readonly<Record<string, unknown>>, schema: object | undefined): string {
+  const object = at(schema, error.schemaPath.replace(/^#/, ''))
+  if (typeof object !== 'object' || object === null || !('properties' in object)) return ''
+  const names = Object.keys(object.properties ?? {})
+  const meant = closest(String([params.additionalProperties].flat()[0]), names)
+  const hint = meant === undefined ? '' : ` (did you mean ${meant}?)`
+  return `${hint}, expected ${names.toSorted().join(', ') || 'none'}`
 }
 
 function at(value: unknown, path: string): unknown {

@@ -6,6 +6,7 @@
  */
 import { type Static, Type } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
+import { closest } from '#lib/closest.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { Field } from '#protocol/field.ts'
 import { type Minor, minorOf, versionText } from '#protocol/microversion.ts'
@@ -65,7 +66,12 @@ function operation(fields: FieldTable, { op, path, value }: JsonPatch[number], v
     .split('/')
     .map(part => (version >= pointersFrom ? part.replaceAll('~1', '/').replaceAll('~0', '~') : part))
   const field = Object.hasOwn(fields, root) ? fields[root] : undefined
-  if (!field?.patch) throw new InvalidInput(`Cannot patch ${path}: /${root} is no field that may be patched`)
+  if (!field?.patch) {
+    const names = Object.keys(fields).filter(name => fields[name]?.patch && minorOf(fields[name].from) <= version)
+    const meant = field ? undefined : closest(root, names)
+    const found = `/${root} is no field that may be patched${meant === undefined ? '' : ` (did you mean /${meant}?)`}`
+    throw new InvalidInput(`Cannot patch ${path}: ${found}, expected one of ${names.toSorted().join(', ')}`)
+  }
   if (op !== 'remove' && value === undefined) throw new InvalidInput(`Cannot ${op} ${path}: a value is missing`)
   return { op, root, rest, value }
 }

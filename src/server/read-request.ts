@@ -46,7 +46,7 @@ export function readRequest(
   const named = endpoint.args ? { ...given, ...objectOf(request.body) } : given
   if (body && !body.Check(request.body)) {
     const attempt = `Cannot read the body of ${endpoint.method} ${endpoint.path}`
-    throw new InvalidInput(misfit(attempt, body.Errors(request.body), request.body))
+    throw new InvalidInput(misfit(attempt, body.Errors(request.body), request.body, endpoint.body))
   }
   const call: Call = {
     ...world,
