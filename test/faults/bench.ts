@@ -25,6 +25,7 @@ export class Bench {
   readonly #bootUrl: string
   readonly #agent: string
   readonly #machines: BenchMachine[] = []
+  #plugged = 0
   readonly #otherSecrets = new Set<string>()
 
   private constructor(directory: string, service: ServiceProcess, bootUrl: string) {
@@ -74,7 +75,7 @@ export class Bench {
   async plug(name: string, { diskMib = 5 * 1024 } = {}): Promise<BenchMachine> {
     const machine = await BenchMachine.plug({
       name,
-      number: this.#machines.length + 1,
+      number: ++this.#plugged,
       directory: this.directory,
       agent: this.#agent,
       bootUrl: this.#bootUrl,

@@ -31,6 +31,16 @@ export function instanceInfo(url: string, content: Buffer, format: 'raw' | 'qcow
   }
 }
 
+/**
+ * Whether a GPT image lies at the start of a disk. The table itself is left out: the agent moves its copy to the end of
+ * the disk, so its header and the copy in the image differ.
+ */
+export function liesOn(disk: Buffer, image: Buffer): boolean {
+  const tableBytes = 34 * 512
+  const [from, to] = [tableBytes, image.length - tableBytes]
+  return disk.subarray(from, to).equals(image.subarray(from, to))
+}
+
 function inTemporaryFile(make: (file: string) => void): Buffer {
   const directory = mkdtempSync(join(tmpdir(), 'ferrite-image-'))
   try {
