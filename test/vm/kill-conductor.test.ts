@@ -23,7 +23,7 @@ after(() => world?.close())
 
 it('a deployment outlives the death of the service at five moments', async t => {
   const image = await makeImage(join(world.imageFolder, 'large.raw'), 'LARGE', 1024)
-  await deployUnder(world, { verb: 'active', image, name: 'LARGE' }, async () => {
+  await deployUnder(world, { verb: 'active', image, name: 'LARGE', boots: true }, async () => {
     for (const moment of moments) t.diagnostic(await killAt(world, moment, image))
   })
 })
