@@ -109,11 +109,13 @@ async function finished(ctx: FlowContext, name: string, commandId: string, step:
   return flow.until(name, wait, async () => {
     const now = await ctx.fresh()
     let answer: CommandResult | undefined
+    // A machine without power answers with silence: the first failure is a command_timeout old when it is known.
+    const askedMs = clock.now()
     try {
       answer = await agentClient(now).command(commandId)
     } catch (error) {
       if (!(error instanceof AgentUnreachable)) throw error
-      const quiet = silence.get(flow.id) ?? { sinceMs: clock.now(), error: messageOf(error) }
+      const quiet = silence.get(flow.id) ?? { sinceMs: askedMs, error: messageOf(error) }
       silence.set(flow.id, quiet)
       const quietMs = clock.now() - quiet.sinceMs
       if (quietMs < config.ferrite.agent_lost_timeout * 1000) return undefined
