@@ -4,9 +4,11 @@
  * again and again meanwhile.
  */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { needsRoot } from '#agent/loop-disk.ts'
 import { ApiError } from '#cli/client.ts'
+import { run } from '#lib/run.ts'
 import { type FakeImageServer, startFakeImageServer } from '../src/images/fake-image-server.ts'
 import { Bench, type Node } from './faults/bench.ts'
 import { emptyQcow2, instanceInfo, liesOn, rawImage } from './faults/images.ts'
@@ -46,7 +48,7 @@ describe('faults of a deployment', { skip: needsRoot }, () => {
     await server?.[Symbol.asyncDispose]()
   })
 
-  describe('one after the other or together', { concurrency: 3 }, () => {
+  describe('one after the other or together', { concurrency: 5 }, () => {
     test('the image has another checksum', async () => {
       const machine = await available('checksum')
       await choose(machine, 'plain', { image_os_hash_value: nothing })
@@ -71,12 +73,15 @@ describe('faults of a deployment', { skip: needsRoot }, () => {
       await assert.rejects(bench.ask(machine, 'active'), refusal(400, /\/plain\/gone\.raw.*404/))
       assert.equal((await bench.node(machine)).provision_state, 'available')
 
-      await choose(machine, 'vanish')
-      await bench.ask(machine, 'active')
-      await fails(machine, /ImageDownloadError: .*\/vanish\/disk\.raw.* answered 404/)
-      await choose(machine, 'vanish', { image_download_source: 'local' })
-      await bench.ask(machine, 'active')
-      await fails(machine, /\/vanish\/disk\.raw.*404/)
+      // With credentials in the URL, which are nobody else's business.
+      const image_source = `${server.url.replace('//', '//reader:pass-of-image@')}/vanish/disk.raw`
+      for (const image_download_source of ['http', 'local']) {
+        await choose(machine, 'vanish', { image_source, image_download_source })
+        await bench.ask(machine, 'active')
+        const { last_error } = await fails(machine, /\/vanish\/disk\.raw.* answer.* 404/)
+        for (const text of [String(last_error), bench.serviceLog(), machine.agentLog()])
+          assert.doesNotMatch(text, /pass-of-image/)
+      }
       await recovers(machine)
     })
 
@@ -145,6 +150,30 @@ describe('faults of a deployment', { skip: needsRoot }, () => {
       await recovers(machine)
     })
 
+    test('the BMC was given wrongly from the start', async () => {
+      const machine = await bench.enrol('stranger')
+      const { redfish_address, redfish_password, redfish_verify_ca, ...info } = bench.driverInfo(machine)
+      const given = (driverInfo: object) => bench.set(machine, '/driver_info', { ...info, ...driverInfo })
+      const refuses = async (driverInfo: object, expected: RegExp) => {
+        await given(driverInfo)
+        await bench.ask(machine, 'manage')
+        await bench.until('it was tried', async () => (await bench.node(machine)).provision_state === 'enroll')
+        const { last_error, reservation } = await bench.node(machine)
+        assert.match(String(last_error), expected)
+        assert.equal(reservation, null)
+      }
+      const address = { redfish_address, redfish_verify_ca }
+      await refuses({ ...address, redfish_password: bench.secret('a slip of the pen') }, /refused user "admin" .*401/)
+      await refuses(
+        { ...address, redfish_address: 'https://127.0.0.1:1', redfish_password },
+        /127\.0\.0\.1:1 .*refused/,
+      )
+      await refuses({ redfish_address, redfish_password }, /self-signed.*redfish_tls_fingerprint/)
+      await given({ ...address, redfish_password })
+      const { last_error, power_state } = await bench.bring(machine, 'manage', 'manageable')
+      assert.deepEqual([last_error, power_state], [null, 'power off'])
+    })
+
     test('the BMC cannot be reached, or does not answer', async () => {
       const machine = await available('unreachable')
       await choose(machine, 'plain')
@@ -204,6 +233,7 @@ describe('faults of a deployment', { skip: needsRoot }, () => {
     const machine = await bench.enrol(name, diskMib === undefined ? {} : { diskMib })
     // Smaller than what an agent takes without being told to.
     if (diskMib !== undefined) await bench.set(machine, '/properties/root_device', { name: machine.disk.device })
+    await bench.bring(machine, 'manage', 'manageable')
     await bench.bring(machine, 'provide', 'available')
     return machine
   }
@@ -243,6 +273,23 @@ describe('faults of a deployment', { skip: needsRoot }, () => {
     await bench.until('the instance runs', () => machine.running === 'instance')
     assert.ok(liesOn(machine.readDisk(image.length), image))
   }
+})
+
+test('no DHCP request of the machine arrives', { skip: needsRoot }, async () => {
+  const setUp = [
+    'ip link set lo up',
+    'ip link add lan0 type veth peer name lan1',
+    'ip address add 192.0.2.1/24 dev lan0',
+    'ip link set lan0 up',
+    'ip link set lan1 up',
+    'exec "$0" "$@"',
+  ]
+  const program = [
+    process.execPath,
+    '--disable-warning=ExperimentalWarning',
+    join(import.meta.dirname, 'faults/no-dhcp.ts'),
+  ]
+  await run('unshare', ['--net', '--mount', 'sh', '-c', setUp.join(' && '), ...program])
 })
 
 const refusal = (status: number, message: RegExp) => (error: unknown) => {

@@ -26,6 +26,10 @@ export class Bench {
   readonly #agent: string
   readonly #machines: BenchMachine[] = []
   #plugged = 0
+  /** A test may end by an error of its own: neither agents nor loop devices outlive it. */
+  readonly #onExit = () => {
+    for (const machine of this.#machines) machine.scrap()
+  }
   readonly #otherSecrets = new Set<string>()
 
   private constructor(directory: string, service: ServiceProcess, bootUrl: string) {
@@ -33,6 +37,7 @@ export class Bench {
     this.service = service
     this.#bootUrl = bootUrl
     this.#agent = join(directory, 'agent.mjs')
+    process.once('exit', this.#onExit)
   }
 
   static async open(config: Sections = {}): Promise<Bench> {
@@ -55,7 +60,7 @@ export class Bench {
     return this.service.api
   }
 
-  /** Plugs a machine and makes a node of its name; the node has a port and is manageable. */
+  /** Plugs a machine and makes a node of its name, with a port. */
   async enrol(name: string, { diskMib = 5 * 1024, node = {} as Node } = {}): Promise<BenchMachine> {
     const machine = await this.plug(name, { diskMib })
     const { uuid } = await this.api.create('/v1/nodes', {
@@ -68,7 +73,6 @@ export class Bench {
       ...node,
     })
     await this.api.create('/v1/ports', { node_uuid: uuid, address: machine.mac })
-    await this.bring(machine, 'manage', 'manageable')
     return machine
   }
 
@@ -169,14 +173,18 @@ export class Bench {
     return text
   }
 
-  /** Everything the service wrote for people: its log, and what the nodes show. */
+  serviceLog(): string {
+    return readFileSync(this.service.logFile, 'utf8')
+  }
+
+  /** Looks for secrets in everything that is there for people: logs, nodes, their history. */
   async checkSecrets(): Promise<void> {
     const secrets = new Set(this.#otherSecrets)
     for (const machine of this.#machines) {
       secrets.add(machine.bmc.account.password)
       for (const token of machine.tokens) secrets.add(token)
     }
-    const shown = [readFileSync(this.service.logFile, 'utf8')]
+    const shown = [this.serviceLog(), ...this.#machines.map(machine => machine.agentLog())]
     for (const node of await this.api.list('/v1/nodes', 'nodes', { query: { detail: true }, limit: 0 })) {
       shown.push(JSON.stringify(node))
       shown.push(JSON.stringify(await this.api.get(`/v1/nodes/${String(node.uuid)}/history`, { detail: true })))
@@ -188,6 +196,7 @@ export class Bench {
 
   async close(): Promise<void> {
     await this.service.stop()
+    process.off('exit', this.#onExit)
     for (const machine of this.#machines) await machine.remove()
     await rm(this.directory, { recursive: true, force: true })
   }

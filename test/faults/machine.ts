@@ -184,9 +184,14 @@ export class BenchMachine implements Circuit {
   }
 
   async remove(): Promise<void> {
-    this.hardware.unplug()
     this.#buttons.close()
     await Promise.all([this.#bmc?.unplug(), this.#network.close()])
+    this.scrap()
+  }
+
+  /** At once: nothing runs any more, and the disk is gone. */
+  scrap(): void {
+    this.hardware.unplug()
     this.disk.remove()
   }
 
