@@ -124,7 +124,7 @@ refused(exceptions.BadRequestException, baremetal.set_node_provision_state, node
 node = baremetal.set_node_provision_state(node, 'manage', wait=True, timeout=60)
 assert node.provision_state == 'manageable' and node.power_state == 'power off', node
 node = baremetal.set_node_provision_state(node, 'inspect', wait=True, timeout=60)
-assert node.provision_state == 'manageable' and node.inspection_finished_at, node
+assert node.provision_state == 'manageable' and node.last_error is None, node
 node = baremetal.set_node_provision_state(node, 'provide', wait=True, timeout=60)
 assert node.provision_state == 'available' and node.target_provision_state is None, node
 node = baremetal.update_node(node, instance_info={'image_source': 'http://127.0.0.1/none'},
