@@ -74,6 +74,9 @@ export interface ConductorService {
   /** Data from a ramdisk's inspection (POST /v1/continue_inspection): finds the node, stores, wakes its flow. */
   inspectionData(data: Record<string, unknown>, nodeUuid: string | null): Promise<{ uuid: string }>
 
+  /** An allocation was stored that needs a node; the search goes on by itself. */
+  allocate(allocationUuid: string): void
+
   /** A row changed that a flow may wait for. */
   wake(nodeUuid: string, event: 'heartbeat' | 'inspection data'): Promise<void>
 

@@ -19,6 +19,7 @@ import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/node.ts'
 import { powerTargets, provision, type Verb, verbs, verbTarget } from '#protocol/states.ts'
+import { Allocator } from './allocations.ts'
 import type { ConductorService, ProvisionRequest } from './conductor.ts'
 import { type Args, FlowEngine } from './engine.ts'
 import { clean } from './flows/clean.ts'
@@ -97,6 +98,17 @@ export function createConductor(options: ConductorOptions): Conductor {
     context: flowContext,
   })
 
+  const allocator = new Allocator({
+    db,
+    clock,
+    log,
+    hostname,
+    retries: () => ({
+      attempts: config.conductor.node_locked_retry_attempts,
+      intervalS: config.conductor.node_locked_retry_interval,
+    }),
+  })
+
   const stopping = new AbortController()
   let periodic: Promise<void> | undefined
   const tasks: PeriodicTask[] = [
@@ -105,6 +117,7 @@ export function createConductor(options: ConductorOptions): Conductor {
       everyS: () => config.conductor.cache_clean_up_interval,
       run: () => cleanImageStore({ config, log, shared: shared.get }),
     },
+    { name: 'allocations left over', everyS: () => 10, run: () => allocator.resume() },
   ]
 
   /** Tries again while somebody else works on the node for a moment, as [conductor] node_locked_retry_* say. */
@@ -124,11 +137,12 @@ export function createConductor(options: ConductorOptions): Conductor {
     hostname,
     async start() {
       await engine.start()
+      await allocator.resume()
       periodic = runPeriodically(tasks, { clock, log, signal: stopping.signal })
     },
     async stop() {
       stopping.abort()
-      await Promise.all([engine.stop(), periodic])
+      await Promise.all([engine.stop(), allocator.stop(), periodic])
       await shared.dispose()
     },
 
@@ -233,6 +247,7 @@ export function createConductor(options: ConductorOptions): Conductor {
       return { uuid }
     },
 
+    allocate: uuid => allocator.search(uuid),
     wake: (uuid, event) => engine.wake(uuid, event),
 
     portsChanged: node => options.portsChanged(node),

@@ -3,6 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { allocationFields } from '#protocol/allocation.ts'
+import { biosFields, firmwareFields } from '#protocol/firmware.ts'
 import { nodeFields } from '#protocol/node.ts'
 import { portFields } from '#protocol/port.ts'
 import { openDatabase, sqliteText } from './database.ts'
@@ -38,6 +40,9 @@ test('every stored field of the API has its column', async () => {
   for (const [table, fields] of [
     ['nodes', nodeFields],
     ['ports', portFields],
+    ['allocations', allocationFields],
+    ['bios_settings', biosFields],
+    ['firmware_components', firmwareFields],
   ] as const) {
     const columns = columnsOf(table)
     const stored = Object.entries(fields)

@@ -2,7 +2,7 @@
  * Nodes as rows, for printing: chosen columns, with what the agent said and how far the running flow is, in one
  * statement for one node or a page of them. Whoever wants to decide something about a node reads it with nodes.ts.
  */
-import { type CompiledQuery, type SelectQueryBuilder, sql } from 'kysely'
+import { type CompiledQuery, type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import type { Db, Trx } from './database.ts'
 import { type Page, type Paged, type RawRow, readPage } from './page.ts'
 import type { Tables } from './tables.ts'
@@ -73,10 +73,15 @@ function compiledFor(db: Db | Trx, columns: NodeColumns): CompiledQuery {
   return query
 }
 
+/** What is told of a node and stands in another table, by the name under which it is read. */
+const derived: Readonly<Record<string, RawBuilder<unknown>>> = {
+  allocation_uuid: sql`(select uuid from allocations where allocations.node_uuid = nodes.uuid)`,
+}
+
 type NodeQuery = SelectQueryBuilder<Tables, 'nodes' | 'agents' | 'flows', object>
 
 function selected(db: Db | Trx, columns: NodeColumns): NodeQuery {
-  const own = columns.own.map(name => sql.ref(`nodes.${name}`).as(name))
+  const own = columns.own.map(name => (derived[name] ?? sql.ref(`nodes.${name}`)).as(name))
   const query = db.selectFrom('nodes').select(own)
   // The types of the two branches differ by nullable joined columns, which no caller sees: rows leave as RawRow.
   if (!columns.joined) return query as unknown as NodeQuery

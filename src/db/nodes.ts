@@ -150,7 +150,8 @@ export class LeaseLost extends Conflict {
 }
 
 /**
- * Writes fields of a node under its lease.
+ * Writes fields of a node under its lease. A node that loses its instance loses the allocation that gave it, in the
+ * same instant.
  * @throws LeaseLost when the token is old
  */
 export async function writeNode(
@@ -160,6 +161,15 @@ export async function writeNode(
   patch: NodePatch,
   nowMs: number,
 ): Promise<void> {
+  if (patch.instance_uuid !== null) return writeFields(db, uuid, token, patch, nowMs)
+  const part = async (trx: Db | Trx) => {
+    await writeFields(trx, uuid, token, patch, nowMs)
+    await trx.deleteFrom('allocations').where('node_uuid', '=', uuid).execute()
+  }
+  await (db.isTransaction ? part(db) : db.transaction().execute(part))
+}
+
+async function writeFields(db: Db | Trx, uuid: string, token: number, patch: NodePatch, nowMs: number): Promise<void> {
   const set = { ...codec.encode(patch), updated_at: timestamp(nowMs) } as UpdateObject<Tables, 'nodes'> // columns only
   const result = await db
     .updateTable('nodes')

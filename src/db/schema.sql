@@ -193,3 +193,59 @@ CREATE TABLE conductor_interfaces (
   is_default INTEGER NOT NULL,
   PRIMARY KEY (hostname, hardware_type, interface_type, interface_name)
 );
+
+-- A wish for a node: which kind, and which node was found for it.
+CREATE TABLE allocations (
+  id @identity,
+  uuid TEXT NOT NULL UNIQUE,
+  name TEXT UNIQUE,
+  created_at TEXT NOT NULL,
+  updated_at TEXT,
+  extra TEXT NOT NULL,
+  resource_class TEXT,
+  traits TEXT NOT NULL,
+  -- UUIDs of nodes, in the order given; empty: any node.
+  candidate_nodes TEXT NOT NULL,
+  -- Set together with the node's instance_uuid; the row goes when that is taken off the node again.
+  node_uuid TEXT UNIQUE REFERENCES nodes (uuid) ON DELETE CASCADE,
+  -- allocating: a conductor searches, or will after its start; active: node_uuid has it; error: see last_error.
+  state TEXT NOT NULL,
+  last_error TEXT,
+  owner TEXT
+);
+CREATE INDEX allocations_state ON allocations (state);
+
+-- BIOS settings of a node as its driver last read them.
+CREATE TABLE bios_settings (
+  node_uuid TEXT NOT NULL REFERENCES nodes (uuid) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  value TEXT,
+  created_at TEXT NOT NULL,
+  updated_at TEXT,
+  -- What the firmware's registry says of the setting; NULL where it has none.
+  attribute_type TEXT,
+  allowable_values TEXT,
+  lower_bound BIGINT,
+  upper_bound BIGINT,
+  min_length INTEGER,
+  max_length INTEGER,
+  read_only INTEGER,
+  reset_required INTEGER,
+  "unique" INTEGER,
+  PRIMARY KEY (node_uuid, name)
+);
+
+-- Firmware of a node's components as its driver last read it.
+CREATE TABLE firmware_components (
+  node_uuid TEXT NOT NULL REFERENCES nodes (uuid) ON DELETE CASCADE,
+  component TEXT NOT NULL,
+  initial_version TEXT NOT NULL,
+  current_version TEXT,
+  last_version_flashed TEXT,
+  created_at TEXT NOT NULL,
+  updated_at TEXT,
+  vendor TEXT,
+  model TEXT,
+  serial_number TEXT,
+  PRIMARY KEY (node_uuid, component)
+);

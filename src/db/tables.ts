@@ -3,6 +3,8 @@
  * see these types: everybody else gets the decoded objects of the named queries.
  */
 import type { Generated } from 'kysely'
+import type { allocationFields } from '#protocol/allocation.ts'
+import type { biosFields, firmwareFields } from '#protocol/firmware.ts'
 import type { nodeFields } from '#protocol/node.ts'
 import type { portFields } from '#protocol/port.ts'
 import type { Raw } from './codec.ts'
@@ -84,4 +86,7 @@ export interface Tables {
     interface_name: string
     is_default: number
   }
+  allocations: Raw<typeof allocationFields> & { id: Generated<number> }
+  bios_settings: Raw<typeof biosFields> & { node_uuid: string }
+  firmware_components: Raw<typeof firmwareFields> & { node_uuid: string }
 }

@@ -3,6 +3,7 @@
  * file here and nowhere else.
  */
 import type { Endpoint } from './endpoint.ts'
+import { allocations } from './resources/allocations.ts'
 import { conductors } from './resources/conductors.ts'
 import { drivers } from './resources/drivers.ts'
 import { nodeHistory } from './resources/node-history.ts'
@@ -22,5 +23,6 @@ export const endpoints: readonly Endpoint[] = [
   ...ports,
   ...drivers,
   ...conductors,
+  ...allocations,
   ...ramdisk,
 ]

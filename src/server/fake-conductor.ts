@@ -47,6 +47,7 @@ export interface FakeConductor extends ConductorService {
     woken: [string, string][]
     ports: [string, string[]][]
     validated: string[]
+    allocations: string[]
   }
 }
 
@@ -64,7 +65,7 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
   )
   await registerConductor(db, { hostname, group: '', nowMs: clock.now(), interfaces })
 
-  const told: FakeConductor['told'] = { woken: [], ports: [], validated: [] }
+  const told: FakeConductor['told'] = { woken: [], ports: [], validated: [], allocations: [] }
   const devices = new Map<string, { boot_device: BootDevice | null; persistent: boolean | null }>()
   const secrets = new Set(['redfish_password', 'snmp_auth_key'])
 
@@ -155,6 +156,9 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
       const node = nodeUuid === null ? undefined : await findNode(db, nodeUuid)
       if (node?.provision_state !== 'inspect wait') throw new NotFound('No node waits for inspection')
       return { uuid: node.uuid }
+    },
+    allocate(uuid) {
+      told.allocations.push(uuid)
     },
     async wake(nodeUuid, event) {
       told.woken.push([nodeUuid, event])

@@ -1,10 +1,12 @@
 /** PATCH of a node: what the patch would write, checked before the node is waited for and again under its lease. */
+import { allocationOfNode } from '#db/allocations.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { nodeFields } from '#protocol/node.ts'
 import type { Answer, Call } from '../endpoint.ts'
 import { mustFindNode } from '../find-node.ts'
 import { applyPatch, type JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { checkAllocatedChanges } from './allocation-rules.ts'
 import { checkChassis, parentOf } from './node-references.ts'
 import { checkChanges, checkPatchable, consequences, interfaceFields } from './node-rules.ts'
 import { nodeJson } from './node-view.ts'
@@ -42,6 +44,10 @@ async function planPatch(
   checkChassis(changed.chassis_uuid)
   if (typeof changed.parent_node === 'string') changed.parent_node = await parentOf(call, changed.parent_node)
   checkChanges(node, changed, call.version)
+  if ('instance_uuid' in changed || 'owner' in changed) {
+    const allocation = await allocationOfNode(call.db, node.uuid)
+    if (allocation) checkAllocatedChanges(node, allocation, changed)
+  }
   Object.assign(changed, consequences(node, changed))
   const touchesDriver = 'driver' in changed || interfaceFields.some(name => name in changed)
   if (touchesDriver) Object.assign(changed, interfacesAfter(call, node, changed, operations, resets))

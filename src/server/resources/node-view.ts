@@ -39,7 +39,10 @@ export const nodeView = viewOf({
     },
     traits: always('[]'),
     chassis_uuid: always('null'),
-    allocation_uuid: always('null'),
+    allocation_uuid: {
+      columns: ['uuid', 'allocation_uuid'],
+      print: ({ allocation_uuid }) => JSON.stringify(allocation_uuid),
+    },
   },
 })
 

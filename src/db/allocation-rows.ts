@@ -1,0 +1,39 @@
+/** Allocations as rows, for printing: chosen columns, one or a page, in one statement. */
+import { sql } from 'kysely'
+import type { Db, Trx } from './database.ts'
+import { type Page, type Paged, type RawRow, readPage } from './page.ts'
+
+/** Equal to these; undefined is no condition. */
+export interface AllocationFilters {
+  node_uuid?: string | undefined
+  resource_class?: string | undefined
+  state?: string | undefined
+  owner?: string | undefined
+}
+
+export async function listAllocationRows(
+  db: Db | Trx,
+  columns: readonly string[],
+  filters: AllocationFilters,
+  page: Page,
+): Promise<Paged> {
+  let query = db.selectFrom('allocations').select(columns.map(name => sql.ref(`allocations.${name}`).as(name)))
+  for (const [column, value] of Object.entries(filters)) {
+    if (value !== undefined) query = query.where(sql<boolean>`${sql.ref(`allocations.${column}`)} = ${value}`)
+  }
+  return readPage(db, query, { name: 'allocations', key: 'uuid' }, page)
+}
+
+/** One allocation by UUID. */
+export async function findAllocationRow(
+  db: Db | Trx,
+  columns: readonly string[],
+  uuid: string,
+): Promise<RawRow | undefined> {
+  const row = await db
+    .selectFrom('allocations')
+    .select(columns.map(name => sql.ref(`allocations.${name}`).as(name)))
+    .where('allocations.uuid', '=', uuid)
+    .executeTakeFirst()
+  return row as RawRow | undefined // columns of allocations are texts and numbers
+}
