@@ -161,10 +161,10 @@ export class Bench {
     ]
   }
 
-  /** Images of the store: whole ones, and those in the making. */
+  /** Images of the store: whole ones by the SHA-256 of what was fetched, and files of those in the making. */
   storedImages(): { whole: string[]; work: string[] } {
     const root = join(this.directory, 'state/master-images')
-    return { whole: globSync('entries/*', { cwd: root }), work: globSync('work/*/*', { cwd: root }) }
+    return { whole: globSync('*', { cwd: join(root, 'entries') }), work: globSync('work/*/*', { cwd: root }) }
   }
 
   /** A text that must not be found in any log or answer. */
