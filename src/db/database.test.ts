@@ -17,7 +17,11 @@ function shapeOf(sql: string): string[] {
   sqlite.exec(sqliteText(sql))
   const rows = sqlite.prepare("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'").all()
   sqlite.close()
-  const bare = (text: string) => text.replace(/--[^\n]*/g, '').replace(/\s+/g, ' ')
+  const bare = (text: string) =>
+    text
+      .replace(/--[^\n]*/g, '')
+      .replace(/\s+/g, ' ')
+      .replace(/ ?([(),]) ?/g, '$1')
   return rows.map(row => bare(String(row.sql))).sort()
 }
 

@@ -4,9 +4,15 @@
  */
 import type { Generated } from 'kysely'
 import type { allocationFields } from '#protocol/allocation.ts'
+import type { chassisFields } from '#protocol/chassis.ts'
+import type { deployTemplateFields } from '#protocol/deploy-template.ts'
 import type { biosFields, firmwareFields } from '#protocol/firmware.ts'
+import type { inspectionRuleFields } from '#protocol/inspection-rule.ts'
 import type { nodeFields } from '#protocol/node.ts'
 import type { portFields } from '#protocol/port.ts'
+import type { portgroupFields } from '#protocol/portgroup.ts'
+import type { runbookFields } from '#protocol/runbook.ts'
+import type { volumeConnectorFields, volumeTargetFields } from '#protocol/volume.ts'
 import type { Raw } from './codec.ts'
 
 export interface Tables {
@@ -20,6 +26,13 @@ export interface Tables {
     inventory: string | null
   }
   ports: Raw<typeof portFields> & { id: Generated<number> }
+  chassis: Raw<typeof chassisFields> & { id: Generated<number> }
+  portgroups: Raw<typeof portgroupFields> & { id: Generated<number> }
+  volume_connectors: Raw<typeof volumeConnectorFields> & { id: Generated<number> }
+  volume_targets: Raw<typeof volumeTargetFields> & { id: Generated<number> }
+  deploy_templates: Raw<typeof deployTemplateFields> & { id: Generated<number> }
+  runbooks: Raw<typeof runbookFields> & { id: Generated<number> }
+  inspection_rules: Raw<typeof inspectionRuleFields> & { id: Generated<number> }
   agents: {
     node_uuid: string
     url: string | null

@@ -103,7 +103,7 @@ export const nodeFields = fields({
     sort: true,
     column: 'text',
   },
-  chassis_uuid: { schema: Nullable(Uuid), from: '1.1', create: true, patch: true },
+  chassis_uuid: { schema: Nullable(Uuid), from: '1.1', create: true, patch: true, column: 'text' },
   power_state: {
     schema: Nullable(Type.Enum(powerStates)),
     from: '1.1',
@@ -296,7 +296,13 @@ export const nodeFields = fields({
     sort: true,
     column: 'text',
   },
-  traits: { schema: Type.Array(Type.String()), from: '1.37', initial: [], doc: 'changed through /traits' },
+  traits: {
+    schema: Type.Array(Type.String()),
+    from: '1.37',
+    column: 'json',
+    initial: [],
+    doc: 'changed through /traits',
+  },
   conductor_group: {
     schema: Type.String(),
     from: '1.46',

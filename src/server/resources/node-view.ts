@@ -19,7 +19,6 @@ const below = (part: string): Computed => ({
   columns: ['uuid'],
   print: ({ uuid }, { base }) => selfAndBookmark(base, `/nodes/${uuid}${part}`),
 })
-const always = (json: string): Computed => ({ columns: [], print: () => json })
 
 export const nodeView = viewOf({
   fields: nodeFields,
@@ -37,8 +36,6 @@ export const nodeView = viewOf({
       needsFleet: true,
       print: (row, { conductorOf }) => JSON.stringify(conductorOf?.(row) ?? null),
     },
-    traits: always('[]'),
-    chassis_uuid: always('null'),
     allocation_uuid: {
       columns: ['uuid', 'allocation_uuid'],
       print: ({ allocation_uuid }) => JSON.stringify(allocation_uuid),

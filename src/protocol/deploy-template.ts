@@ -1,0 +1,33 @@
+/** The deploy template: deploy steps that a trait brings along. Source: REST API reference, "Deploy template". */
+import { Type } from 'typebox'
+import { fields, Json, Nullable, Time, Uuid } from './field.ts'
+import { Link } from './node.ts'
+import { DeployTemplateStep } from './step.ts'
+import { Trait } from './trait.ts'
+
+export const deployTemplateFields = fields({
+  uuid: { schema: Uuid, from: '1.55', create: true, sort: true, column: 'text' },
+  name: { schema: Trait, from: '1.55', create: true, patch: true, sort: true, column: 'text', required: true },
+  steps: {
+    schema: Type.Array(DeployTemplateStep, { minItems: 1, maxItems: 1000 }),
+    from: '1.55',
+    create: true,
+    patch: true,
+    required: true,
+    column: 'json',
+    secrets: {},
+  },
+  extra: { schema: Json, from: '1.55', create: true, patch: true, column: 'json', initial: {} },
+  // Taken and stored; no answer shows it.
+  description: {
+    schema: Nullable(Type.String({ maxLength: 255 })),
+    from: '1.55',
+    create: true,
+    patch: true,
+    select: false,
+    column: 'text',
+  },
+  created_at: { schema: Time, from: '1.55', sort: true, select: false, column: 'text' },
+  updated_at: { schema: Nullable(Time), from: '1.55', sort: true, select: false, column: 'text' },
+  links: { schema: Type.Array(Link), from: '1.55', select: false },
+})

@@ -1,0 +1,68 @@
+/** The runbook: steps under a name, for cleaning and servicing. Source: REST API reference, "Runbook". */
+import { Type } from 'typebox'
+import { fields, Json, Nullable, Time, Uuid } from './field.ts'
+import { Link } from './node.ts'
+import { RunbookStep } from './step.ts'
+import { Traits } from './trait.ts'
+
+export const runbookFields = fields({
+  uuid: { schema: Uuid, from: '1.92', create: true, sort: true, column: 'text' },
+  name: {
+    schema: Type.String({ minLength: 1, maxLength: 255 }),
+    from: '1.92',
+    create: true,
+    patch: true,
+    required: true,
+    sort: true,
+    column: 'text',
+    doc: 'unique; a trait in versions below 1.112',
+  },
+  steps: {
+    schema: Type.Array(RunbookStep, { minItems: 1, maxItems: 1000 }),
+    from: '1.92',
+    create: true,
+    patch: true,
+    required: true,
+    column: 'json',
+    secrets: {},
+  },
+  disable_ramdisk: {
+    schema: Type.Boolean(),
+    from: '1.92',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'flag',
+    initial: false,
+  },
+  extra: { schema: Json, from: '1.92', create: true, patch: true, column: 'json', initial: {} },
+  public: {
+    schema: Type.Boolean(),
+    from: '1.92',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'flag',
+    initial: false,
+  },
+  owner: {
+    schema: Nullable(Type.String({ maxLength: 255 })),
+    from: '1.92',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'text',
+  },
+  description: {
+    schema: Nullable(Type.String({ maxLength: 255 })),
+    from: '1.112',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'text',
+  },
+  traits: { schema: Traits, from: '1.112', column: 'json', initial: [], doc: 'changed through /traits' },
+  created_at: { schema: Time, from: '1.92', sort: true, select: false, column: 'text' },
+  updated_at: { schema: Nullable(Time), from: '1.92', sort: true, select: false, column: 'text' },
+  links: { schema: Type.Array(Link), from: '1.92', select: false },
+})
