@@ -4,15 +4,21 @@
  */
 import type { Endpoint } from './endpoint.ts'
 import { allocations } from './resources/allocations.ts'
+import { chassis } from './resources/chassis.ts'
 import { conductors } from './resources/conductors.ts'
 import { drivers } from './resources/drivers.ts'
+import { events } from './resources/events.ts'
+import { nodeFirmware } from './resources/node-firmware.ts'
 import { nodeHistory } from './resources/node-history.ts'
 import { nodeManagement } from './resources/node-management.ts'
 import { nodeStates } from './resources/node-states.ts'
+import { nodeTraits } from './resources/node-traits.ts'
+import { nodeVifs } from './resources/node-vifs.ts'
 import { nodes } from './resources/nodes.ts'
 import { ports } from './resources/ports.ts'
 import { ramdisk } from './resources/ramdisk.ts'
 import { root } from './resources/root.ts'
+import { shards } from './resources/shards.ts'
 
 export const endpoints: readonly Endpoint[] = [
   ...root,
@@ -20,9 +26,15 @@ export const endpoints: readonly Endpoint[] = [
   ...nodeStates,
   ...nodeManagement,
   ...nodeHistory,
+  ...nodeFirmware,
+  ...nodeVifs,
+  ...nodeTraits,
   ...ports,
+  ...chassis,
   ...drivers,
   ...conductors,
   ...allocations,
+  ...shards,
+  ...events,
   ...ramdisk,
 ]

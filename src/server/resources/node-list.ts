@@ -1,4 +1,5 @@
 /** Lists of nodes: their filters, and the page that a request asks for. Serves every path that lists nodes. */
+import { chassisTable } from '#db/chassis.ts'
 import { listNodeRows, type NodeFilters } from '#db/node-rows.ts'
 import type { RawRow } from '#db/page.ts'
 import { InvalidInput, NotFound } from '#lib/fault.ts'
@@ -35,14 +36,18 @@ export const nodeFilters = {
   parent_node: text({ from: '1.83', doc: 'UUID of the parent' }),
   instance_name: text({ from: '1.104' }),
 }
-type Query = ValuesOf<typeof nodeFilters> & ValuesOf<typeof paging>
+type Query = Partial<ValuesOf<typeof nodeFilters>> & ValuesOf<typeof paging>
 
-/** A page of nodes. */
-export async function listNodes(call: Call<unknown, Query>, selection: Selection): Promise<Answer> {
+/** A page of nodes: all, or those of a chassis. */
+export async function listNodes(call: Call<unknown, Query>, selection: Selection, chassis?: string): Promise<Answer> {
   call.allow(null)
   const { query } = call
   const page = pageOf(call, query, nodeView)
-  const filters = filtersOf(query)
+  const { chassis_uuid: named } = query
+  if (named !== undefined && !(await chassisTable.find(call.db, named))) {
+    throw new NotFound(`Chassis ${named} could not be found.`)
+  }
+  const filters = filtersOf(query, chassis ?? named)
   const context = await nodeContext(call, selection)
   const columns = query.conductor === undefined ? selection : withServed(selection)
   const paged = await listNodeRows(call.db, columns, filters, page)
@@ -61,8 +66,8 @@ function withServed({ own, joined }: Selection): { own: string[]; joined: boolea
   return { own: [...new Set([...own, 'driver', 'conductor_group'])], joined }
 }
 
-function filtersOf(query: Query): NodeFilters {
-  const { provision_state, fault, chassis_uuid } = query
+function filtersOf(query: Query, chassis: string | undefined): NodeFilters {
+  const { provision_state, fault } = query
   if (provision_state !== undefined && !isProvisionState(provision_state)) {
     throw new InvalidInput(
       `Cannot filter by provision_state ${JSON.stringify(provision_state)}: there is no such state`,
@@ -71,11 +76,11 @@ function filtersOf(query: Query): NodeFilters {
   if (fault !== undefined && !faults.includes(fault)) {
     throw new InvalidInput(`Cannot filter by fault ${JSON.stringify(fault)}: expected one of ${faults.join(', ')}`)
   }
-  if (chassis_uuid !== undefined) throw new NotFound(`Chassis ${chassis_uuid} could not be found.`)
   const flag = (value: boolean | undefined) => (value === undefined ? undefined : Number(value))
   return {
     equal: {
       instance_uuid: query.instance_uuid,
+      chassis_uuid: chassis,
       maintenance: flag(query.maintenance),
       retired: flag(query.retired),
       provision_state,

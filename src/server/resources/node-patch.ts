@@ -40,8 +40,8 @@ async function planPatch(
   resets: boolean,
 ): Promise<NodePatch> {
   checkPatchable(node, operations, call.version)
-  const changed = applyPatch(nodeFields, { ...node, chassis_uuid: null }, operations)
-  checkChassis(changed.chassis_uuid)
+  const changed = applyPatch(nodeFields, node as unknown as Record<string, unknown>, operations) // its fields are its columns
+  await checkChassis(call, changed.chassis_uuid)
   if (typeof changed.parent_node === 'string') changed.parent_node = await parentOf(call, changed.parent_node)
   checkChanges(node, changed, call.version)
   if ('instance_uuid' in changed || 'owner' in changed) {

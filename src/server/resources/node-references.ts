@@ -1,12 +1,14 @@
 /** Other objects that a node names: found and put in their stored form. */
+
+import { chassisTable } from '#db/chassis.ts'
 import { findNodeRow } from '#db/node-rows.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { Call } from '../endpoint.ts'
 import { nodeView } from './node-view.ts'
 
 /** @throws InvalidInput */
-export function checkChassis(chassis: unknown): void {
-  if (chassis === undefined || chassis === null) return
+export async function checkChassis(call: Pick<Call, 'db'>, chassis: unknown): Promise<void> {
+  if (typeof chassis !== 'string' || (await chassisTable.find(call.db, chassis))) return
   throw new InvalidInput(`Cannot put the node into chassis ${String(chassis)}: it could not be found`)
 }
 

@@ -47,7 +47,7 @@ async function createNode(call: Call): Promise<Answer> {
   checkReasons(values)
   values.conductor_group = String(values.conductor_group || config.DEFAULT.default_conductor_group).toLowerCase()
   values.resource_class ??= config.DEFAULT.default_resource_class
-  checkChassis(body.chassis_uuid)
+  await checkChassis(call, values.chassis_uuid)
   values.parent_node = await parentOf(call, values.parent_node)
   const chosen = Object.fromEntries(interfaceFields.map(name => [name, values[name] as string | null])) // by their schemas
   Object.assign(values, call.conductor.interfacesFor(String(values.driver), chosen))

@@ -15,6 +15,7 @@ const VersionDocument = Type.Object({
 
 /** Collections with the version they came with; each has self and bookmark in the document of v1. */
 const collections: Readonly<Record<string, string>> = {
+  chassis: '1.1',
   nodes: '1.1',
   ports: '1.1',
   drivers: '1.1',
