@@ -12,7 +12,9 @@ import {
   claimFlow,
   type FlowRow,
   findFlow,
+  forgetContents,
   insertFlow,
+  liveFlow,
   nextWakeMs,
   reviveFlows,
   runnableFlows,
@@ -24,6 +26,7 @@ import {
 import {
   breakLeases,
   dropLease,
+  findNode,
   LeaseLost,
   type Node,
   type NodePatch,
@@ -33,10 +36,10 @@ import {
 } from '#db/nodes.ts'
 import type { Flow, FlowContext } from '#drivers/driver.ts'
 import type { Clock } from '#lib/clock.ts'
-import { Fault, messageOf, NodeLocked } from '#lib/fault.ts'
+import { Conflict, Fault, messageOf, NodeLocked, NotFound } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
-import { type ProvisionState, target } from '#protocol/states.ts'
+import { type ProvisionState, provision, target } from '#protocol/states.ts'
 import type { Caller } from './conductor.ts'
 import { movedFields } from './moves.ts'
 import { Aborted, mustFind, Pass, suspended } from './pass.ts'
@@ -46,6 +49,10 @@ const leaseMs = 60_000
 const renewEveryMs = 15_000
 /** How many flows are looked at in one turn of the loop. */
 const batch = 200
+/** How soon a look that was cut off is made again: late enough for whoever cut it off to take the node first. */
+const lookAgainMs = 1000
+/** The reason of a signal that cuts a look off. */
+const interrupted = Symbol('somebody else needs the node')
 
 export type Args = Record<string, unknown>
 
@@ -72,6 +79,14 @@ export interface Failure {
   aborted: boolean
 }
 
+/** A flow that this process works on now. */
+interface Run {
+  readonly nodeUuid: string
+  readonly abort: AbortController
+  done: Promise<void>
+  pass?: Pass
+}
+
 export interface EngineOptions {
   db: Db
   clock: Clock
@@ -87,9 +102,9 @@ export interface EngineOptions {
 export class FlowEngine {
   readonly #options: EngineOptions
   readonly #definitions: ReadonlyMap<string, FlowDefinition>
-  /** Leases this process holds for its flows: node to token. A copy for speed; the row decides. */
-  readonly #held = new Map<string, number>()
-  readonly #running = new Map<number, { done: Promise<void>; abort: AbortController }>()
+  /** Leases this process holds for its flows, by the flow's id. A copy for speed; the row decides. */
+  readonly #held = new Map<number, { nodeUuid: string; token: number }>()
+  readonly #running = new Map<number, Run>()
   readonly #stop = new AbortController()
   #loop: Promise<void> | undefined
   #renewal: Promise<void> | undefined
@@ -104,7 +119,7 @@ export class FlowEngine {
   /** Takes up what a former life of this host left, then works until `stop`. */
   async start(): Promise<void> {
     const { db, hostname, log } = this.#options
-    const nodes = await breakLeases(db, hostname)
+    const nodes = await breakLeases(db, { holder: hostname })
     const flows = await reviveFlows(db)
     if (nodes.length > 0) log.info({ nodes, flows }, 'taking up the work that a former process left')
     this.#loop = this.#work()
@@ -132,7 +147,8 @@ export class FlowEngine {
 
   /**
    * Starts a flow: takes the lease, moves the node by `event`, and records what is to be done, all in one transaction
-   * (or nothing). When it returns, a reader of the API sees the new state.
+   * (or nothing). When it returns, a reader of the API sees the new state. A flow that waits on this node is set aside
+   * without its undo: what begins now makes it good.
    * @throws NodeLocked when somebody works on the node; Conflict when its state does not allow the event any more
    */
   async begin(request: {
@@ -142,22 +158,25 @@ export class FlowEngine {
     event: string | null
     caller: Caller
     patch?: (node: Node) => NodePatch
-    /** A flow that waits on this node and is set aside, without its undo, by what begins now. */
-    replaces?: number
+    /** Refuses, by a fault, a node that is not what it was when the caller looked. */
+    check?: (node: Node) => void
   }): Promise<void> {
     const { db, clock, hostname } = this.#options
     const definition = this.#definition(request.kind)
     const nowMs = clock.now()
-    const token = await db.transaction().execute(async trx => {
+    const { flowId, token } = await db.transaction().execute(async trx => {
       const lease = { holder: hostname, purpose: request.kind, nowMs, forMs: leaseMs, visible: true }
       const token = await takeLease(trx, request.nodeUuid, lease)
       const node = await mustFind(trx, request.nodeUuid)
       const patch: NodePatch = { last_error: null, ...request.patch?.(node) }
       if (request.event !== null)
         Object.assign(patch, this.#moved(node, request.event, definition, request.args, nowMs))
+      request.check?.(node)
       await writeNode(trx, node.uuid, token, patch, nowMs)
-      if (request.replaces !== undefined) {
-        await updateFlow(trx, request.replaces, { state: 'aborted', ended_at: timestamp(nowMs) })
+      const waiting = definition.stateless ? undefined : await liveFlow(trx, node.uuid)
+      if (waiting) {
+        const message = `${waiting.kind} was set aside by ${request.kind}`
+        await this.#end(trx, waiting, 'aborted', { message, code: 'aborted', aborted: true }, nowMs)
       }
       const { user, requestId } = request.caller
       const flowId = await insertFlow(trx, {
@@ -175,21 +194,33 @@ export class FlowEngine {
         kind: 'requested',
         data: { flow: request.kind, event: request.event, from: node.provision_state, user },
       })
-      return token
+      return { flowId, token }
     })
-    this.#held.set(request.nodeUuid, token)
+    this.#held.set(flowId, { nodeUuid: request.nodeUuid, token })
     this.kick()
   }
 
-  /** Ends the waiting flow of a node: the node shows the state of `event` at once, then the flow's undo runs. */
-  async abort(node: Node, flow: FlowRow, event: string, message: string): Promise<void> {
+  /**
+   * Ends the waiting flow of a node: the node shows the state after `abort` at once, then the flow's undo runs. Where
+   * `cuttable` says no, the flow is only told to end after its present step.
+   * @throws NodeLocked when somebody works on the node; Conflict when nothing waits on it, or its state allows no abort
+   */
+  async abort(nodeUuid: string, cuttable: (node: Node) => boolean): Promise<void> {
     const { db, clock, hostname } = this.#options
     const nowMs = clock.now()
-    const token = await db.transaction().execute(async trx => {
-      const lease = { holder: hostname, purpose: `abort ${flow.kind}`, nowMs, forMs: leaseMs, visible: true }
-      const token = await takeLease(trx, node.uuid, lease)
-      const now = await mustFind(trx, node.uuid)
-      const patch = this.#moved(now, event, this.#definition(flow.kind), flow.args, nowMs)
+    const begun = await db.transaction().execute(async trx => {
+      const lease = { holder: hostname, purpose: 'abort', nowMs, forMs: leaseMs, visible: true }
+      const token = await takeLease(trx, nodeUuid, lease)
+      const node = await mustFind(trx, nodeUuid)
+      const flow = await liveFlow(trx, nodeUuid)
+      if (!flow) throw new Conflict(`Node ${nodeUuid} has nothing to abort: no work is recorded for it`)
+      const patch = this.#moved(node, 'abort', this.#definition(flow.kind), flow.args, nowMs)
+      if (!cuttable(node)) {
+        await updateFlow(trx, flow.id, { abort_requested: 1 })
+        await dropLease(trx, nodeUuid, token)
+        return undefined
+      }
+      const message = `${flow.kind} was aborted by request in state "${node.provision_state}"`
       await writeNode(trx, node.uuid, token, { ...patch, last_error: message }, nowMs)
       await updateFlow(trx, flow.id, {
         state: 'ready',
@@ -201,10 +232,21 @@ export class FlowEngine {
         deadline_ms: null,
       })
       await appendEvent(trx, { nowMs, node_uuid: node.uuid, flow_id: flow.id, kind: 'aborted', data: { message } })
-      return token
+      return { flowId: flow.id, token }
     })
-    this.#held.set(node.uuid, token)
+    if (begun) this.#held.set(begun.flowId, { nodeUuid, token: begun.token })
     this.kick()
+  }
+
+  /**
+   * Cuts off a flow's look at its agent, which may take minutes where the agent does not answer, so that somebody else
+   * can have the node; the look is made again soon. Tells whether there was one. Work is never cut off.
+   */
+  async interruptLook(nodeUuid: string): Promise<boolean> {
+    const looks = [...this.#running.values()].filter(run => run.nodeUuid === nodeUuid && run.pass?.looking)
+    for (const look of looks) look.abort.abort(interrupted)
+    await Promise.all(looks.map(look => look.done))
+    return looks.length > 0
   }
 
   // The loop: find what can run, run it, sleep until the next is due or somebody kicks.
@@ -235,11 +277,14 @@ export class FlowEngine {
 
   #launch(flow: FlowRow): void {
     const abort = new AbortController()
-    const done = this.#run(flow, AbortSignal.any([abort.signal, this.#stop.signal]))
+    const run: Run = { nodeUuid: flow.node_uuid, abort, done: Promise.resolve() }
+    this.#running.set(flow.id, run)
+    run.done = this.#run(flow, run, AbortSignal.any([abort.signal, this.#stop.signal]))
       .catch(error => {
         const { log } = this.#options
         if (this.#stop.signal.aborted) return
-        if (error instanceof LeaseLost) this.#held.delete(flow.node_uuid)
+        // The lease is not renewed any more; when its time is over the flow is taken up again.
+        this.#held.delete(flow.id)
         if (error instanceof LeaseLost) log.warn({ flow: flow.id, node: flow.node_uuid }, error.message)
         else log.error({ err: error, flow: flow.id, node: flow.node_uuid }, 'a flow could not be run')
       })
@@ -247,11 +292,10 @@ export class FlowEngine {
         this.#running.delete(flow.id)
         this.kick()
       })
-    this.#running.set(flow.id, { done, abort })
   }
 
   /** One pass of a flow: from the top to its next wait or its end. */
-  async #run(flow: FlowRow, signal: AbortSignal): Promise<void> {
+  async #run(flow: FlowRow, run: Run, signal: AbortSignal): Promise<void> {
     const { db, clock, log } = this.#options
     const token = await this.#lease(flow)
     if (token === undefined) {
@@ -260,17 +304,21 @@ export class FlowEngine {
       return
     }
     if (!(await claimFlow(db, flow.id))) {
-      await this.#release(flow.node_uuid, token)
+      this.#held.delete(flow.id)
+      await dropLease(db, flow.node_uuid, token)
       return
     }
     const definition = this.#definition(flow.kind)
     const current = (await findFlow(db, flow.id)) ?? flow
-    const pass = new Pass(this.#options, current, token, await stepsOf(db, flow.id), signal)
+    const { stateless = false } = definition
+    const pass = new Pass(this.#options, current, { token, stateless, steps: await stepsOf(db, flow.id), signal })
+    run.pass = pass
     const node = await mustFind(db, flow.node_uuid)
     const failure: Failure = {
       message: current.error ?? '',
       code: current.error_code ?? '',
-      aborted: current.abortRequested,
+      // Not whether an abort was asked for: the step that it waited for may have failed before it came to that.
+      aborted: current.error_code === 'aborted',
     }
     try {
       const ctx = await this.#options.context(pass, node, signal)
@@ -284,6 +332,7 @@ export class FlowEngine {
       if (current.phase === 'run') await this.#succeed(current, definition, token, event)
       else await this.#fail(current, definition, token, failure)
     } catch (error) {
+      if (signal.reason === interrupted && !this.#stop.signal.aborted) return await this.#lookLater(current, token)
       if (signal.aborted || error instanceof LeaseLost) throw error
       if (current.phase === 'undo') {
         log.error({ err: error, node: flow.node_uuid }, `undoing ${flow.kind} failed`)
@@ -297,24 +346,34 @@ export class FlowEngine {
 
   /** The lease of the flow's node: the one held since `begin`, or taken anew. Undefined: somebody else has it. */
   async #lease(flow: FlowRow): Promise<number | undefined> {
-    const held = this.#held.get(flow.node_uuid)
-    if (held !== undefined) return held
+    const held = this.#held.get(flow.id)
+    if (held !== undefined) return held.token
     const { db, clock, hostname } = this.#options
+    const node = await findNode(db, flow.node_uuid)
+    if (!node) return undefined
+    // A look while waiting for the agent is not work on the node: the API goes on showing it as free.
+    const visible = flow.state === 'ready' || provision[node.provision_state].kind !== 'wait'
     try {
-      // A look while waiting for the agent is not work on the node: the API goes on showing it as free.
-      const lease = { holder: hostname, purpose: flow.kind, nowMs: clock.now(), forMs: leaseMs }
-      const token = await takeLease(db, flow.node_uuid, { ...lease, visible: flow.state === 'ready' })
-      this.#held.set(flow.node_uuid, token)
+      const lease = { holder: hostname, purpose: flow.kind, nowMs: clock.now(), forMs: leaseMs, visible }
+      const token = await takeLease(db, flow.node_uuid, lease)
+      this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token })
       return token
     } catch (error) {
-      if (error instanceof NodeLocked) return undefined
+      if (error instanceof NodeLocked || error instanceof NotFound) return undefined
       throw error
     }
   }
 
-  async #release(nodeUuid: string, token: number): Promise<void> {
-    this.#held.delete(nodeUuid)
-    await dropLease(this.#options.db, nodeUuid, token)
+  /** A look was cut off: the flow waits as before. */
+  async #lookLater(flow: FlowRow, token: number): Promise<void> {
+    const { db, clock } = this.#options
+    const nowMs = clock.now()
+    this.#held.delete(flow.id)
+    await db.transaction().execute(async trx => {
+      await writeNode(trx, flow.node_uuid, token, {}, nowMs)
+      await updateFlow(trx, flow.id, { state: 'waiting', wake_at_ms: nowMs + lookAgainMs })
+      await dropLease(trx, flow.node_uuid, token)
+    })
   }
 
   /** Goes to sleep: the wait becomes the flow's row, and a wait for the agent frees the node. */
@@ -323,7 +382,7 @@ export class FlowEngine {
     const wait = pass.waiting
     if (!wait) throw new Error(`flow ${flow.id} is suspended without a wait`)
     const nowMs = clock.now()
-    if (wait.release) this.#held.delete(flow.node_uuid)
+    if (wait.release) this.#held.delete(flow.id)
     await db.transaction().execute(async trx => {
       const node = await mustFind(trx, flow.node_uuid)
       const definition = this.#definition(flow.kind)
@@ -346,7 +405,7 @@ export class FlowEngine {
   async #succeed(flow: FlowRow, definition: FlowDefinition, token: number, event: string | null): Promise<void> {
     const { db, clock } = this.#options
     const nowMs = clock.now()
-    this.#held.delete(flow.node_uuid)
+    this.#held.delete(flow.id)
     await db.transaction().execute(async trx => {
       const node = await mustFind(trx, flow.node_uuid)
       const patch: NodePatch = { ...definition.succeeded?.(node) }
@@ -361,6 +420,7 @@ export class FlowEngine {
   async #turnToUndo(flow: FlowRow, token: number, failure: Failure): Promise<void> {
     const { db, clock, log } = this.#options
     log.warn({ node: flow.node_uuid, flow: flow.kind, code: failure.code }, failure.message)
+    this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token })
     await db.transaction().execute(async trx => {
       await writeNode(trx, flow.node_uuid, token, { last_error: failure.message }, clock.now())
       const { message: error, code: error_code } = failure
@@ -372,10 +432,12 @@ export class FlowEngine {
   async #fail(flow: FlowRow, definition: FlowDefinition, token: number, failure: Failure): Promise<void> {
     const { db, clock } = this.#options
     const nowMs = clock.now()
-    this.#held.delete(flow.node_uuid)
+    this.#held.delete(flow.id)
     await db.transaction().execute(async trx => {
       const node = await mustFind(trx, flow.node_uuid)
-      const patch: NodePatch = { last_error: failure.message, ...definition.failed?.(node, failure) }
+      // A power change that was under way is given up, too.
+      const given = definition.failed?.(node, failure)
+      const patch: NodePatch = { last_error: failure.message, target_power_state: null, ...given }
       if (!definition.stateless && target(node.provision_state, 'fail') !== undefined) {
         Object.assign(patch, this.#moved(node, 'fail', definition, flow.args, nowMs))
       }
@@ -396,6 +458,7 @@ export class FlowEngine {
       ended_at: timestamp(nowMs),
     })
     await writeProgress(trx, flow.id, null)
+    await forgetContents(trx, flow.id)
     const data = { flow: flow.kind, state, ...(failure ? { error: failure.message, code: failure.code } : {}) }
     await appendEvent(trx, { nowMs, node_uuid: flow.node_uuid, flow_id: flow.id, kind: 'ended', data })
   }
@@ -417,14 +480,18 @@ export class FlowEngine {
     return definition
   }
 
-  /** Prolongs the held leases while their flows run. */
+  /** Prolongs the held leases while their flows run, and takes up what others let fall. */
   async #renew(): Promise<void> {
     const { db, clock, log } = this.#options
     while (!this.#stop.signal.aborted) {
       await clock.sleep(renewEveryMs, this.#stop.signal).catch(() => {})
-      if (this.#held.size === 0) continue
       try {
-        await renewLeases(db, this.#held, clock.now() + leaseMs)
+        // Own leases first: after a stall of this process they may have run out, and are still good if nobody took them.
+        await renewLeases(db, this.#held.values(), clock.now() + leaseMs)
+        const nodes = await breakLeases(db, { expiredAtMs: clock.now() })
+        const flows = await reviveFlows(db)
+        if (nodes.length > 0 || flows > 0) log.warn({ nodes, flows }, 'taking up work whose lease ran out')
+        if (flows > 0) this.kick()
       } catch (error) {
         log.error({ err: error }, 'cannot renew the leases')
       }

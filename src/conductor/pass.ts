@@ -5,7 +5,7 @@
  */
 import type { Db, Trx } from '#db/database.ts'
 import { appendEvent } from '#db/events.ts'
-import { type FlowRow, putStep, type StepRow, writeProgress } from '#db/flows.ts'
+import { type FlowRow, putStep, type StepRow, standingOf, writeProgress } from '#db/flows.ts'
 import { findNode, LeaseLost, type Node, type NodePatch, writeNode } from '#db/nodes.ts'
 import type { Flow, Wait } from '#drivers/driver.ts'
 import type { Clock } from '#lib/clock.ts'
@@ -38,23 +38,32 @@ export class Pass implements Flow {
   waiting:
     | { name: string; on: readonly string[]; everyMs: number; deadlineMs: number | null; release: boolean }
     | undefined
+  /** It only looks whether a wait is over that freed the node: such a pass may be cut off at any time. */
+  looking = false
   readonly #world: PassWorld
   readonly #flow: FlowRow
   readonly #token: number
+  readonly #stateless: boolean
   readonly #steps: Map<string, StepRow>
   readonly #signal: AbortSignal
   readonly #used = new Set<string>()
   #suspend: (value: typeof suspended) => void = () => {}
   #progressAtMs = 0
 
-  constructor(world: PassWorld, flow: FlowRow, token: number, steps: Map<string, StepRow>, signal: AbortSignal) {
+  /** `token`: of the lease; `stateless`: the flow leaves the provision state alone. */
+  constructor(
+    world: PassWorld,
+    flow: FlowRow,
+    options: { token: number; stateless: boolean; steps: Map<string, StepRow>; signal: AbortSignal },
+  ) {
     this.id = flow.id
     this.nodeUuid = flow.node_uuid
     this.#world = world
     this.#flow = flow
-    this.#token = token
-    this.#steps = steps
-    this.#signal = signal
+    this.#token = options.token
+    this.#stateless = options.stateless
+    this.#steps = options.steps
+    this.#signal = options.signal
     this.suspended = new Promise(resolve => {
       this.#suspend = resolve
     })
@@ -64,7 +73,7 @@ export class Pass implements Flow {
     const key = this.#key(name)
     const recorded = this.#steps.get(key)
     if (recorded?.state === 'done') return recorded.result as T // what `work` returned, through JSON
-    this.#checkpoint()
+    await this.#checkpoint()
     const started_at = timestamp(this.#world.clock.now())
     const result = await work()
     await this.#record({ name: key, started_at, state: 'done', result, deadlineMs: null })
@@ -77,12 +86,14 @@ export class Pass implements Flow {
     if (recorded?.state === 'done') return recorded.result as T // what `look` returned, through JSON
     // A wait that has begun is for something that runs already (a step that must not be cut off): it is seen to its end.
     if (recorded) this.#signal.throwIfAborted()
-    else this.#checkpoint()
+    else await this.#checkpoint()
     const { clock } = this.#world
     const started_at = recorded?.started_at ?? timestamp(clock.now())
     const deadlineMs = recorded ? recorded.deadlineMs : wait.timeoutMs > 0 ? clock.now() + wait.timeoutMs : null
     if (!recorded) await this.#record({ name: key, started_at, state: 'started', result: undefined, deadlineMs })
+    this.looking = recorded !== undefined && wait.release === true
     const found = await look()
+    this.looking = false
     if (found !== undefined) {
       await this.#record({ name: key, started_at, state: 'done', result: found, deadlineMs })
       return found
@@ -101,7 +112,7 @@ export class Pass implements Flow {
   async move(name: string, event: string, patch: NodePatch = {}): Promise<void> {
     const key = this.#key(name)
     if (this.#steps.get(key)?.state === 'done') return
-    this.#checkpoint()
+    await this.#checkpoint()
     const { db, clock } = this.#world
     const node = await mustFind(db, this.nodeUuid)
     const moved = movedFields(node, event, undefined, clock.now())
@@ -148,7 +159,8 @@ export class Pass implements Flow {
       const node = await mustFind(trx, this.nodeUuid)
       const fields: NodePatch = { ...patch }
       // A wait for the agent is over: the node leaves its "wait" state, visibly held again.
-      if (step.state === 'done' && provision[node.provision_state].kind === 'wait' && this.#flow.phase === 'run') {
+      const moves = !this.#stateless && this.#flow.phase === 'run'
+      if (moves && step.state === 'done' && provision[node.provision_state].kind === 'wait') {
         const towards = node.target_provision_state ?? undefined
         Object.assign(fields, movedFields(node, 'resume', towards, nowMs), { reservation: this.#world.hostname })
       }
@@ -158,10 +170,12 @@ export class Pass implements Flow {
     this.#steps.set(step.name, row)
   }
 
-  /** Between two steps: may this pass go on? */
-  #checkpoint(): void {
+  /** Between two steps: may this pass go on? Asks the rows: a process that stalled touches no machine any more. */
+  async #checkpoint(): Promise<void> {
     this.#signal.throwIfAborted()
-    if (this.#flow.abortRequested && this.#flow.phase === 'run') throw new Aborted('aborted by the operator')
+    const standing = await standingOf(this.#world.db, this.id, this.#token)
+    if (!standing) throw new LeaseLost(`The lease on node ${this.nodeUuid} (token ${this.#token}) is no longer held`)
+    if (standing.abortRequested && this.#flow.phase === 'run') throw new Aborted('aborted by the operator')
   }
 }
 

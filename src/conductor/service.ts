@@ -7,7 +7,6 @@ import type { Config } from '#config/options.ts'
 import { findAgent } from '#db/agents.ts'
 import type { Db } from '#db/database.ts'
 import { appendEvent } from '#db/events.ts'
-import { liveFlow, updateFlow } from '#db/flows.ts'
 import { deleteNode, dropLease, findNode, type Node, takeLease, writeInventory, writeNode } from '#db/nodes.ts'
 import { portsByAddress, portsOf } from '#db/ports.ts'
 import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#drivers/driver.ts'
@@ -18,7 +17,7 @@ import { Conflict, Fault, Forbidden, InvalidInput, messageOf, NodeLocked, NotFou
 import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/node.ts'
-import { powerTargets, provision, type Verb, verbs, verbTarget } from '#protocol/states.ts'
+import { powerTargets, type Verb, verbs, verbTarget } from '#protocol/states.ts'
 import { Allocator } from './allocations.ts'
 import type { ConductorService, ProvisionRequest } from './conductor.ts'
 import { type Args, FlowEngine } from './engine.ts'
@@ -121,13 +120,15 @@ export function createConductor(options: ConductorOptions): Conductor {
   ]
 
   /** Tries again while somebody else works on the node for a moment, as [conductor] node_locked_retry_* say. */
-  async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+  async function patiently<T>(uuid: string, attempt: () => Promise<T>): Promise<T> {
     const { node_locked_retry_attempts: attempts, node_locked_retry_interval: intervalS } = config.conductor
     for (let left = attempts; ; left--) {
       try {
         return await attempt()
       } catch (error) {
         if (!(error instanceof NodeLocked) || left <= 0) throw error
+        // A look at an agent that does not answer would outlast every patience.
+        if (await engine.interruptLook(uuid)) continue
         await clock.sleep(intervalS * 1000)
       }
     }
@@ -149,17 +150,17 @@ export function createConductor(options: ConductorOptions): Conductor {
     async provision(node, verb, request, caller) {
       checkVerb(node, verb, config)
       const { event } = verbs[verb]
-      if (event === 'abort') return patiently(() => abort(node))
-      if (event === 'manage' && node.provision_state !== 'enroll') return patiently(() => manage(node))
+      if (event === 'abort') return patiently(node.uuid, () => engine.abort(node.uuid, cuttable))
+      if (event === 'manage' && node.provision_state !== 'enroll') return manage(node)
       const kind = event === 'manage' ? 'verify' : flowOfEvent[event]
       if (kind === undefined) throw new InvalidInput(`Verb ${verb} has no flow`)
       const ctx = await nodeContext(node)
       await validateFor(ctx, kind)
-      const waiting = await liveFlow(db, node.uuid)
-      const replaces = waiting && provision[node.provision_state].kind === 'wait' ? { replaces: waiting.id } : {}
       const args = argsOf(kind, request)
-      await patiently(() =>
-        engine.begin({ nodeUuid: node.uuid, kind, args, event, caller, ...replaces, patch: startPatch(kind) }),
+      // Somebody may have protected the node, or put it in maintenance, while it was waited for.
+      const check = (now: Node) => checkVerb({ ...now, reservation: null }, verb, config)
+      await patiently(node.uuid, () =>
+        engine.begin({ nodeUuid: node.uuid, kind, args, event, caller, check, patch: startPatch(kind) }),
       )
     },
 
@@ -178,7 +179,9 @@ export function createConductor(options: ConductorOptions): Conductor {
       await way.validate(ctx)
       const args = { target, ...(timeoutS === null ? {} : { timeout_s: timeoutS }) }
       const patch = () => ({ target_power_state: powerTargets[target] })
-      await patiently(() => engine.begin({ nodeUuid: node.uuid, kind: 'power', args, event: null, caller, patch }))
+      await patiently(node.uuid, () =>
+        engine.begin({ nodeUuid: node.uuid, kind: 'power', args, event: null, caller, patch }),
+      )
     },
 
     async validate(node) {
@@ -217,7 +220,7 @@ export function createConductor(options: ConductorOptions): Conductor {
 
     async withNode(uuid, purpose, work) {
       const lease = { holder: hostname, purpose, forMs: 120_000, visible: true }
-      const token = await patiently(() => takeLease(db, uuid, { ...lease, nowMs: clock.now() }))
+      const token = await patiently(uuid, () => takeLease(db, uuid, { ...lease, nowMs: clock.now() }))
       try {
         const node = await findNode(db, uuid)
         if (!node) throw new NotFound(`Node ${uuid} could not be found`)
@@ -274,18 +277,6 @@ export function createConductor(options: ConductorOptions): Conductor {
     })
   }
 
-  async function abort(node: Node): Promise<void> {
-    const flow = await liveFlow(db, node.uuid)
-    if (!flow) throw new Conflict(`Node ${node.uuid} has nothing to abort: no work is recorded for it`)
-    const { abortable } = node.clean_step
-    if (node.provision_state === 'clean wait' && 'step' in node.clean_step && abortable === false) {
-      // A step that must not be cut off: the flow stops after it.
-      await updateFlow(db, flow.id, { abort_requested: 1 })
-      return
-    }
-    await engine.abort(node, flow, 'abort', `${flow.kind} was aborted by request in state "${node.provision_state}"`)
-  }
-
   async function checked(ctx: NodeContext, type: InterfaceType): Promise<{ result: boolean | null; reason?: string }> {
     try {
       await ctx.interfaces[type].validate(ctx)
@@ -340,6 +331,11 @@ function argsOf(kind: string, request: ProvisionRequest): Args {
   }
   if (kind === 'clean' && request.clean_steps) return { clean_steps: request.clean_steps }
   return {}
+}
+
+/** May the node's flow be cut off where it is, or does a step run that must be seen to its end? */
+function cuttable(node: Node): boolean {
+  return node.provision_state !== 'clean wait' || !('step' in node.clean_step) || node.clean_step.abortable !== false
 }
 
 /** Fields that starting a flow writes besides the state. */

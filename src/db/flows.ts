@@ -184,6 +184,26 @@ export async function claimFlow(db: Db | Trx, id: number): Promise<boolean> {
   return result.numUpdatedRows > 0n
 }
 
+/**
+ * May work on a flow go on: is its lease still held under `token`, and did the operator ask to stop? Undefined: the
+ * lease was lost, or flow or node are gone.
+ */
+export async function standingOf(
+  db: Db | Trx,
+  id: number,
+  token: number,
+): Promise<{ abortRequested: boolean } | undefined> {
+  const row = await db
+    .selectFrom('flows')
+    .innerJoin('nodes', 'nodes.uuid', 'flows.node_uuid')
+    .select('flows.abort_requested')
+    .where('flows.id', '=', id)
+    .where('nodes.lease_token', '=', token)
+    .where('nodes.lease_holder', 'is not', null)
+    .executeTakeFirst()
+  return row && { abortRequested: Number(row.abort_requested) !== 0 }
+}
+
 /** Makes flows runnable again whose process is gone: they count as running but nobody holds their node. */
 export async function reviveFlows(db: Db | Trx): Promise<number> {
   const result = await db
@@ -213,6 +233,12 @@ export async function updateFlow(
   },
 ): Promise<void> {
   await db.updateTable('flows').set(set).where('id', '=', id).execute()
+}
+
+/** Forgets what an ended flow was given and what its steps found: it never runs again, and they may hold secrets. */
+export async function forgetContents(db: Db | Trx, id: number): Promise<void> {
+  await db.updateTable('flows').set({ args: '{}' }).where('id', '=', id).execute()
+  await db.updateTable('flow_steps').set({ result: null }).where('flow_id', '=', id).execute()
 }
 
 export async function writeProgress(db: Db | Trx, id: number, progress: Progress | null): Promise<void> {

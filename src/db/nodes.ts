@@ -3,7 +3,7 @@
  * its token, or as an observation (power state, health) guarded by "nobody holds it".
  */
 import { sql, type UpdateObject } from 'kysely'
-import { Conflict, NodeLocked } from '#lib/fault.ts'
+import { Conflict, NodeLocked, NotFound } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import { nodeFields } from '#protocol/node.ts'
 import { codecOf, type Stored } from './codec.ts'
@@ -70,7 +70,7 @@ export async function findNodeByIdent(db: Db | Trx, ident: string): Promise<Node
 /**
  * Takes the lease of a node if nobody has it (or its time is over).
  * @returns the token that every write must carry
- * @throws NodeLocked when someone else has it
+ * @throws NodeLocked when someone else has it; NotFound when there is no such node
  */
 export async function takeLease(
   db: Db | Trx,
@@ -97,10 +97,9 @@ export async function takeLease(
     .select(['lease_holder', 'lease_purpose'])
     .where('uuid', '=', uuid)
     .executeTakeFirst()
+  if (!holder) throw new NotFound(`Node ${uuid} could not be found`)
   throw new NodeLocked(
-    holder
-      ? `Node ${uuid} is locked by host ${holder.lease_holder} (${holder.lease_purpose}); try again when that is done`
-      : `Node ${uuid} could not be found`,
+    `Node ${uuid} is locked by host ${holder.lease_holder} (${holder.lease_purpose}); try again when that is done`,
   )
 }
 
@@ -114,9 +113,13 @@ export async function dropLease(db: Db | Trx, uuid: string, token: number): Prom
     .execute()
 }
 
-/** Prolongs many leases of one holder in one statement. */
-export async function renewLeases(db: Db | Trx, tokens: ReadonlyMap<string, number>, untilMs: number): Promise<void> {
-  for (const [uuid, token] of tokens) {
+/** Prolongs leases that are still held under these tokens. */
+export async function renewLeases(
+  db: Db | Trx,
+  leases: Iterable<{ nodeUuid: string; token: number }>,
+  untilMs: number,
+): Promise<void> {
+  for (const { nodeUuid: uuid, token } of leases) {
     await db
       .updateTable('nodes')
       .set({ lease_until_ms: untilMs })
@@ -126,8 +129,14 @@ export async function renewLeases(db: Db | Trx, tokens: ReadonlyMap<string, numb
   }
 }
 
-/** Ends every lease of `holder`, fencing whoever still believes to have one. Returns the nodes concerned. */
-export async function breakLeases(db: Db | Trx, holder: string): Promise<string[]> {
+/**
+ * Ends every lease of `holder`, or every one whose time is over, fencing whoever still believes to have one. Returns the
+ * nodes concerned.
+ */
+export async function breakLeases(
+  db: Db | Trx,
+  which: { holder: string } | { expiredAtMs: number },
+): Promise<string[]> {
   const rows = await db
     .updateTable('nodes')
     .set({
@@ -138,7 +147,11 @@ export async function breakLeases(db: Db | Trx, holder: string): Promise<string[
       reservation: null,
       lease_token: sql<number>`lease_token + 1`,
     })
-    .where('lease_holder', '=', holder)
+    .where(where =>
+      'holder' in which
+        ? where('lease_holder', '=', which.holder)
+        : where.and([where('lease_holder', 'is not', null), where('lease_until_ms', '<', which.expiredAtMs)]),
+    )
     .returning('uuid')
     .execute()
   return rows.map(row => row.uuid)
@@ -152,7 +165,7 @@ export class LeaseLost extends Conflict {
 /**
  * Writes fields of a node under its lease. A node that loses its instance loses the allocation that gave it, in the
  * same instant.
- * @throws LeaseLost when the token is old
+ * @throws LeaseLost when the token is old, or its lease was given back
  */
 export async function writeNode(
   db: Db | Trx,
@@ -176,6 +189,7 @@ async function writeFields(db: Db | Trx, uuid: string, token: number, patch: Nod
     .set(set)
     .where('uuid', '=', uuid)
     .where('lease_token', '=', token)
+    .where('lease_holder', 'is not', null)
     .executeTakeFirst()
     .catch(error => {
       throw duplicateOf(error, patch) ?? error
@@ -200,6 +214,7 @@ export async function deleteNode(db: Db | Trx, uuid: string, token: number): Pro
     .deleteFrom('nodes')
     .where('uuid', '=', uuid)
     .where('lease_token', '=', token)
+    .where('lease_holder', 'is not', null)
     .executeTakeFirst()
   if (result.numDeletedRows === 0n) throw new LeaseLost(`The lease on node ${uuid} (token ${token}) is no longer held`)
 }
