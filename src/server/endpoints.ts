@@ -19,6 +19,7 @@ import { ports } from './resources/ports.ts'
 import { ramdisk } from './resources/ramdisk.ts'
 import { root } from './resources/root.ts'
 import { shards } from './resources/shards.ts'
+import { volumes } from './resources/volumes.ts'
 
 export const endpoints: readonly Endpoint[] = [
   ...root,
@@ -31,6 +32,7 @@ export const endpoints: readonly Endpoint[] = [
   ...nodeTraits,
   ...ports,
   ...chassis,
+  ...volumes,
   ...drivers,
   ...conductors,
   ...allocations,

@@ -21,6 +21,7 @@ const collections: Readonly<Record<string, string>> = {
   drivers: '1.1',
   lookup: '1.22',
   heartbeat: '1.22',
+  volume: '1.32',
   conductors: '1.49',
   continue_inspection: '1.84',
 }
