@@ -103,5 +103,11 @@ export const portFields = fields({
   links: { schema: Type.Array(Link), from: '1.1', select: false },
 })
 
+/** The VIF of the tenant's network that a port is connected to, or shall be; null where there is none. */
+export function vifOf({ internal_info }: { readonly internal_info: Record<string, unknown> }): string | null {
+  const id = internal_info.tenant_vif_port_id
+  return typeof id === 'string' ? id : null
+}
+
 /** A port with all its API fields. */
 export type PortView = ObjectOf<typeof portFields>

@@ -4,7 +4,7 @@ import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import type { Answer, Endpoint } from './endpoint.ts'
 import { BodyLimit, Busy, faultBody, NoRoute } from './faults.ts'
-import type { RouteTable } from './paths.ts'
+import { misplaced, type RouteTable } from './paths.ts'
 
 export function send(endpoint: Endpoint, answer: Answer | undefined, reply: FastifyReply): FastifyReply {
   reply.code(endpoint.status)
@@ -30,6 +30,8 @@ export function refuse(error: unknown, request: FastifyRequest, reply: FastifyRe
 export function notFound(routes: RouteTable, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const path = request.url.split('?', 1)[0] ?? ''
   const methods = routes.methodsOf(path)
+  const wrong = methods.length === 0 ? misplaced(path) : undefined
+  if (wrong) throw new NoRoute(wrong.status, `Cannot use ${path.slice(0, 200)}: expected ${wrong.expected}`)
   if (methods.length === 0) throw new NoRoute(404, `Nothing is served at ${path.slice(0, 200)}`)
   reply.header('allow', methods.join(', '))
   if (request.method === 'OPTIONS') return reply.code(200).send()

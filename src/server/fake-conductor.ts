@@ -21,7 +21,7 @@ const hardware: Readonly<Record<string, Partial<Record<InterfaceType, readonly s
     boot: ['fake', 'ipxe'],
     deploy: ['direct', 'fake'],
     inspect: ['agent', 'fake', 'no-inspect'],
-    network: ['noop'],
+    network: ['noop', 'flat'],
     storage: ['noop'],
     ...Object.fromEntries(
       (['bios', 'console', 'firmware', 'raid', 'rescue', 'vendor'] as const).map(type => [

@@ -12,7 +12,7 @@ export class NotAcceptable extends Fault {
 
 /** The request led to no handler: path, method or version do not fit. */
 export class NoRoute extends Fault {
-  readonly status: 400 | 404 | 405 | 406
+  readonly status: 400 | 403 | 404 | 405 | 406
   readonly code = 'no-route'
   constructor(status: NoRoute['status'], message: string) {
     super(message)
@@ -38,6 +38,7 @@ export class Busy extends Fault {
 
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
   406: 'Not Acceptable',

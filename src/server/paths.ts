@@ -11,6 +11,16 @@ export function normalPath(url: string): string {
   return whole + query
 }
 
+const member = /^\/v1\/nodes\/[^/]+\/(ports|portgroups|volume\/connectors|volume\/targets)\/[^/]+$/
+const portsOfGroup = /^\/v1\/nodes\/[^/]+\/portgroups\/[^/]+\/ports(\/.*)?$/
+
+/** Why nothing can be there: things have one place of their own, and below their node only lists. */
+export function misplaced(path: string): { status: 400 | 403; expected: string } | undefined {
+  if (portsOfGroup.test(path)) return { status: 403, expected: '/v1/portgroups/{portgroup}/ports' }
+  const [, collection] = member.exec(path) ?? []
+  return collection === undefined ? undefined : { status: 400, expected: `/v1/${collection}/{uuid}` }
+}
+
 export interface RouteTable {
   /** Methods offered at a path. */
   methodsOf(path: string): string[]

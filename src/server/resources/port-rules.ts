@@ -3,8 +3,10 @@
  * Source: REST API reference, "Ports".
  */
 import type { Node } from '#db/nodes.ts'
+import type { Port } from '#db/ports.ts'
 import { Conflict, InvalidInput } from '#lib/fault.ts'
 import type { Minor } from '#protocol/microversion.ts'
+import { vifOf } from '#protocol/port.ts'
 import { NotAcceptable } from '../faults.ts'
 
 type Values = Readonly<Record<string, unknown>>
@@ -73,6 +75,13 @@ export function checkPortNode(node: Node, version: Minor): void {
   if (node.provision_state === 'inspecting' && version >= 39) {
     throw new Conflict(`Cannot update a port of node ${node.uuid} while it is in state "inspecting"`)
   }
+}
+
+/** May a port of this node be deleted now? @throws Conflict */
+export function checkPortDeletable(port: Port, node: Node): void {
+  const vif = vifOf(port)
+  if (vif === null || node.maintenance) return
+  throw new Conflict(`Cannot delete port ${port.uuid}: VIF ${vif} is attached; expected maintenance, or none attached`)
 }
 
 const connectivity = ['portgroup_uuid', 'pxe_enabled', 'local_link_connection', 'physical_network']

@@ -18,7 +18,7 @@ import { applyPatch, JsonPatch, type Operation, readPatch } from '../patch.ts'
 import { answerSchema } from '../schemas.ts'
 import { type Selection, type ViewContext, viewOf } from '../view.ts'
 import { maskerFor } from './node-view.ts'
-import { checkPortChanges, checkPortNode, checkPortValues } from './port-rules.ts'
+import { checkPortChanges, checkPortDeletable, checkPortNode, checkPortValues } from './port-rules.ts'
 
 export const PortAnswer = answerSchema(portFields)
 
@@ -187,7 +187,9 @@ async function mustFindPort(call: Call, portIdent: string): Promise<{ port: Port
 
 async function removePort(call: Call<{ port_ident: string }>): Promise<undefined> {
   const { port, node } = await mustFindPort(call, call.params.port_ident)
-  await call.conductor.withNode(node.uuid, 'delete port', async () => {
+  checkPortDeletable(port, node)
+  await call.conductor.withNode(node.uuid, 'delete port', async held => {
+    checkPortDeletable((await findPort(call.db, port.uuid)) ?? port, held.node)
     await deletePort(call.db, port.uuid)
   })
   await tellConductor(call, node)

@@ -23,6 +23,9 @@ const collections: Readonly<Record<string, string>> = {
   heartbeat: '1.22',
   volume: '1.32',
   conductors: '1.49',
+  allocations: '1.52',
+  events: '1.54',
+  shards: '1.82',
   continue_inspection: '1.84',
 }
 
