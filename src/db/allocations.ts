@@ -102,8 +102,6 @@ export async function deleteUnbound(db: Db | Trx, uuid: string): Promise<boolean
  */
 export async function nodesFor(db: Db | Trx, allocation: Allocation, only?: string): Promise<Node[]> {
   const { candidate_nodes: candidates, owner, resource_class, traits } = allocation
-  // No table of traits is there yet, so no node has any.
-  if (traits.length > 0) return []
   let query = db
     .selectFrom('nodes')
     .selectAll()
@@ -115,7 +113,8 @@ export async function nodesFor(db: Db | Trx, allocation: Allocation, only?: stri
   if (only !== undefined) query = query.where('uuid', '=', only)
   if (candidates.length > 0) query = query.where('uuid', 'in', candidates)
   if (owner !== null) query = query.where(where => where.or([where('owner', '=', owner), where('lessee', '=', owner)]))
-  return (await query.execute()).map(readNode)
+  const nodes = (await query.execute()).map(readNode)
+  return nodes.filter(node => traits.every(trait => node.traits.includes(trait)))
 }
 
 /**

@@ -2,13 +2,11 @@
 import { Type } from 'typebox'
 import { fields, Json, Nullable, type ObjectOf, Time, Uuid } from './field.ts'
 import { Link } from './node.ts'
+import { Traits } from './trait.ts'
 
 /** `allocating`: a node is being looked for; `active`: `node_uuid` is it; `error`: `last_error` says why none is. */
 export const allocationStates = ['allocating', 'active', 'error'] as const
 export type AllocationState = (typeof allocationStates)[number]
-
-/** At most so many may be asked of one node. */
-const traitLimit = 50
 
 export const allocationFields = fields({
   uuid: { schema: Uuid, from: '1.52', create: true, sort: true, column: 'text' },
@@ -32,7 +30,7 @@ export const allocationFields = fields({
     doc: 'resource class that the node must have',
   },
   traits: {
-    schema: Type.Array(Type.String({ pattern: '^[A-Z0-9][A-Z0-9_]{0,254}$' }), { maxItems: traitLimit }),
+    schema: Traits,
     from: '1.52',
     create: true,
     column: 'json',

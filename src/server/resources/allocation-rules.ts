@@ -20,7 +20,6 @@ export function checkAllocationName(name: unknown): void {
 export function checkBackfill(
   node: Node,
   wanted: Pick<Allocation, 'uuid' | 'resource_class' | 'traits' | 'candidate_nodes'>,
-  nodeTraits: readonly string[],
 ): void {
   const refuse = (found: string) => new Conflict(`Cannot allocate node ${node.uuid} to ${wanted.uuid}: ${found}`)
   if (node.provision_state !== 'active') {
@@ -32,7 +31,7 @@ export function checkBackfill(
   if (wanted.resource_class !== null && wanted.resource_class !== node.resource_class) {
     throw refuse(`its resource class is ${node.resource_class}, expected ${wanted.resource_class}`)
   }
-  const missing = wanted.traits.filter(trait => !nodeTraits.includes(trait))
+  const missing = wanted.traits.filter(trait => !node.traits.includes(trait))
   if (missing.length > 0) throw refuse(`it lacks the traits ${missing.join(', ')}`)
   if (wanted.candidate_nodes.length > 0 && !wanted.candidate_nodes.includes(node.uuid)) {
     throw refuse('it is none of the candidate nodes')

@@ -137,6 +137,18 @@ test('candidates, owner and traits narrow the search', async () => {
   assert.deepEqual(nodes.sort(), [lent, owned].sort())
 })
 
+test('the node that is found has every trait that was asked for, and its instance is told them', async () => {
+  const resource_class = fresh()
+  const traits = ['CUSTOM_A', 'CUSTOM_B']
+  for (const one of [[], ['CUSTOM_A']]) await api.set(await available({ resource_class }), { traits: one })
+  const fit = await available({ resource_class })
+  await api.set(fit, { traits: ['CUSTOM_C', ...traits] })
+  const { uuid } = await made({ resource_class, traits })
+  await search()
+  assert.equal((await show(`/v1/allocations/${uuid}`)).node_uuid, fit)
+  assert.deepEqual((await show(`/v1/nodes/${fit}`)).instance_info, { traits })
+})
+
 test('the node of the same name goes first', async () => {
   const resource_class = fresh()
   for (let i = 0; i < 6; i += 1) await available({ resource_class })

@@ -29,6 +29,7 @@ import { applyPatch, JsonPatch, readPatch } from '../patch.ts'
 import { answerSchema } from '../schemas.ts'
 import { type Selection, type ViewContext, viewOf } from '../view.ts'
 import { checkAllocationName, checkBackfill, checkRelease } from './allocation-rules.ts'
+import { readTraits } from './node-traits.ts'
 import { maskerFor } from './node-view.ts'
 
 const AllocationAnswer = answerSchema(allocationFields)
@@ -86,6 +87,7 @@ async function create(call: Call): Promise<Answer> {
   if (named !== null && version < 58) throw new InvalidInput('Naming the node of an allocation needs version 1.58')
   const values = readCreation(allocationFields, body, version)
   checkAllocationName(values.name)
+  values.traits = readTraits(values.traits as string[]) // by its schema
   if (named === null && values.resource_class === null) {
     throw new InvalidInput('Cannot create an allocation: expected a resource_class, or a node')
   }
@@ -110,9 +112,9 @@ async function create(call: Call): Promise<Answer> {
 async function backfill(call: Call, node: Node, allocation: Parameters<typeof insertAllocation>[1]): Promise<void> {
   const { db, conductor } = call
   const { uuid } = allocation
-  checkBackfill(node, allocation, [])
+  checkBackfill(node, allocation)
   await conductor.withNode(node.uuid, 'allocation', async held => {
-    checkBackfill(held.node, allocation, [])
+    checkBackfill(held.node, allocation)
     const other = await allocationOfNode(db, node.uuid)
     if (other) throw new Conflict(`Cannot allocate node ${node.uuid} to ${uuid}: allocation ${other.uuid} has it`)
     // A stop between the two leaves an instance without allocation: what it was before, or what the next try takes up.
