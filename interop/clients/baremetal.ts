@@ -20,7 +20,14 @@ export interface Ran {
 export interface RecordedCommand {
   readonly words: readonly string[]
   readonly status: number
+  /** Asked only to see that there is an answer. */
+  readonly probe: boolean
+  /** The service said that it does not have this. */
+  readonly absent: boolean
 }
+
+/** How the service says that a resource, or a verb, is not there. */
+const saysAbsent = /Nothing is served at \/v1\/\S+ \(HTTP 404\)|is not implemented in this version/
 
 /** A wait of the client polls every ten seconds, and the machine may be busy with other things. */
 const limitMs = 180_000
@@ -50,6 +57,20 @@ export class Baremetal {
   /** Runs a command, whatever its end. A word that holds blanks comes as an element of its own. */
   async run(command: string, ...more: string[]): Promise<Ran> {
     const words = [...command.split(' '), ...more]
+    const ran = await this.#run(words)
+    record({ words, status: ran.status, probe: false, absent: false })
+    return ran
+  }
+
+  /** As `run`, but it does not count as driving the command. */
+  async probe(command: string): Promise<Ran> {
+    const words = command.split(' ')
+    const ran = await this.#run(words)
+    record({ words, status: ran.status, probe: true, absent: saysAbsent.test(ran.err) })
+    return ran
+  }
+
+  async #run(words: readonly string[]): Promise<Ran> {
     const [program = '', ...prefix] = this.#program
     const args = [...this.#options, ...prefix, ...words]
     const env = {
@@ -59,15 +80,13 @@ export class Baremetal {
       OS_AUTH_TYPE: 'none',
       OS_ENDPOINT: this.endpoint,
     }
-    const ran = await new Promise<Ran>((resolve, reject) =>
+    return await new Promise<Ran>((resolve, reject) =>
       execFile(program, args, { env, timeout: limitMs, maxBuffer: 2 ** 26 }, (error, out, err) => {
         if (error === null) resolve({ status: 0, out, err })
         else if (typeof error.code === 'number') resolve({ status: error.code, out, err })
         else reject(new Error(`${program} ${args.join(' ')} did not end by itself: ${error.message}`, { cause: error }))
       }),
     )
-    record({ words, status: ran.status })
-    return ran
   }
 
   /** Runs a command that must succeed. @returns what it printed */
@@ -96,9 +115,13 @@ export class Baremetal {
     const { status, out, err } = await this.run(command, ...more)
     assert.ok(status === 1 || status === 2, `${command} ${more.join(' ')} ended with ${status}: ${out}${err}`)
     assert.match(err, expected)
-    // The client shows the text of our error; what it could not read ends in one of these.
-    assert.doesNotMatch(err, /Traceback|HTTP 5\d\d|Unknown [Ee]rror/)
+    assertReadable(err)
   }
+}
+
+/** The client shows the text of our error; what it could not read ends in one of these. */
+export function assertReadable(err: string): void {
+  assert.doesNotMatch(err, /Traceback|HTTP 5\d\d|Unknown [Ee]rror/)
 }
 
 function isRow(value: unknown): value is Row {

@@ -236,7 +236,8 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
       )
       assert.deepEqual(await listed('--no-retired'), names)
       assert.deepEqual(await listed('--retired'), [])
-      assert.deepEqual(await listed('--fault power'), [])
+      assert.deepEqual(await client.list('node list --fault', 'power failure'), [])
+      await client.fails(/fault.*400/s, 'node list --fault nonsense')
     })
 
     test('sorts by one key and by several, both ways', async () => {

@@ -37,9 +37,10 @@ function drive(recordFile: string): number {
   const { status } = spawnSync(process.execPath, [...options, ...files], { stdio: 'inherit', env })
   if (named.length > 0) return status ?? 1
   const record = readRecord(recordFile)
-  const coverage = coverageOf(commandsOf(execFileSync('baremetal', ['--help'], { encoding: 'utf8' })), record)
-  console.log(`\n${coverageText(coverage)}\n${record.length} command lines were run.`)
-  return status === 0 && coverage.untried.length === 0 ? 0 : 1
+  const commands = commandsOf(execFileSync('baremetal', ['--help'], { encoding: 'utf8' }))
+  const coverage = coverageOf(commands, record)
+  console.log(`\n${coverageText(coverage)}\n${commands.length} commands; ${record.length} command lines were run.`)
+  return status === 0 && commands.length > 0 && coverage.untried.length === 0 ? 0 : 1
 }
 
 function readRecord(file: string): RecordedCommand[] {
