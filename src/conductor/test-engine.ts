@@ -13,14 +13,14 @@ import { type FlowDefinition, FlowEngine } from './engine.ts'
 
 export const caller = { user: 'tester', requestId: null }
 
-export async function addNode(db: Db, provision_state: ProvisionState): Promise<string> {
+export async function addNode(db: Db, provision_state: ProvisionState, more: object = {}): Promise<string> {
   const uuid = randomUUID()
   const initial = Object.fromEntries(
     Object.entries(nodeFields)
       .filter(([, field]) => 'column' in field)
       .map(([name, field]) => [name, 'initial' in field ? field.initial : null]),
   )
-  const node = { ...initial, uuid, driver: 'test', created_at: timestamp(0), provision_state }
+  const node = { ...initial, uuid, driver: 'test', created_at: timestamp(0), provision_state, ...more }
   await insertNode(db, node as unknown as Parameters<typeof insertNode>[1]) // every column has just been given a value
   return uuid
 }
@@ -28,12 +28,17 @@ export async function addNode(db: Db, provision_state: ProvisionState): Promise<
 export interface EngineWorld {
   hostname?: string
   clock?: Clock
+  /** What the flows see besides: interfaces, configuration. */
+  context?: Record<string, unknown>
 }
 
 export function engineOver(db: Db, flows: FlowDefinition | FlowDefinition[], world: EngineWorld = {}): FlowEngine {
   const { hostname = 'host-1', clock = systemClock } = world
-  const context = async (flow: FlowContext['flow'], node: Node, signal: AbortSignal) =>
-    ({ flow, node, signal, db, clock }) as unknown as FlowContext // all that these flows look at
+  const context = async (flow: FlowContext['flow'], node: Node, signal: AbortSignal): Promise<FlowContext> => {
+    const fresh = async () => context(flow, await flow.node(), signal)
+    // All that these flows look at.
+    return { flow, node, signal, db, clock, log: silent, ...world.context, fresh } as unknown as FlowContext
+  }
   const definitions = [flows].flat()
   return new FlowEngine({ db, clock, log: silent, hostname, errorLimit: 4096, definitions, context })
 }

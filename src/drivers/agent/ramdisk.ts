@@ -63,10 +63,14 @@ export async function removeRamdisk(
   options: { powerOff: boolean },
 ): Promise<void> {
   const { flow } = ctx
-  if (options.powerOff && !ctx.node.disable_power_off) await powerTo(ctx, `power off after ${mode}`, 'power off')
-  await flow.once(`remove ${mode} boot`, async () => {
-    const now = await ctx.fresh()
-    await now.interfaces.boot.cleanUpRamdisk(now)
-    await now.interfaces.network.detach(now, mode)
-  })
+  try {
+    if (options.powerOff && !ctx.node.disable_power_off) await powerTo(ctx, `power off after ${mode}`, 'power off')
+  } finally {
+    // Also when the BMC cannot be reached: nothing may be left for the machine to boot.
+    await flow.once(`remove ${mode} boot`, async () => {
+      const now = await ctx.fresh()
+      await now.interfaces.boot.cleanUpRamdisk(now)
+      await now.interfaces.network.detach(now, mode)
+    })
+  }
 }
