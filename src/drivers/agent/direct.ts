@@ -12,9 +12,9 @@ import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
 import type { DeployInterface, FlowContext, NodeContext, Step } from '../driver.ts'
 import { powerCycle, powerTo } from '../power.ts'
-import { AgentUnreachable, agentClient } from './client.ts'
+import { AgentBusy, AgentUnreachable, agentClient } from './client.ts'
 import { awaitAgent, bootRamdisk, prepareRamdisk, removeRamdisk } from './ramdisk.ts'
-import { runAgentStep } from './steps.ts'
+import { failed, runAgentStep } from './steps.ts'
 
 const bootModes = ['bios', 'uefi']
 const flags = ['true', 'false']
@@ -205,14 +205,20 @@ async function powerOffInBand(ctx: FlowContext): Promise<void> {
   })
 }
 
-/** Tells the agent something whose failure the BMC makes good: it may be gone already, after a repeated pass. */
+/**
+ * Tells the agent something whose failure the BMC makes good: after a repeated pass it may be gone already, or be busy
+ * with what the first one told it. @throws AgentCommandFailed when it could not flush its disks
+ */
 async function tell(ctx: FlowContext, command: string): Promise<void> {
   const agent = (await agentsOf(ctx.db, [ctx.flow.nodeUuid])).get(ctx.flow.nodeUuid)
   if (!agent?.url) return
+  const sync = command === 'standby.sync'
   try {
-    await agentClient(ctx).execute(command, {}, { wait: command === 'standby.sync' })
+    const answer = await agentClient(ctx).execute(command, {}, { wait: sync })
+    // Power will be cut: what is not on the disk by now is lost.
+    if (sync && answer.command_status !== 'SUCCEEDED') throw failed(answer, command)
   } catch (error) {
-    if (!(error instanceof AgentUnreachable)) throw error
+    if (!(error instanceof AgentUnreachable || (error instanceof AgentBusy && !sync))) throw error
     ctx.log.warn({ node: ctx.node.uuid, command }, `the agent could not be told: ${messageOf(error)}`)
   }
 }

@@ -161,7 +161,8 @@ async function commandIds(ctx: FlowContext): Promise<string[]> {
   return (await agentClient(ctx).commands()).map(entry => entry.id)
 }
 
-function failed(answer: CommandResult, what: string): AgentCommandFailed {
+/** The fault of a command that ended badly. */
+export function failed(answer: CommandResult, what: string): AgentCommandFailed {
   const { command_error: error, command_status: status } = answer
   const said = error ? `${error.type}: ${error.details || error.message}` : `status ${status}`
   return new AgentCommandFailed(`The agent failed ${what}: ${said}`)
