@@ -59,7 +59,7 @@ export function agentClient(ctx: NodeContext): AgentClient {
     for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value)
     if (token) url.searchParams.set('agent_token', token)
     const what = `${method} ${new URL(path, base).pathname} of the agent at ${agent?.url}`
-    const attempts = method === 'GET' ? config.agent.max_command_attempts : 1
+    let attempts = method === 'GET' ? config.agent.max_command_attempts : 1
     let lastError: unknown
     for (let attempt = 0; attempt < attempts; attempt++) {
       try {
@@ -67,6 +67,8 @@ export function agentClient(ctx: NodeContext): AgentClient {
       } catch (error) {
         if (ctx.signal.aborted) throw error
         lastError = error
+        // The request met the agent closing an idle connection and was not read; a new connection follows, once.
+        if (attempt === 0 && attempts === 1 && error instanceof ConnectionClosed) attempts = 2
       }
     }
     throw new AgentUnreachable(`${what} failed: ${messageOf(lastError)}`, { cause: lastError })
@@ -133,6 +135,9 @@ class Pools {
   }
 }
 
+/** A kept connection was closed by the other side before a byte of an answer came. */
+class ConnectionClosed extends Error {}
+
 /** One exchange. The whole of it is bounded by `timeoutMs`; an answer that is not JSON has the body null. */
 function send(
   url: URL,
@@ -150,8 +155,14 @@ function send(
       ...(text === undefined ? {} : { 'content-type': 'application/json' }),
     }
     const open = url.protocol === 'https:' ? httpsRequest : httpRequest
-    const fail = (error: Error) => reject(limit.aborted ? new Error(`no answer within ${timeoutMs / 1000} s`) : error)
+    let answered = false
+    const fail = (error: NodeJS.ErrnoException) => {
+      if (limit.aborted) return reject(new Error(`no answer within ${timeoutMs / 1000} s`))
+      const closed = request.reusedSocket && error.code === 'ECONNRESET' && !answered
+      reject(closed ? new ConnectionClosed(error.message, { cause: error }) : error)
+    }
     const request = open(url, { method, agent, headers, signal: AbortSignal.any([signal, limit]) }, response => {
+      answered = true
       const chunks: Buffer[] = []
       let size = 0
       response.on('data', (chunk: Buffer) => {
