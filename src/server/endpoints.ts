@@ -9,9 +9,11 @@ import { conductors } from './resources/conductors.ts'
 import { deployTemplates } from './resources/deploy-templates.ts'
 import { drivers } from './resources/drivers.ts'
 import { events } from './resources/events.ts'
+import { inspectionRules } from './resources/inspection-rules.ts'
 import { nodeFirmware } from './resources/node-firmware.ts'
 import { nodeHistory } from './resources/node-history.ts'
 import { nodeManagement } from './resources/node-management.ts'
+import { nodeSettings } from './resources/node-settings.ts'
 import { nodeStates } from './resources/node-states.ts'
 import { nodeTraits } from './resources/node-traits.ts'
 import { nodeVifs } from './resources/node-vifs.ts'
@@ -19,6 +21,7 @@ import { nodes } from './resources/nodes.ts'
 import { ports } from './resources/ports.ts'
 import { ramdisk } from './resources/ramdisk.ts'
 import { root } from './resources/root.ts'
+import { runbooks } from './resources/runbooks.ts'
 import { shards } from './resources/shards.ts'
 import { volumes } from './resources/volumes.ts'
 
@@ -26,6 +29,7 @@ export const endpoints: readonly Endpoint[] = [
   ...root,
   ...nodes,
   ...nodeStates,
+  ...nodeSettings,
   ...nodeManagement,
   ...nodeHistory,
   ...nodeFirmware,
@@ -34,6 +38,9 @@ export const endpoints: readonly Endpoint[] = [
   ...ports,
   ...chassis,
   ...volumes,
+  ...deployTemplates,
+  ...runbooks,
+  ...inspectionRules,
   ...drivers,
   ...conductors,
   ...allocations,

@@ -44,6 +44,7 @@ export interface Resource<F extends Record<string, Field>> {
   change(call: Call, uuid: string, changed: Readonly<Record<string, unknown>>): Promise<void>
   /** @throws NotFound */
   remove(call: Call, uuid: string): Promise<void>
+  removeAll(call: Pick<Call, 'db'>): Promise<void>
 }
 
 export function resourceOf<F extends Record<string, Field>>(options: {
@@ -109,6 +110,7 @@ export function resourceOf<F extends Record<string, Field>>(options: {
     async remove(call, uuid) {
       if (!(await table.delete(call.db, uuid))) throw missing(uuid)
     },
+    removeAll: ({ db }) => table.deleteAll(db),
   }
   return resource
 }

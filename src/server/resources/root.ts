@@ -27,6 +27,9 @@ const collections: Readonly<Record<string, string>> = {
   events: '1.54',
   shards: '1.82',
   continue_inspection: '1.84',
+  deploy_templates: '1.55',
+  runbooks: '1.92',
+  inspection_rules: '1.96',
 }
 
 const linked: Record<string, TSchema> = {}

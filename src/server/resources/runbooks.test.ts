@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { startApi, type TestApi } from '../test-api.ts'
+
+let api: TestApi
+before(async () => {
+  api = await startApi()
+})
+after(() => api[Symbol.asyncDispose]())
+
+type Json = Record<string, unknown>
+const path = '/v1/runbooks'
+const step = (more: Json = {}) => ({ interface: 'raid', step: 'create', order: 1, ...more })
+const create = (name: string, body: Json = {}, version = 'latest') =>
+  api.call('POST', path, { body: { name, steps: [step()], ...body }, version })
+const patch = (name: string, ...body: Json[]) => api.call('PATCH', `${path}/${name}`, { body })
+
+test('a runbook has every field of its version', async () => {
+  const { status, json } = await create('weekly.clean', {
+    steps: [step({ order: '3' })],
+    owner: 'p1',
+    description: 'x',
+  })
+  const one = json as Json
+  assert.equal(status, 201)
+  assert.equal(Object.keys(one).length, 12)
+  assert.deepEqual(
+    [one.steps, one.public, one.owner, one.disable_ramdisk, one.traits],
+    [[step({ order: 3 })], false, 'p1', false, []],
+  )
+  const older = (await api.call('GET', `${path}/weekly.clean`, { version: '1.111' })).json as Json
+  assert.equal('traits' in older || 'description' in older, false)
+  assert.equal((await api.call('GET', `${path}?project=true&detail=true`)).status, 200)
+})
+
+test('refused runbooks', async () => {
+  const status = async (name: string, body: Json = {}, version = 'latest') => (await create(name, body, version)).status
+  assert.equal(await status('weekly', {}, '1.111'), 400, 'below 1.112 the name is a trait')
+  assert.equal(await status('CUSTOM_OLD', {}, '1.111'), 201)
+  assert.equal(await status('CUSTOM_OLD'), 409)
+  assert.equal(await status('two words'), 400)
+  assert.equal(await status('6d85703a-565d-469a-96ce-30b6de53079d'), 400)
+  assert.equal(await status('a', { steps: [step(), step()] }), 400)
+  assert.equal(await status('a', { steps: [step({ order: undefined })] }), 400)
+  assert.equal(await status('a', { traits: ['CUSTOM_X'] }), 400)
+  assert.equal(await status('a', { public: true, owner: 'p1' }), 400)
+  assert.equal(await status('CUSTOM_D', { description: 'x' }, '1.111'), 406)
+  assert.equal(await status('CUSTOM_D', {}, '1.91'), 405)
+})
+
+test('a public runbook has no owner', async () => {
+  await create('shared', { owner: 'p1' })
+  const { status, json } = await patch('shared', { op: 'replace', path: '/public', value: true })
+  assert.deepEqual([status, (json as Json).owner, (json as Json).public], [200, null, true])
+  assert.equal((await patch('shared', { op: 'add', path: '/owner', value: 'p2' })).status, 400)
+  assert.equal((await patch('shared', { op: 'add', path: '/traits/-', value: 'CUSTOM_X' })).status, 400)
+  assert.equal((await api.call('DELETE', `${path}/shared`)).status, 204)
+  assert.equal((await api.call('DELETE', `${path}/shared`)).status, 404)
+})
+
+test('traits of a runbook', async () => {
+  await create('marked')
+  const traits = `${path}/marked/traits`
+  const now = async () => ((await api.call('GET', traits)).json as Json).traits
+  assert.equal((await api.call('PUT', traits, { body: { traits: ['CUSTOM_B', 'CUSTOM_A'] } })).status, 204)
+  const added = await api.call('PUT', `${traits}/HW_CPU_X86_VMX`)
+  assert.deepEqual([added.status, added.headers.get('location')], [204, `${api.url}${traits}/HW_CPU_X86_VMX`])
+  assert.deepEqual(await now(), ['CUSTOM_A', 'CUSTOM_B', 'HW_CPU_X86_VMX'])
+  assert.equal((await api.call('PUT', `${traits}/gold`)).status, 400)
+  assert.equal((await api.call('DELETE', `${traits}/CUSTOM_NEVER`)).status, 204)
+  assert.equal((await api.call('DELETE', `${traits}/CUSTOM_A`)).status, 204)
+  assert.deepEqual(await now(), ['CUSTOM_B', 'HW_CPU_X86_VMX'])
+  assert.equal((await api.call('DELETE', traits)).status, 204)
+  assert.deepEqual(await now(), [])
+  assert.equal((await api.call('GET', traits, { version: '1.111' })).status, 404)
+})
