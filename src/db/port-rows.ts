@@ -28,8 +28,9 @@ export async function listPortRows(
   if (filters.descriptionContains !== undefined) {
     query = query.where(contains('ports.description', filters.descriptionContains))
   }
-  if (filters.shards !== undefined) query = query.where(ofNodes('lower(shard)', filters.shards))
-  if (filters.conductorGroups !== undefined) query = query.where(ofNodes('conductor_group', filters.conductorGroups))
+  if (filters.shards !== undefined) query = query.where(ofNodes('ports', 'lower(shard)', filters.shards))
+  if (filters.conductorGroups !== undefined)
+    query = query.where(ofNodes('ports', 'conductor_group', filters.conductorGroups))
   return readPage(db, query, { name: 'ports', key: 'uuid' }, page)
 }
 
@@ -47,7 +48,8 @@ export async function findPortRow(
   return row as RawRow | undefined // columns of ports are texts and numbers
 }
 
-function ofNodes(expression: string, values: readonly string[]) {
+/** Whether a row's node has one of the values in an expression over its columns; both names are the program's own. */
+export function ofNodes(table: 'ports' | 'portgroups', expression: string, values: readonly string[]) {
   const list = sql.join(values.length > 0 ? values : [''])
-  return sql<boolean>`ports.node_uuid in (select uuid from nodes where ${sql.raw(expression)} in (${list}))`
+  return sql<boolean>`${sql.ref(`${table}.node_uuid`)} in (select uuid from nodes where ${sql.raw(expression)} in (${list}))`
 }

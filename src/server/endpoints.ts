@@ -18,6 +18,7 @@ import { nodeStates } from './resources/node-states.ts'
 import { nodeTraits } from './resources/node-traits.ts'
 import { nodeVifs } from './resources/node-vifs.ts'
 import { nodes } from './resources/nodes.ts'
+import { portgroups } from './resources/portgroups.ts'
 import { ports } from './resources/ports.ts'
 import { ramdisk } from './resources/ramdisk.ts'
 import { root } from './resources/root.ts'
@@ -36,6 +37,7 @@ export const endpoints: readonly Endpoint[] = [
   ...nodeVifs,
   ...nodeTraits,
   ...ports,
+  ...portgroups,
   ...chassis,
   ...volumes,
   ...deployTemplates,

@@ -85,7 +85,8 @@ export function checkPortDeletable(port: Port, node: Node): void {
 }
 
 const connectivity = ['portgroup_uuid', 'pxe_enabled', 'local_link_connection', 'physical_network']
-const rewiring = ['enroll', 'inspecting', 'inspect wait', 'manageable']
+/** States in which the wiring of a node may change. */
+export const rewiring = ['enroll', 'inspecting', 'inspect wait', 'manageable']
 
 /** @throws Conflict */
 export function checkPortChanges(node: Node, changed: Values): void {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { Type } from 'typebox'
 import { findNode, type Node } from '#db/nodes.ts'
 import { findPortRow, listPortRows, type PortFilters } from '#db/port-rows.ts'
+import { memberPorts, portgroupTable } from '#db/portgroups.ts'
 import { deletePort, findPort, insertPort, type Port, type PortPatch, portsOf, updatePort } from '#db/ports.ts'
 import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
 import { namePattern, timestamp, uuidPattern } from '#protocol/field.ts'
@@ -19,6 +20,7 @@ import { answerSchema } from '../schemas.ts'
 import { type Selection, type ViewContext, viewOf } from '../view.ts'
 import { maskerFor } from './node-view.ts'
 import { checkPortChanges, checkPortDeletable, checkPortNode, checkPortValues } from './port-rules.ts'
+import { checkMembership } from './portgroup-rules.ts'
 
 export const PortAnswer = answerSchema(portFields)
 
@@ -44,11 +46,10 @@ const filters = {
 }
 type Query = Partial<ValuesOf<typeof filters>> & ValuesOf<typeof paging>
 
-async function listPorts(call: Call<unknown, Query>, selection: Selection, nodeUuid?: string): Promise<Answer> {
+async function listPorts(call: Call<unknown, Query>, selection: Selection, below: PortFilters = {}): Promise<Answer> {
   const { query } = call
   const page = pageOf(call, query, portView)
-  const wanted = await filtersOf(call, query)
-  if (nodeUuid !== undefined) wanted.node = nodeUuid
+  const wanted = { ...(await filtersOf(call, query)), ...below }
   call.allow(null)
   const paged = await listPortRows(call.db, selection.own, wanted, page)
   return { json: listJson(call, collection, selection, contextOf(call), paged, page) }
@@ -63,13 +64,13 @@ async function filtersOf(call: Call<unknown, Query>, query: Query): Promise<Port
   if (groups !== undefined && (named ?? portgroup ?? address) !== undefined) {
     throw new InvalidInput('Cannot list ports by conductor_groups together with node, portgroup or address')
   }
-  if (portgroup !== undefined) throw new NotFound(`Portgroup ${portgroup} could not be found.`)
   if (named !== undefined && call.version < 5 && !uuidRegex.test(named)) {
     throw new NotAcceptable('Naming a node by its name needs version 1.5')
   }
   return {
     node: named === undefined ? undefined : (await mustFindNode(call, named)).uuid,
     address,
+    portgroup: portgroup === undefined ? undefined : (await mustFindPortgroup(call, portgroup)).uuid,
     shards: shard,
     conductorGroups: groups,
     descriptionContains: query.description_contains,
@@ -103,7 +104,7 @@ async function createPort(call: Call): Promise<Answer> {
   checkPortValues(values, version)
   const node = await nodeOf(call, String(node_ident ?? values.node_uuid))
   call.allow(node)
-  checkPortgroup(values.portgroup_uuid)
+  await checkPortgroup(call, { ...values, node_uuid: node.uuid })
   const port = {
     ...values,
     uuid: values.uuid ?? randomUUID(),
@@ -134,9 +135,25 @@ function checkName(name: unknown): void {
   )
 }
 
-function checkPortgroup(portgroup: unknown): void {
-  if (portgroup === undefined || portgroup === null) return
-  throw new InvalidInput(`Cannot put the port into portgroup ${String(portgroup)}: it could not be found`)
+/** May a port like this be in the portgroup that it names, if any? @throws InvalidInput, Conflict */
+async function checkPortgroup(call: Call, port: Readonly<Record<string, unknown>>): Promise<void> {
+  const { portgroup_uuid: named } = port
+  if (typeof named !== 'string') return
+  const group = await portgroupTable.find(call.db, named)
+  if (!group) throw new InvalidInput(`Cannot put the port into portgroup ${named}: it could not be found`)
+  checkMembership(port, group, await memberPorts(call.db, group.uuid))
+}
+
+/** The portgroup that a path or a query names. @throws NotFound */
+async function mustFindPortgroup(call: Call, groupIdent: string) {
+  for (const one of candidates(groupIdent, call.version, 1)) {
+    const group = await portgroupTable.find(call.db, one)
+    const node = group && (await findNode(call.db, group.node_uuid))
+    if (!group || !node) continue
+    call.allow(node)
+    return group
+  }
+  throw new NotFound(`Portgroup ${groupIdent} could not be found.`)
 }
 
 /** Boot files and DHCP follow the ports of a node. */
@@ -161,6 +178,9 @@ async function patchPort(call: Call<{ port_ident: string }, unknown, JsonPatch>)
   return { json: await portJson(call, port.uuid) }
 }
 
+/** What decides whether a port may be in a portgroup. */
+const membership = ['portgroup_uuid', 'node_uuid', 'pxe_enabled', 'physical_network']
+
 async function planPatch(call: Call, port: Port, node: Node, operations: readonly Operation[]): Promise<PortPatch> {
   checkPortNode(node, call.version)
   const changed = applyPatch(portFields, port as unknown as Record<string, unknown>, operations) // its fields are its columns
@@ -168,8 +188,11 @@ async function planPatch(call: Call, port: Port, node: Node, operations: readonl
   if (changed.address === port.address) delete changed.address
   if ('name' in changed) checkName(changed.name)
   checkPortValues({ ...port, ...changed }, call.version, new Set(Object.keys(changed)))
-  checkPortgroup(changed.portgroup_uuid)
   if (typeof changed.node_uuid === 'string') changed.node_uuid = (await nodeOf(call, changed.node_uuid)).uuid
+  if ('physical_network' in changed && port.portgroup_uuid !== null && call.version >= 102) {
+    throw new InvalidInput(`Cannot set physical_network: it is that of portgroup ${port.portgroup_uuid}`)
+  }
+  if (membership.some(name => name in changed)) await checkPortgroup(call, { ...port, ...changed })
   checkPortChanges(node, changed)
   return changed as PortPatch // the changes passed their fields' schemas
 }
@@ -279,7 +302,7 @@ export const ports: readonly Endpoint[] = [
     response: listSchema('ports', PortAnswer),
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      return listPorts(call, selectionOf(call, call.query, portView), node.uuid)
+      return listPorts(call, selectionOf(call, call.query, portView), { node: node.uuid })
     },
   }),
   endpoint({
@@ -293,7 +316,35 @@ export const ports: readonly Endpoint[] = [
     response: listSchema('ports', PortAnswer),
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      return listPorts(call, portView.full(call.version), node.uuid)
+      return listPorts(call, portView.full(call.version), { node: node.uuid })
+    },
+  }),
+  endpoint({
+    id: 'portgroup.listPorts',
+    method: 'GET',
+    path: '/v1/portgroups/{portgroup_ident}/ports',
+    from: '1.24',
+    status: 200,
+    policy: ['baremetal:port:list_all', 'baremetal:port:list'],
+    query: { ...onNode, ...choosing },
+    response: listSchema('ports', PortAnswer),
+    async handle(call) {
+      const group = await mustFindPortgroup(call, call.params.portgroup_ident)
+      return listPorts(call, selectionOf(call, call.query, portView), { portgroup: group.uuid })
+    },
+  }),
+  endpoint({
+    id: 'portgroup.listPortsDetail',
+    method: 'GET',
+    path: '/v1/portgroups/{portgroup_ident}/ports/detail',
+    from: '1.24',
+    status: 200,
+    policy: ['baremetal:port:list_all', 'baremetal:port:list'],
+    query: onNode,
+    response: listSchema('ports', PortAnswer),
+    async handle(call) {
+      const group = await mustFindPortgroup(call, call.params.portgroup_ident)
+      return listPorts(call, portView.full(call.version), { portgroup: group.uuid })
     },
   }),
 ]

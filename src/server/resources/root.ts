@@ -21,6 +21,7 @@ const collections: Readonly<Record<string, string>> = {
   drivers: '1.1',
   lookup: '1.22',
   heartbeat: '1.22',
+  portgroups: '1.23',
   volume: '1.32',
   conductors: '1.49',
   allocations: '1.52',
