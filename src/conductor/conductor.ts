@@ -5,7 +5,7 @@
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
 import type { InterfaceType } from '#protocol/node.ts'
-import type { BootDevice, PowerTarget, Verb } from '#protocol/states.ts'
+import type { BootDevice, BootMode, PowerTarget, Verb } from '#protocol/states.ts'
 
 /** Who asked. */
 export interface Caller {
@@ -45,6 +45,19 @@ export interface ConductorService {
   setBootDevice(node: Node, device: BootDevice, options: { persistent: boolean }): Promise<void>
   supportedBootDevices(node: Node): Promise<readonly BootDevice[]>
   injectNmi(node: Node): Promise<void>
+
+  /**
+   * Starts a change of the boot mode, or of secure boot; the outcome lands in the node's field of that name, or in
+   * last_error.
+   * @throws Conflict while the node is on its way to another state; Unsupported; NodeLocked
+   */
+  setBootMode(node: Node, mode: BootMode, caller: Caller): Promise<void>
+  setSecureBoot(node: Node, enabled: boolean, caller: Caller): Promise<void>
+
+  /** Where the console is found; null while it is off. @throws Unsupported */
+  consoleOf(node: Node): Promise<{ type: string; url: string } | null>
+  /** Switches the console on or off; console_enabled says so when it returns. @throws Unsupported, NodeLocked */
+  setConsole(node: Node, enabled: boolean): Promise<void>
 
   /**
    * Does a short piece of work under the node's lease, with the node as it is under it. `write` changes fields.

@@ -17,10 +17,11 @@ import { Conflict, Fault, Forbidden, InvalidInput, messageOf, NodeLocked, NotFou
 import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/node.ts'
-import { powerTargets, type Verb, verbs, verbTarget } from '#protocol/states.ts'
+import { isUnstable, powerTargets, type Verb, verbs, verbTarget } from '#protocol/states.ts'
 import { Allocator } from './allocations.ts'
-import type { ConductorService, ProvisionRequest } from './conductor.ts'
+import type { Caller, ConductorService, ProvisionRequest } from './conductor.ts'
 import { type Args, FlowEngine } from './engine.ts'
+import { bootSettings } from './flows/boot-settings.ts'
 import { clean } from './flows/clean.ts'
 import { deploy } from './flows/deploy.ts'
 import { inspect } from './flows/inspect.ts'
@@ -93,7 +94,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     log,
     hostname,
     errorLimit: config.DEFAULT.log_in_db_max_size,
-    definitions: [verify, inspect, clean, deploy, undeploy, power],
+    definitions: [verify, inspect, clean, deploy, undeploy, power, bootSettings],
     context: flowContext,
   })
 
@@ -218,6 +219,41 @@ export function createConductor(options: ConductorOptions): Conductor {
       })
     },
 
+    async setBootMode(node, mode, caller) {
+      const ctx = await nodeContext(node)
+      await ctx.interfaces.management.validate(ctx)
+      await setBoot(node, { boot_mode: mode }, caller)
+    },
+
+    async setSecureBoot(node, enabled, caller) {
+      const ctx = await nodeContext(node)
+      const { management } = ctx.interfaces
+      await management.validate(ctx)
+      if (!management.setSecureBoot) {
+        throw new Unsupported(
+          `Management interface ${node.management_interface} of node ${node.uuid} cannot set secure boot`,
+        )
+      }
+      await setBoot(node, { secure_boot: enabled }, caller)
+    },
+
+    async consoleOf(node) {
+      const ctx = await nodeContext(node)
+      await ctx.interfaces.console.validate(ctx)
+      return node.console_enabled ? ctx.interfaces.console.access(ctx) : null
+    },
+
+    async setConsole(node, enabled) {
+      const wanted = await nodeContext(node)
+      await wanted.interfaces.console.validate(wanted)
+      await service.withNode(node.uuid, 'console', async held => {
+        const ctx = await nodeContext(held.node)
+        if (enabled) await ctx.interfaces.console.start(ctx)
+        else await ctx.interfaces.console.stop(ctx)
+        await held.write({ console_enabled: enabled })
+      })
+    },
+
     async withNode(uuid, purpose, work) {
       const lease = { holder: hostname, purpose, forMs: 120_000, visible: true }
       const token = await patiently(uuid, () => takeLease(db, uuid, { ...lease, nowMs: clock.now() }))
@@ -256,6 +292,13 @@ export function createConductor(options: ConductorOptions): Conductor {
     portsChanged: node => options.portsChanged(node),
   }
   return service
+
+  async function setBoot(node: Node, args: Args, caller: Caller): Promise<void> {
+    const kind = 'boot settings'
+    await patiently(node.uuid, () =>
+      engine.begin({ nodeUuid: node.uuid, kind, args, event: null, caller, check: now => checkSettled(now) }),
+    )
+  }
 
   /** Drivers that will be needed say so now, while somebody listens. */
   async function validateFor(ctx: NodeContext, kind: string): Promise<void> {
@@ -300,6 +343,12 @@ export function createConductor(options: ConductorOptions): Conductor {
     }
     return uuid
   }
+}
+
+/** @throws Conflict while the node may move on by itself */
+function checkSettled(node: Node): void {
+  if (!isUnstable(node.provision_state)) return
+  throw new Conflict(`Cannot change boot settings of node ${node.uuid} in state "${node.provision_state}"`)
 }
 
 /** May this verb start on this node? Checks that need no driver and no lease. */

@@ -75,6 +75,8 @@ export interface ManagementInterface extends Validated {
   setBootDevice(ctx: NodeContext, device: BootDevice, options: { persistent: boolean }): Promise<void>
   getBootMode(ctx: NodeContext): Promise<BootMode | null>
   setBootMode(ctx: NodeContext, mode: BootMode): Promise<void>
+  /** Absent where secure boot cannot be set. It counts from the next boot on. */
+  setSecureBoot?(ctx: NodeContext, enabled: boolean): Promise<void>
   injectNmi(ctx: NodeContext): Promise<void>
   /** As the BMC sums it up; `null` when it does not tell. */
   getHealth(ctx: NodeContext): Promise<Health | null>
@@ -193,6 +195,14 @@ export interface InspectInterface extends Validated {
   cleanUp(ctx: FlowContext): Promise<void>
 }
 
+/** A way to the machine's screen or serial line. */
+export interface ConsoleInterface extends Validated {
+  start(ctx: NodeContext): Promise<void>
+  stop(ctx: NodeContext): Promise<void>
+  /** Where to find it once it is started; null when there is nothing to find. */
+  access(ctx: NodeContext): Promise<{ type: string; url: string } | null>
+}
+
 /** Interfaces that only say whether they are there, until their issue of work comes. */
 export interface PlainInterface extends Validated {
   readonly steps?: readonly Step[]
@@ -201,7 +211,7 @@ export interface PlainInterface extends Validated {
 export interface Interfaces {
   bios: PlainInterface
   boot: BootInterface
-  console: PlainInterface
+  console: ConsoleInterface
   deploy: DeployInterface
   firmware: PlainInterface
   inspect: InspectInterface

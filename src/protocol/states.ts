@@ -271,6 +271,12 @@ export function stateTarget(state: ProvisionState): ProvisionState | null {
   return (row.target as ProvisionState | undefined) ?? null // the table's targets are rows; see states.test.ts
 }
 
+/** The node may move on from here without anybody asking: settings of its boot must keep still. */
+export function isUnstable(state: ProvisionState): boolean {
+  const { kind } = provision[state]
+  return kind === 'transitional' || kind === 'wait'
+}
+
 export function isProvisionState(text: string): text is ProvisionState {
   return Object.hasOwn(provision, text)
 }

@@ -34,6 +34,7 @@ const hardware: Readonly<Record<string, Partial<Record<InterfaceType, readonly s
     power: ['redfish'],
     management: ['redfish'],
     boot: ['ipxe'],
+    raid: ['redfish'],
     deploy: ['direct'],
     inspect: ['agent'],
     network: ['noop'],
@@ -129,6 +130,20 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
     },
     async injectNmi(node) {
       if (node.driver === 'redfish') throw new InvalidInput('This machine takes no NMI')
+    },
+
+    setBootMode: (node, boot_mode) => withNode(node.uuid, 'boot mode', held => held.write({ boot_mode })),
+    async setSecureBoot(node, secure_boot) {
+      if (node.driver === 'redfish') throw new InvalidInput('This machine has no secure boot')
+      await withNode(node.uuid, 'secure boot', held => held.write({ secure_boot }))
+    },
+    async consoleOf(node) {
+      if (node.console_interface === 'no-console') throw new InvalidInput('This machine has no console')
+      return node.console_enabled ? { type: 'shellinabox', url: 'http://127.0.0.1:1' } : null
+    },
+    async setConsole(node, console_enabled) {
+      if (node.console_interface === 'no-console') throw new InvalidInput('This machine has no console')
+      await withNode(node.uuid, 'console', held => held.write({ console_enabled }))
     },
 
     interfacesFor(driver, given) {

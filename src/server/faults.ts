@@ -36,6 +36,12 @@ export class Busy extends Fault {
   readonly code = 'busy'
 }
 
+/** The machine cannot be reached: its BMC fails, and the node was put aside for that. */
+export class PowerFailed extends Fault {
+  readonly status = 503
+  readonly code = 'power-failed'
+}
+
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   403: 'Forbidden',

@@ -5,7 +5,9 @@
 import type { HardwareType } from '../driver.ts'
 import { generic } from '../generic/interfaces.ts'
 
-const plain = (name: 'bios' | 'console' | 'firmware' | 'raid' | 'rescue' | 'storage' | 'vendor') => ({
+const plain = <const N extends 'bios' | 'console' | 'firmware' | 'raid' | 'rescue' | 'storage' | 'vendor'>(
+  name: N,
+) => ({
   fake: async () => ({ default: (await import('./plain.ts')).plain[name] }),
 })
 

@@ -26,6 +26,8 @@ const management: ManagementInterface = {
     machineOf(ctx).bootMode = mode
   },
 
+  setSecureBoot: ctx => takeTime(ctx, 'management'),
+
   injectNmi: ctx => takeTime(ctx, 'management'),
   getHealth: async () => 'OK',
   getVendor: async () => 'Ferrite',

@@ -1,11 +1,18 @@
 /** Interfaces of fake hardware that are there and have nothing to do yet. */
-import type { PlainInterface } from '../driver.ts'
+import type { ConsoleInterface, PlainInterface } from '../driver.ts'
 
 const nothing: PlainInterface = { validate: async () => {} }
 
+const silentConsole: ConsoleInterface = {
+  validate: async () => {},
+  start: async () => {},
+  stop: async () => {},
+  access: async () => null,
+}
+
 export const plain = {
   bios: nothing,
-  console: nothing,
+  console: silentConsole,
   firmware: nothing,
   raid: nothing,
   rescue: nothing,

@@ -1,3 +1,14 @@
-import { unsupported } from './unsupported.ts'
+import type { ConsoleInterface } from '../driver.ts'
+import { refusing } from './unsupported.ts'
 
-export default unsupported('console', 'A console')
+const refuse = refusing('console', 'A console')
+
+const noConsole: ConsoleInterface = {
+  validate: refuse,
+  start: refuse,
+  // Where none can have been started, it is off.
+  stop: async () => {},
+  access: async () => null,
+}
+
+export default noConsole

@@ -17,7 +17,7 @@ const shownFrom = new Map<InterfaceType, Minor>(
   }),
 )
 
-interface Driver {
+export interface Driver {
   name: string
   hosts: string[]
   /** Names by type; the default first, where there is one. */
@@ -94,7 +94,8 @@ function pick(document: Readonly<Record<string, unknown>>, names: readonly strin
   return Object.fromEntries(Object.entries(document).filter(([name]) => name === 'links' || names.includes(name)))
 }
 
-async function mustFind(call: Call<{ driver_name: string }>): Promise<Driver> {
+/** @throws NotFound when no live conductor offers it */
+export async function mustFindDriver(call: Call<{ driver_name: string }>): Promise<Driver> {
   call.allow(null)
   const name = call.params.driver_name
   const driver = (await liveDrivers(call)).get(name)
@@ -151,7 +152,7 @@ export const drivers: readonly Endpoint[] = [
     async handle(call) {
       const { query, version, links } = call
       checkFields(query.fields ?? [], version)
-      const driver = await mustFind(call)
+      const driver = await mustFindDriver(call)
       return { json: JSON.stringify(pick(view(driver, { base: links.base, version, detail: true }), query.fields)) }
     },
   }),
@@ -164,7 +165,7 @@ export const drivers: readonly Endpoint[] = [
     policy: ['baremetal:driver:get_properties'],
     response: Type.Record(Type.String(), Type.String()),
     async handle(call) {
-      const { name } = await mustFind(call)
+      const { name } = await mustFindDriver(call)
       const settings = await call.conductor.driverProperties(name)
       const described = Object.entries(settings).map(([key, { description, required }]) => [
         key,
