@@ -199,15 +199,38 @@ test('it is started again when it dies, and ended with the service', { skip }, a
   assert.equal(await lives(second), false)
 })
 
-test('a leftover of a killed service is ended; one of a living service is respected', { skip }, async () => {
+async function soon(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 5000; !(await isSo()); ) assert.ok(Date.now() < deadline, what)
+}
+
+/** Starts the services and kills them. @returns the pid of their dnsmasq */
+async function killedWith(): Promise<number> {
   const killed = new Served({})
   await killed.ready()
-  const leftover = await pidOf()
+  const pid = await pidOf()
   const ended = new Promise(resolve => killed.child.once('close', resolve))
   // "ip netns exec" becomes the program, so this is the service itself.
   killed.child.kill('SIGKILL')
   await ended
-  assert.equal(await lives(leftover), true)
+  return pid
+}
+
+test('it ends with a service that is killed', { skip }, async () => {
+  const first = await killedWith()
+  await soon('dnsmasq ends, for nobody serves what it tells of', async () => !(await lives(first)))
+})
+
+test('a leftover of a killed service is ended; one of a living service is respected', { skip }, async () => {
+  const first = await killedWith()
+  await soon('dnsmasq ends', async () => !(await lives(first)))
+  // One that was out of its parent's reach: the same program with the same files.
+  const files = ['conf-file=dnsmasq.conf', 'pid-file=dnsmasq.pid'].map(option => {
+    const [name = '', file = ''] = option.split('=')
+    return `--${name}=${join(directory, 'dnsmasq', file)}`
+  })
+  spawn('ip', ['netns', 'exec', server, 'dnsmasq', '--keep-in-foreground', ...files], { stdio: 'ignore' })
+  await soon('another runs', async () => (await pidOf()) !== first && (await lives(await pidOf())))
+  const leftover = await pidOf()
 
   await using next = new Served({})
   await next.ready()

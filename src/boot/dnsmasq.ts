@@ -1,7 +1,7 @@
 /**
  * Runs dnsmasq for the operator who wants DHCP and TFTP from Ferrite: writes its files, starts it, starts it again when
- * it dies, and ends it. One that a killed Ferrite left behind is ended first; one that another living Ferrite runs on
- * the same state is left alone, and we refuse.
+ * it dies, and ends it; it ends with us even when we are killed. One that was left behind all the same is ended first;
+ * one that another living Ferrite runs on the same state is left alone, and we refuse.
  *
  * Only the interface of [ferrite] dhcp_interface is served, in the network namespace that we run in.
  */
@@ -125,7 +125,9 @@ interface Child {
 /** Starts the program and waits until it says that it serves. */
 async function launch({ config, log, onEvent }: DnsmasqWorld, paths: DnsmasqPaths): Promise<Child> {
   const args = ['--keep-in-foreground', `--conf-file=${paths.config}`, `--pid-file=${paths.pid}`]
-  const child = spawn(config.ferrite.dnsmasq_binary, args, {
+  // Ends with us, however we end: answered DHCP sends a machine on to boot files that nobody serves, and its firmware
+  // boots the disk then; unanswered, it goes on asking until we are back.
+  const child = spawn('setpriv', ['--pdeathsig', 'TERM', config.ferrite.dnsmasq_binary, ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
     // Its usual places are not in everybody's path.
     env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` },
@@ -154,7 +156,7 @@ async function launch({ config, log, onEvent }: DnsmasqWorld, paths: DnsmasqPath
   ])
   if (outcome === 'serves') return { process: child, ended }
   child.kill('SIGKILL')
-  if (outcome.includes('ENOENT')) {
+  if (said.some(line => /^setpriv: failed to execute .*: No such file/.test(line))) {
     throw new InvalidInput(
       `Cannot run dnsmasq: there is no program ${config.ferrite.dnsmasq_binary} (Debian: package dnsmasq-base); ` +
         'install it, or set [ferrite] dnsmasq_binary',
