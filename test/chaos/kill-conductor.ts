@@ -14,6 +14,7 @@ const usage = `Usage: npm run chaos:vm -- [OPTION...]
 
   --seed N      what chance decides: when the service dies, and how long it stays away (the time of day)
   --rounds N    deployments with kills at random (5)
+  --random      these alone
   --uefi        a machine with UEFI; one with a BIOS otherwise, which starts faster
   -h, --help    this text`
 
@@ -21,6 +22,7 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     rounds: { type: 'string', default: '5' },
+    random: { type: 'boolean', default: false },
     uefi: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -30,7 +32,7 @@ else process.exitCode = await chaos(values.seed, Number(values.rounds))
 
 async function chaos(seed: string, rounds: number): Promise<number> {
   const firmware = values.uefi ? 'uefi' : 'bios'
-  console.log(`seed ${seed}, ${moments.length} moments and ${rounds} random rounds, ${firmware}`)
+  console.log(`seed ${seed}, ${values.random ? 0 : moments.length} moments and ${rounds} random rounds, ${firmware}`)
   const world = await World.open({ name: 'chaos', firmware, powerDelayMs: 3000 })
   let round = 'preparation'
   try {
@@ -54,7 +56,7 @@ async function chaos(seed: string, rounds: number): Promise<number> {
       await deployUnder(world, { verb, ...chosen, boots: firmware === 'bios' }, () => kills(chosen.image))
       console.log(`   active in ${((performance.now() - began) / 1000).toFixed(1)} s`)
     }
-    for (const moment of moments) {
+    for (const moment of values.random ? [] : moments) {
       await next(moment.name, async image => console.log(`   ${await killAt(world, moment, image)}`))
     }
     for (let number = 1; number <= rounds; number++) {
@@ -63,7 +65,7 @@ async function chaos(seed: string, rounds: number): Promise<number> {
     }
     return 0
   } catch (error) {
-    console.error(`FAILED in ${round}; again: npm run chaos:vm -- --seed ${seed} --rounds ${rounds}`)
+    console.error(`FAILED in ${round}; again: npm run chaos:vm -- ${process.argv.slice(2).join(' ')} --seed ${seed}`)
     console.error(error)
     console.error(`the service said last:\n${await world.service.lastLines(20)}`)
     return 1
