@@ -12,11 +12,13 @@ import { events } from './resources/events.ts'
 import { inspectionRules } from './resources/inspection-rules.ts'
 import { nodeFirmware } from './resources/node-firmware.ts'
 import { nodeHistory } from './resources/node-history.ts'
+import { nodeIndicators } from './resources/node-indicators.ts'
 import { nodeManagement } from './resources/node-management.ts'
 import { nodeSettings } from './resources/node-settings.ts'
 import { nodeStates } from './resources/node-states.ts'
 import { nodeTraits } from './resources/node-traits.ts'
 import { nodeVifs } from './resources/node-vifs.ts'
+import { nodeVmedia } from './resources/node-vmedia.ts'
 import { nodes } from './resources/nodes.ts'
 import { portgroups } from './resources/portgroups.ts'
 import { ports } from './resources/ports.ts'
@@ -24,6 +26,7 @@ import { ramdisk } from './resources/ramdisk.ts'
 import { root } from './resources/root.ts'
 import { runbooks } from './resources/runbooks.ts'
 import { shards } from './resources/shards.ts'
+import { vendorPassthru } from './resources/vendor-passthru.ts'
 import { volumes } from './resources/volumes.ts'
 
 export const endpoints: readonly Endpoint[] = [
@@ -32,6 +35,9 @@ export const endpoints: readonly Endpoint[] = [
   ...nodeStates,
   ...nodeSettings,
   ...nodeManagement,
+  ...nodeIndicators,
+  ...nodeVmedia,
+  ...vendorPassthru,
   ...nodeHistory,
   ...nodeFirmware,
   ...nodeVifs,
