@@ -5,8 +5,12 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
+import { deployTemplateFields } from '#protocol/deploy-template.ts'
+import { inspectionRuleFields } from '#protocol/inspection-rule.ts'
 import { nodeFields } from '#protocol/node.ts'
 import { portFields } from '#protocol/port.ts'
+import { portgroupFields } from '#protocol/portgroup.ts'
+import { runbookFields } from '#protocol/runbook.ts'
 import { verbs } from '#protocol/states.ts'
 import { endpoints } from './endpoints.ts'
 import { startApi, type TestApi } from './test-api.ts'
@@ -20,9 +24,25 @@ before(async () => {
   api = await startApi()
   uuid = await api.node({ name: 'n1' })
   await api.call('POST', '/v1/ports', { body: { node_uuid: uuid, address: '52:54:00:00:00:01', name: 'p1' } })
+  await api.call('POST', '/v1/portgroups', { body: { node_uuid: uuid, name: 'p1' } })
+  const step = { interface: 'bios', step: 'apply', args: {} }
+  const [template, runbook] = [
+    { ...step, priority: 1 },
+    { ...step, order: 1 },
+  ]
+  await api.call('POST', '/v1/deploy_templates', { body: { name: 'CUSTOM_A', steps: [template] } })
+  await api.call('POST', '/v1/runbooks', { body: { name: 'CUSTOM_A', steps: [runbook] } })
 })
 after(() => api[Symbol.asyncDispose]())
 
+const allFields = {
+  ...nodeFields,
+  ...portFields,
+  ...portgroupFields,
+  ...deployTemplateFields,
+  ...runbookFields,
+  ...inspectionRuleFields,
+}
 const nasty = fc.constantFrom(
   '',
   ' ',
@@ -50,7 +70,7 @@ const patch = fc.array(
     {
       op: fc.oneof(fc.constantFrom('add', 'replace', 'remove', 'move', 'test'), anyText),
       path: fc.oneof(
-        fc.constantFrom(...Object.keys({ ...nodeFields, ...portFields })).map(name => `/${name}`),
+        fc.constantFrom(...Object.keys(allFields)).map(name => `/${name}`),
         fc.constantFrom('/extra/a', '/extra/a/b', '/properties/-', '/driver_info/~1', '/name/x', '//', '/', ''),
         anyText,
       ),
@@ -60,7 +80,7 @@ const patch = fc.array(
   ),
   { maxLength: 4 },
 )
-const fieldsBody = fc.dictionary(fc.constantFrom(...Object.keys({ ...nodeFields, ...portFields })), anyJson, {
+const fieldsBody = fc.dictionary(fc.constantFrom(...Object.keys(allFields)), anyJson, {
   maxKeys: 8,
 })
 const argumentNames = [
@@ -93,7 +113,10 @@ const mostly = <T>(good: fc.Arbitrary<T>, odd: fc.Arbitrary<T>) =>
 
 const request = fc.record({
   endpoint: fc.constantFrom(...endpoints),
-  params: fc.array(mostly(fc.constantFrom('n1', 'p1', 'host-1', 'redfish'), anyText), { minLength: 2, maxLength: 2 }),
+  params: fc.array(mostly(fc.constantFrom('n1', 'p1', 'CUSTOM_A', 'host-1', 'redfish'), anyText), {
+    minLength: 2,
+    maxLength: 2,
+  }),
   query: mostly(fc.constant({}), fc.dictionary(fc.constantFrom(...queryNames), anyText, { maxKeys: 3 })),
   version: mostly(
     fc.constant('latest'),

@@ -143,3 +143,10 @@ test('patches: what may change, and when', async () => {
   assert.equal(await status({ op: 'add', path: '/node_uuid', value: nobody }), 400)
   assert.equal(await status({ op: 'add', path: '/node_uuid', value: node }), 200)
 })
+
+test('a list makes as many statements for many as for one', async () => {
+  const cost = () => api.statements(() => api.call('GET', '/v1/portgroups/detail?node=host'))
+  const few = await cost()
+  for (let more = 0; more < 5; more += 1) await made()
+  assert.deepEqual([await cost(), few <= 3], [few, true])
+})
