@@ -62,14 +62,25 @@ export interface Heartbeat {
   at: string
 }
 
-/** Stores a heartbeat; the checks on token, URL and certificate were made by the caller. */
-export async function recordHeartbeat(db: Db | Trx, nodeUuid: string, beat: Heartbeat): Promise<void> {
+/**
+ * Stores a heartbeat, if the agent still has this token: a power-off that fell between the caller's checks and this
+ * write has forgotten the agent, and a late heartbeat must not bring it back.
+ * @returns whether it was stored
+ */
+export async function recordHeartbeat(
+  db: Db | Trx,
+  nodeUuid: string,
+  token: string,
+  beat: Heartbeat,
+): Promise<boolean> {
   const { at, ...rest } = beat
-  await db
+  const result = await db
     .updateTable('agents')
     .set({ ...rest, heartbeat_at: at, heartbeats: sql<number>`heartbeats + 1` })
     .where('node_uuid', '=', nodeUuid)
-    .execute()
+    .where('token', '=', token)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
 }
 
 /**

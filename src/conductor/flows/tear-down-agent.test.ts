@@ -47,7 +47,7 @@ async function ending(answer: { status: number; body: object }, driver_info: obj
   const uuid = await addNode(world.db, 'available', { driver_info })
   await issueToken(world.db, uuid, 'x')
   const beat = { url, version: '1', verify_ca: null, status: null, status_message: null, at: '' }
-  await recordHeartbeat(world.db, uuid, beat)
+  await recordHeartbeat(world.db, uuid, 'x', beat)
   await world.engine.begin({ nodeUuid: uuid, kind: 'deploy', args: {}, event: 'deploy', caller })
   await eventually('ends', async () => (await world.node(uuid)).lease === null)
   const { provision_state, last_error } = await world.node(uuid)

@@ -134,8 +134,9 @@ async function heartbeat(
   const { callback_url: url, agent_verify_ca: ca } = query
   const node = await mustFindNode(call, call.params.node_ident)
   const agent = await findAgent(db, node.uuid)
-  checkUrl(url, agent)
+  // The token first: a stranger learns nothing of the agent from the other answers.
   checkToken(query.agent_token, agent)
+  checkUrl(url, agent)
   if (query.agent_version === undefined && query.agent_status === undefined && call.version >= 36) {
     throw new InvalidInput('Cannot take the heartbeat: expected agent_version or agent_status')
   }
@@ -145,7 +146,7 @@ async function heartbeat(
   if (ca !== undefined && (agent?.verify_ca ?? null) !== null && agent?.verify_ca !== ca) {
     throw new InvalidInput('Cannot take the heartbeat: agent_verify_ca is not the certificate known of this agent')
   }
-  await recordHeartbeat(db, node.uuid, {
+  const recorded = await recordHeartbeat(db, node.uuid, query.agent_token ?? '', {
     url: url === '' ? (agent?.url ?? '') : url.replace(/\/+$/, ''),
     version: query.agent_version ?? agent?.version ?? null,
     verify_ca: ca ?? agent?.verify_ca ?? null,
@@ -153,6 +154,7 @@ async function heartbeat(
     status_message: query.agent_status_message ?? null,
     at: timestamp(call.clock.now()),
   })
+  if (!recorded) throw new InvalidInput('Cannot take the heartbeat: the machine was switched off meanwhile')
   await call.conductor.wake(node.uuid, 'heartbeat')
 }
 
