@@ -124,6 +124,7 @@ export const DEFAULT = {
   default_portgroup_mode: string({
     default: 'active-backup',
     mutable: true,
+    effective: true,
     help: 'Bonding mode of new port groups that name none.',
   }),
   log_in_db_max_size: integer({
