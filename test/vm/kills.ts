@@ -117,18 +117,25 @@ export async function deployUnder(
 }
 
 /**
- * Kills at random, until the node is active or has failed, or it was often enough. Firmware gives up asking for an address
- * after some 20 s and boots from the disk: the service stays away for less.
+ * Kills at random, until the node is active or has failed, or it was often enough. Not while the machine's firmware looks
+ * for its boot: one that got an address and then no boot script gives up for good, and the deployment ends by its
+ * timeout. From the script on every download is tried again.
  * @param random numbers from 0 to 1
  */
 export async function killAtRandom(world: World, random: () => number, log: (line: string) => void): Promise<void> {
+  const from = await world.serialSize()
+  const isInFirmware = async (state: unknown) => {
+    if (state !== 'deploying' && state !== 'wait call-back') return false
+    return !/ferrite: /i.test((await world.lab.serialText(world.machine.name, from)).text)
+  }
   for (let left = 12; left > 0; left--) {
     await sleep(random() * 25_000)
     const { provision_state } = await world.node()
     if (provision_state === 'active' || provision_state === 'deploy failed') return
+    if ((await world.status()).power !== 'Off' && (await isInFirmware(provision_state))) continue
     await world.service.kill('SIGKILL')
     const step = lastStep(world)
-    const downMs = Math.round(random() ** 3 * 10_000)
+    const downMs = Math.round(random() ** 3 * 20_000)
     await sleep(downMs)
     await world.service.resume()
     log(`killed in "${step}", away for ${downMs} ms`)
