@@ -1,29 +1,15 @@
 /** `ferrite driver ...`: the hardware types that the service offers, and what each wants to know. */
+import { interfaceTypes } from '#protocol/interfaces.ts'
 import { segment } from './client.ts'
 import { type Commands, command, type Item } from './command.ts'
 import { withoutLinks } from './resource.ts'
 
-const interfaces = [
-  'bios',
-  'boot',
-  'console',
-  'deploy',
-  'firmware',
-  'inspect',
-  'management',
-  'network',
-  'power',
-  'raid',
-  'rescue',
-  'storage',
-  'vendor',
-]
 const longColumns = [
   'name',
   'type',
   'hosts',
-  ...interfaces.map(name => `default_${name}_interface`),
-  ...interfaces.map(name => `enabled_${name}_interfaces`),
+  ...interfaceTypes.map(name => `default_${name}_interface`),
+  ...interfaceTypes.map(name => `enabled_${name}_interfaces`),
 ]
 
 const driver = { about: 'name of the driver' }

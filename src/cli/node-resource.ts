@@ -1,26 +1,10 @@
 /** The node as the client sees it: what can be set and how, the columns and filters of lists. Data only. */
+import { interfaceTypes } from '#protocol/interfaces.ts'
 import type { Resource, Setting } from './resource.ts'
-
-/** The interfaces of a node, each with a `<name>_interface` field. */
-const interfaces = [
-  'bios',
-  'boot',
-  'console',
-  'deploy',
-  'firmware',
-  'inspect',
-  'management',
-  'network',
-  'power',
-  'raid',
-  'rescue',
-  'storage',
-  'vendor',
-] as const
 
 const later = ['set', 'unset'] as const
 
-const interfaceSettings: readonly Setting[] = interfaces.flatMap(name => [
+const interfaceSettings: readonly Setting[] = interfaceTypes.flatMap(name => [
   {
     option: `${name}-interface`,
     field: `${name}_interface`,

@@ -4,7 +4,7 @@
  */
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
-import type { InterfaceType } from '#protocol/node.ts'
+import type { InterfaceType } from '#protocol/interfaces.ts'
 import type { BootDevice, BootMode, PowerTarget, Verb } from '#protocol/states.ts'
 
 /** Who asked. */

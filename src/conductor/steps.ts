@@ -7,7 +7,7 @@
 import { askSteps, runAgentStep } from '#drivers/agent/steps.ts'
 import type { FlowContext, Interfaces, Step, StepKind, StepSpec } from '#drivers/driver.ts'
 import { InvalidInput } from '#lib/fault.ts'
-import type { InterfaceType } from '#protocol/node.ts'
+import type { InterfaceType } from '#protocol/interfaces.ts'
 
 /** A step as planned and recorded: what to run, on which side, with which arguments. */
 export interface PlannedStep extends StepSpec {

@@ -1,6 +1,6 @@
 /** Queries on conductors: which processes are there, and what each can drive. */
 import { timestamp } from '#protocol/field.ts'
-import type { InterfaceType } from '#protocol/node.ts'
+import type { InterfaceType } from '#protocol/interfaces.ts'
 import type { Db, Trx } from './database.ts'
 
 export interface ConductorRow {

@@ -14,7 +14,7 @@ import type { Port } from '#db/ports.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Fault } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
-import type { InterfaceType } from '#protocol/node.ts'
+import type { InterfaceType } from '#protocol/interfaces.ts'
 import type { Progress } from '#protocol/progress.ts'
 import type { BootDevice, BootMode, PowerState, PowerTarget } from '#protocol/states.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadConfig, type Overrides } from '#config/load.ts'
 import { InvalidInput } from '#lib/fault.ts'
-import { interfaceTypes } from '#protocol/node.ts'
+import { interfaceTypes } from '#protocol/interfaces.ts'
 import type { HardwareType, Interfaces } from './driver.ts'
 import { loadRegistry } from './registry.ts'
 

@@ -8,7 +8,7 @@
 import type { Config } from '#config/options.ts'
 import { closest } from '#lib/closest.ts'
 import { InvalidInput } from '#lib/fault.ts'
-import { type InterfaceType, interfaceTypes } from '#protocol/node.ts'
+import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import type { HardwareType, Interfaces, Property } from './driver.ts'
 import { knownHardwareTypes } from './known.ts'
 

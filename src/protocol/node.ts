@@ -420,20 +420,3 @@ export const nodeFields = fields({
 
 /** A node with all its API fields, computed ones included. */
 export type NodeView = ObjectOf<typeof nodeFields>
-
-export const interfaceTypes = [
-  'bios',
-  'boot',
-  'console',
-  'deploy',
-  'firmware',
-  'inspect',
-  'management',
-  'network',
-  'power',
-  'raid',
-  'rescue',
-  'storage',
-  'vendor',
-] as const
-export type InterfaceType = (typeof interfaceTypes)[number]

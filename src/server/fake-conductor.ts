@@ -10,7 +10,7 @@ import { deleteNode, dropLease, findNode, type Node, takeLease, writeNode } from
 import type { Port } from '#db/ports.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
-import { type InterfaceType, interfaceTypes } from '#protocol/node.ts'
+import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import { type BootDevice, powerTargets, stateTarget, verbTarget } from '#protocol/states.ts'
 
 /** Interfaces of the two hardware types it knows, the default first. */

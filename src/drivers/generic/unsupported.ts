@@ -2,7 +2,7 @@
  * The interfaces named "no-…": a node that has one says that the feature is not there. Their validation is the answer
  * that `node validate` shows as "not supported".
  */
-import type { InterfaceType } from '#protocol/node.ts'
+import type { InterfaceType } from '#protocol/interfaces.ts'
 import { type NodeContext, type PlainInterface, Unsupported } from '../driver.ts'
 
 /** The validation of a "no-…" interface. */
