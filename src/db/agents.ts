@@ -17,6 +17,7 @@ export interface Agent {
   status_message: string | null
   heartbeat_at: string | null
   heartbeats: number
+  token_told_to: string | null
 }
 
 type Row = {
@@ -40,17 +41,35 @@ export async function agentsOf(db: Db | Trx, nodeUuids: readonly string[]): Prom
 }
 
 /**
- * Gives the node's agent a token if it has none.
- * @returns the token when this call set it, undefined when there was one already: a token is told once
+ * Gives the node's agent a token if it has none. The answer that carries it may be lost (its sender killed, its
+ * connection cut), and an agent without its token is of no use: so, until a heartbeat has brought it back, it is told
+ * again to the address that asked first, and to nobody else.
+ * @param token to be set where there is none
+ * @returns the token, and whether this call set it; undefined when it is not for this caller
  */
-export async function issueToken(db: Db | Trx, nodeUuid: string, token: string): Promise<string | undefined> {
-  const row = await db
+export async function issueToken(
+  db: Db | Trx,
+  nodeUuid: string,
+  { token, address }: { token: string; address: string },
+): Promise<{ token: string; isNew: boolean } | undefined> {
+  const issued = await db
     .insertInto('agents')
-    .values({ node_uuid: nodeUuid, token })
-    .onConflict(on => on.column('node_uuid').doUpdateSet({ token }).where('agents.token', 'is', null))
+    .values({ node_uuid: nodeUuid, token, token_told_to: address })
+    .onConflict(on =>
+      on.column('node_uuid').doUpdateSet({ token, token_told_to: address }).where('agents.token', 'is', null),
+    )
     .returning('token')
     .executeTakeFirst()
-  return row?.token ?? undefined
+  if (issued) return { token, isNew: true }
+  const known = await db
+    .selectFrom('agents')
+    .select('token')
+    .where('node_uuid', '=', nodeUuid)
+    .where('token_told_to', '=', address)
+    .where('token_pregenerated', '=', 0)
+    .where('heartbeats', '=', 0)
+    .executeTakeFirst()
+  return typeof known?.token === 'string' ? { token: known.token, isNew: false } : undefined
 }
 
 export interface Heartbeat {

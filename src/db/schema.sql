@@ -119,7 +119,9 @@ CREATE TABLE agents (
   status_message TEXT,
   heartbeat_at TEXT,
   -- Heartbeats accepted since the URL became known.
-  heartbeats BIGINT NOT NULL DEFAULT 0
+  heartbeats BIGINT NOT NULL DEFAULT 0,
+  -- Address that the first look-up of this boot came from; to it the token is repeated until a heartbeat has brought it.
+  token_told_to TEXT
 );
 
 -- Work on a node: what was asked, by whom, and where it stands.

@@ -44,6 +44,7 @@ export interface Tables {
     status_message: string | null
     heartbeat_at: string | null
     heartbeats: Generated<number>
+    token_told_to: string | null
   }
   flows: {
     id: Generated<number>

@@ -42,6 +42,8 @@ export interface Call<P = unknown, Q = unknown, B = unknown> extends World {
   /** The query as it came. */
   readonly given: Readonly<Record<string, unknown>>
   readonly links: Links
+  /** IP address that the request came from. */
+  readonly address: string
   readonly caller: Caller
   /** Checks the endpoint's policy; every handler calls it before it tells or does anything. @throws Forbidden */
   allow(target: Target | null): void

@@ -60,6 +60,7 @@ export function readRequest(
       publicEndpoint: config.api.public_endpoint,
       proxied: config.oslo_middleware.enable_proxy_headers_parsing,
     }),
+    address: request.ip,
     caller: { user: identity.user, requestId: request.requestId },
     allow: target => {
       if (endpoint.policy !== 'public') auth.authorize(identity, endpoint.policy, target)

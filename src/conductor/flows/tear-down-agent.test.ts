@@ -45,7 +45,7 @@ async function ending(answer: { status: number; body: object }, driver_info: obj
   }
   await using world = await startEngine(definition, { context })
   const uuid = await addNode(world.db, 'available', { driver_info })
-  await issueToken(world.db, uuid, 'x')
+  await issueToken(world.db, uuid, { token: 'x', address: '192.0.2.1' })
   const beat = { url, version: '1', verify_ca: null, status: null, status_message: null, at: '' }
   await recordHeartbeat(world.db, uuid, 'x', beat)
   await world.engine.begin({ nodeUuid: uuid, kind: 'deploy', args: {}, event: 'deploy', caller })

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import { after, before, beforeEach, test } from 'node:test'
-import { findAgent } from '#db/agents.ts'
+import { findAgent, pregenerateToken } from '#db/agents.ts'
 import { provision, provisionStates } from '#protocol/states.ts'
 import { startApi, type TestApi } from '../test-api.ts'
 
@@ -25,11 +27,19 @@ const lookup = (query: string, version = '1.62', own = api) => own.call('GET', `
 const config = (json: unknown) => (json as { config: Json }).config
 const ca = '-----BEGIN CERTIFICATE-----'
 
+/** The token as a caller at another address of this host sees it. */
+async function tokenToldAt(localAddress: string): Promise<unknown> {
+  const headers = { 'X-OpenStack-Ironic-API-Version': '1.62' }
+  const asked = get(`${api.url}/v1/lookup?node_uuid=${uuid}`, { localAddress, headers })
+  const [response] = (await once(asked, 'response')) as [IncomingMessage]
+  return config(JSON.parse((await response.toArray()).join(''))).agent_token
+}
+
 async function token(): Promise<string> {
   return String(config((await lookup(`addresses=${mac}`)).json).agent_token)
 }
 
-test('the first look-up is told a token, later ones only that there is one', async () => {
+test('the first look-up is told a token, others only that there is one', async () => {
   const first = await lookup(`addresses=52:54:00:99:99:99,nonsense,${mac.toUpperCase()}`)
   assert.equal(first.status, 200)
   const { node } = first.json as { node: Json }
@@ -37,11 +47,24 @@ test('the first look-up is told a token, later ones only that there is one', asy
   assert.deepEqual(node.instance_info, { configdrive: '******', image_url: '******' })
   assert.match(String(config(first.json).agent_token), /^[\w-]{43}$/)
   assert.equal(config(first.json).heartbeat_timeout, 300)
-  assert.equal(config((await lookup(`node_uuid=${uuid}`)).json).agent_token, '******')
+  assert.equal(await tokenToldAt('127.0.0.2'), '******')
   assert.equal(
     JSON.stringify((await api.call('GET', `/v1/nodes/${uuid}`)).json).includes(String(config(first.json).agent_token)),
     false,
   )
+})
+
+test('a token whose answer was lost is told again, until a heartbeat has brought it', async () => {
+  const first = await token()
+  assert.equal(await token(), first)
+  const beat = { callback_url: 'https://10.0.0.1:9999', agent_version: '12.0.0', agent_token: first }
+  assert.equal((await api.call('POST', `/v1/heartbeat/${uuid}`, { body: beat, version: '1.68' })).status, 202)
+  assert.equal(await token(), '******')
+})
+
+test('a token that was made before the boot is never told', async () => {
+  await pregenerateToken(api.db, uuid, 'a'.repeat(43))
+  assert.equal(await token(), '******')
 })
 
 test('below 1.62 there are no tokens to be told', async () => {

@@ -72,15 +72,17 @@ async function lookupJson(call: Call, node: Node): Promise<string> {
   return `{"node":${shown},"config":${JSON.stringify(agentConfig(call, node, token))}}`
 }
 
-/** A new token is told once; afterwards only that there is one. */
+/** The token, for the agent that asked first and has not used it yet; for others only that there is one. */
 async function tokenFor(call: Call, node: Node): Promise<string> {
   const fresh = randomBytes(32).toString('base64url')
-  const told = await issueToken(call.db, node.uuid, fresh)
-  if (told === undefined) return masked
-  // The first look-up of a boot is its last hop before the heartbeat.
-  const hop = { nowMs: call.clock.now(), node_uuid: node.uuid, kind: 'boot hop', data: { hop: 'lookup' } }
-  await appendEvent(call.db, hop)
-  return told
+  const issued = await issueToken(call.db, node.uuid, { token: fresh, address: call.address })
+  if (!issued) return masked
+  if (issued.isNew) {
+    // The first look-up of a boot is its last hop before the heartbeat.
+    const hop = { nowMs: call.clock.now(), node_uuid: node.uuid, kind: 'boot hop', data: { hop: 'lookup' } }
+    await appendEvent(call.db, hop)
+  }
+  return issued.token
 }
 
 function agentConfig({ config }: Pick<Call, 'config'>, node: Node, token: string | null) {
