@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
@@ -7,35 +7,29 @@ import { allocationFields } from '#protocol/allocation.ts'
 import { biosFields, firmwareFields } from '#protocol/firmware.ts'
 import { nodeFields } from '#protocol/node.ts'
 import { portFields } from '#protocol/port.ts'
-import { openDatabase, sqliteText } from './database.ts'
+import { openDatabase } from './database.ts'
+import { engineText, migrationsFor } from './migrations.ts'
 
-const here = import.meta.dirname
+const schema = engineText(readFileSync(join(import.meta.dirname, 'schema.sql'), 'utf8'), 'sqlite')
 
 /** Every statement that made the schema, blanks folded. */
 function shapeOf(sql: string): string[] {
   const sqlite = new DatabaseSync(':memory:')
-  sqlite.exec(sqliteText(sql))
+  sqlite.exec(sql)
   const rows = sqlite.prepare("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'").all()
   sqlite.close()
-  const bare = (text: string) =>
-    text
-      .replace(/--[^\n]*/g, '')
-      .replace(/\s+/g, ' ')
-      .replace(/ ?([(),]) ?/g, '$1')
+  const bare = (text: string) => text.replace(/\s+/g, ' ').replace(/ ?([(),]) ?/g, '$1')
   return rows.map(row => bare(String(row.sql))).sort()
 }
 
 test('schema.sql is what the migrations leave', () => {
-  const folder = join(here, 'migrations')
-  const migrations = readdirSync(folder)
-    .sort()
-    .map(name => readFileSync(join(folder, name), 'utf8'))
-  assert.deepEqual(shapeOf(readFileSync(join(here, 'schema.sql'), 'utf8')), shapeOf(migrations.join('\n')))
+  const migrations = migrationsFor('sqlite').map(migration => migration.sql)
+  assert.deepEqual(shapeOf(schema), shapeOf(migrations.join('\n')))
 })
 
 test('every stored field of the API has its column', async () => {
   const sqlite = new DatabaseSync(':memory:')
-  sqlite.exec(sqliteText(readFileSync(join(here, 'schema.sql'), 'utf8')))
+  sqlite.exec(schema)
   const columnsOf = (table: string) =>
     sqlite
       .prepare(`PRAGMA table_info(${table})`)

@@ -1,5 +1,6 @@
--- The whole schema, as the migrations leave it (a test holds the two equal). `@identity` is the engine's way to number rows (see database.ts); times are ISO 8601 text in UTC
--- with offset, columns ending in _ms are milliseconds since 1970; flags are 0 or 1; objects are JSON text.
+-- The whole schema, as the migrations leave it (a test holds the two equal). `@identity` is the engine's way to number
+-- rows (see migrations.ts); times are ISO 8601 text in UTC with offset, columns ending in _ms are milliseconds since
+-- 1970; flags are 0 or 1; objects are JSON text.
 
 -- A machine. Everything but id, the lease and inventory is a field of the API.
 CREATE TABLE nodes (

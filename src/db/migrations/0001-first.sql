@@ -1,4 +1,4 @@
--- The first tables. `@identity` is the engine's way to number rows (see database.ts); times are ISO 8601 text in UTC
+-- The first tables. `@identity` is the engine's way to number rows (see migrations.ts); times are ISO 8601 text in UTC
 -- with offset, columns ending in _ms are milliseconds since 1970; flags are 0 or 1; objects are JSON text.
 
 -- A machine. Everything but id, the lease and inventory is a field of the API.
