@@ -5,6 +5,7 @@ import { Unsupported } from '../driver.ts'
 import flat from '../generic/flat-network.ts'
 import noInspect from '../generic/no-inspect.ts'
 import noRescue from '../generic/no-rescue.ts'
+import noopManagement from '../generic/noop-management.ts'
 import noop from '../generic/noop-network.ts'
 import { testContext } from '../test-context.ts'
 import boot from './boot.ts'
@@ -36,6 +37,18 @@ test('boot sets the boot device of the same machine', async () => {
   assert.deepEqual(await management.getBootDevice(ctx), { boot_device: 'pxe', persistent: false })
   await boot.prepareInstance(ctx)
   assert.deepEqual(await management.getBootDevice(ctx), { boot_device: 'disk', persistent: true })
+})
+
+test('a machine without management keeps its boot order, and refuses what needs a BMC', async () => {
+  const ctx = await testContext({ interfaces: { management: noopManagement } })
+  await boot.prepareRamdisk(ctx, { mode: 'deploy', parameters: {} })
+  await boot.prepareInstance(ctx)
+  assert.deepEqual(await noopManagement.getBootDevice(ctx), { boot_device: null, persistent: null })
+  await assert.rejects(
+    noopManagement.setBootDevice(ctx, 'cdrom', { persistent: false }),
+    /from "cdrom".*pxe, then disk/,
+  )
+  await assert.rejects(noopManagement.injectNmi(ctx), Unsupported)
 })
 
 test('operations take the configured time', async () => {

@@ -22,7 +22,7 @@ export default {
     deploy: { fake: () => import('./deploy.ts'), ...generic.deploy },
     firmware: { ...plain('firmware'), ...generic.firmware },
     inspect: { fake: () => import('./inspect.ts'), ...generic.inspect },
-    management: { fake: () => import('./management.ts') },
+    management: { fake: () => import('./management.ts'), ...generic.management },
     network: generic.network,
     power: { fake: () => import('./power.ts') },
     raid: { ...plain('raid'), ...generic.raid },

@@ -11,6 +11,7 @@ export const generic = {
   deploy: { direct: () => import('../agent/direct.ts') },
   firmware: { 'no-firmware': () => import('./no-firmware.ts') },
   inspect: { agent: () => import('../agent/inspect.ts'), 'no-inspect': () => import('./no-inspect.ts') },
+  management: { noop: () => import('./noop-management.ts') },
   network: { flat: () => import('./flat-network.ts'), noop: () => import('./noop-network.ts') },
   raid: { 'no-raid': () => import('./no-raid.ts') },
   rescue: { 'no-rescue': () => import('./no-rescue.ts') },

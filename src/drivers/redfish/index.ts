@@ -8,7 +8,7 @@ export default {
   driverInfo: redfishDriverInfo,
   interfaces: {
     ...generic,
-    management: { redfish: () => import('./management.ts') },
+    management: { redfish: () => import('./management.ts'), ...generic.management },
     power: { redfish: () => import('./power.ts') },
   },
 } satisfies HardwareType
