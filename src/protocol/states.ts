@@ -156,7 +156,14 @@ export const provision = machine({
     target: 'active',
     patch: true,
     lookup: 'no',
-    on: { service: 'servicing', rescue: 'rescuing', wait: 'service wait', delete: 'deleting', abort: 'active' },
+    on: {
+      service: 'servicing',
+      rescue: 'rescuing',
+      wait: 'service wait',
+      hold: 'service hold',
+      delete: 'deleting',
+      abort: 'active',
+    },
   },
   rescuing: {
     kind: 'transitional',

@@ -211,3 +211,10 @@ test('a deleted port is gone; its node may be deleted with the others', async ()
   assert.equal((await api.call('DELETE', `/v1/nodes/${owner}`)).status, 204)
   assert.equal((await api.call('GET', `/v1/ports/${two.uuid}`)).status, 404)
 })
+
+test('a port is deleted by its UUID only', async () => {
+  const { uuid } = await made({ node_uuid: await api.node(), name: 'named' })
+  assert.equal((await api.call('GET', '/v1/ports/named')).status, 200)
+  assert.equal((await api.call('DELETE', '/v1/ports/named')).status, 400)
+  assert.equal((await api.call('DELETE', `/v1/ports/${uuid}`)).status, 204)
+})

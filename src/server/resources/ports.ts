@@ -208,8 +208,8 @@ async function mustFindPort(call: Call, portIdent: string): Promise<{ port: Port
   throw new NotFound(`Port ${portIdent} could not be found.`)
 }
 
-async function removePort(call: Call<{ port_ident: string }>): Promise<undefined> {
-  const { port, node } = await mustFindPort(call, call.params.port_ident)
+async function removePort(call: Call<{ port_uuid: string }>): Promise<undefined> {
+  const { port, node } = await mustFindPort(call, call.params.port_uuid)
   checkPortDeletable(port, node)
   await call.conductor.withNode(node.uuid, 'delete port', async held => {
     checkPortDeletable((await findPort(call.db, port.uuid)) ?? port, held.node)
@@ -284,7 +284,8 @@ export const ports: readonly Endpoint[] = [
   endpoint({
     id: 'port.delete',
     method: 'DELETE',
-    path: '/v1/ports/{port_ident}',
+    // By UUID only, unlike GET and PATCH: Ironic's clients know no other way.
+    path: '/v1/ports/{port_uuid}',
     from: '1.1',
     status: 204,
     policy: ['baremetal:port:delete'],
