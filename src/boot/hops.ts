@@ -75,6 +75,20 @@ export async function explainSilence(
   )
 }
 
+/** When the last hop was seen since a time of the API, in milliseconds since 1970; null when there was none. */
+export async function lastHopMs(db: Db, nodeUuid: string, since: string): Promise<number | null> {
+  const row = await db
+    .selectFrom('events')
+    .select('at')
+    .where('node_uuid', '=', nodeUuid)
+    .where('kind', '=', 'boot hop')
+    .where('at', '>=', since)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row ? Date.parse(row.at) : null
+}
+
 async function hopsSince(db: Db, nodeUuid: string, since: string): Promise<Event[]> {
   const rows = await db
     .selectFrom('events')

@@ -17,7 +17,7 @@ export const ferrite = {
     default: 1024,
     min: 1,
     effective: true,
-    help: 'Connections it accepts at a time; further ones wait.',
+    help: 'Connections it serves at a time; further ones are closed at once, and their clients try again.',
   }),
   api_url: url({
     default: derived(
@@ -64,12 +64,33 @@ export const ferrite = {
   }),
   dnsmasq_binary: path({ default: 'dnsmasq', effective: true, help: 'The program to run.' }),
 
+  keep_events_days: integer({
+    default: 90,
+    min: 0,
+    mutable: true,
+    effective: true,
+    help: 'Days after which events, and work on nodes that has ended, are forgotten. 0: never.',
+  }),
   poll_interval_ms: integer({
     default: 2000,
     min: 50,
     mutable: true,
     effective: true,
     help: 'Milliseconds between two looks at a running command of an agent.',
+  }),
+  boot_stall_timeout: integer({
+    default: 300,
+    min: 0,
+    mutable: true,
+    effective: true,
+    help: 'Seconds without a further hop of a network boot that has begun, after which the machine is booted again. 0: never.',
+  }),
+  boot_attempts: integer({
+    default: 3,
+    min: 1,
+    mutable: true,
+    effective: true,
+    help: 'How often a machine is powered on, at most, until its ramdisk calls.',
   }),
   agent_lost_timeout: integer({
     default: 60,

@@ -85,6 +85,7 @@ export const pxe = {
   boot_retry_timeout: integer({
     default: null,
     min: 60,
+    effective: true,
     help: 'Seconds without a sign of life of the ramdisk after which the machine is rebooted. Unset: never.',
   }),
   boot_retry_check_interval: integer({

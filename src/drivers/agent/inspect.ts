@@ -8,8 +8,9 @@ import { findInventory, writeInventory } from '#db/nodes.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { InspectionData } from '#protocol/agent.ts'
 import type { FlowContext, InspectInterface, NodeContext } from '../driver.ts'
+import { awaitBoot } from './await-boot.ts'
 import { portsFrom, propertiesFrom, refuseRamdiskError, usableInterfaces } from './inspect-hooks.ts'
-import { bootRamdisk, prepareRamdisk, removeRamdisk, silent } from './ramdisk.ts'
+import { bootRamdisk, prepareRamdisk, removeRamdisk } from './ramdisk.ts'
 
 async function validate(ctx: NodeContext): Promise<void> {
   // A node without ports gets them from its BMC first; until then nothing can say what would boot.
@@ -35,19 +36,17 @@ async function inspect(ctx: FlowContext): Promise<void> {
         return at < 0 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)]
       }),
   )
-  await prepareRamdisk(ctx, 'inspect', { 'ipa-inspection-callback-url': callback, ...extra })
+  const parameters = { 'ipa-inspection-callback-url': callback, ...extra }
+  await prepareRamdisk(ctx, 'inspect', parameters)
   const since = await bootRamdisk(ctx, 'inspect')
-  const timeoutS = config.conductor.inspect_wait_timeout
-  const wait = {
-    on: ['inspection data'],
+  await awaitBoot(ctx, 'inspect', {
+    name: 'inspection data',
+    on: 'inspection data',
     everyMs: 30_000,
-    timeoutMs: timeoutS * 1000,
-    release: true,
-    onTimeout: () => silent(ctx, since, timeoutS),
-  }
-  await flow.until('inspection data', wait, async () => {
-    const found = await findInventory(ctx.db, flow.nodeUuid)
-    return found && String(found.received_at) >= since ? true : undefined
+    since,
+    timeoutS: config.conductor.inspect_wait_timeout,
+    parameters,
+    isThere: async () => String((await findInventory(ctx.db, flow.nodeUuid))?.received_at ?? '') >= since,
   })
   await flow.once('apply', () => apply(ctx))
   await removeRamdisk(ctx, 'inspect', { powerOff: config.inspector.power_off })

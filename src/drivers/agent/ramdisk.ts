@@ -1,22 +1,18 @@
 /** Booting a node into the ramdisk, and out of it again: the same for deploying, cleaning and inspecting. */
-import { explainSilence } from '#boot/hops.ts'
-import { Fault } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { FlowContext, RamdiskMode } from '../driver.ts'
 import { powerCycle, powerTo } from '../power.ts'
-import { agentAlive } from './steps.ts'
+import { awaitBoot, watchingSinceMs } from './await-boot.ts'
+import { hasCalled } from './steps.ts'
 
-/** The machine was powered on and nothing was heard of its agent in time. */
-export class NoAgent extends Fault {
-  readonly status = 500
-  readonly code = 'no-agent'
-}
+/** Kernel parameters beyond those that the boot interface adds. */
+export type Parameters = Readonly<Record<string, string>>
 
 /** Powers off, connects the network and makes the next boot start the ramdisk. */
 export async function prepareRamdisk(
   ctx: FlowContext,
   mode: RamdiskMode,
-  parameters: Record<string, string> = { 'ipa-api-url': ctx.config.ferrite.api_url },
+  parameters: Parameters = callHome(ctx),
 ): Promise<void> {
   const { flow } = ctx
   if (!ctx.node.disable_power_off) await powerTo(ctx, `power off before ${mode}`, 'power off')
@@ -32,7 +28,10 @@ export async function prepareRamdisk(
 
 /** Powers on into the ramdisk; returns when it was on, in the API's time. */
 export async function bootRamdisk(ctx: FlowContext, mode: RamdiskMode): Promise<string> {
-  const since = await ctx.flow.once(`boot ${mode}: at`, async () => timestamp(ctx.clock.now()))
+  const since = await ctx.flow.once(`boot ${mode}: at`, async () => {
+    watchingSinceMs(ctx)
+    return timestamp(ctx.clock.now())
+  })
   if (ctx.node.disable_power_off) await powerCycle(ctx, `boot ${mode}`)
   else await powerTo(ctx, `boot ${mode}: on`, 'power on')
   return since
@@ -40,20 +39,19 @@ export async function bootRamdisk(ctx: FlowContext, mode: RamdiskMode): Promise<
 
 /** Waits for the agent's first heartbeat. @throws NoAgent with the first missing hop of the boot */
 export async function awaitAgent(ctx: FlowContext, mode: RamdiskMode, since: string, timeoutS: number): Promise<void> {
-  await agentAlive(ctx, `agent of ${mode}`, {
-    timeoutMs: timeoutS * 1000,
-    onTimeout: () => silent(ctx, since, timeoutS),
+  await awaitBoot(ctx, mode, {
+    name: `agent of ${mode}`,
+    on: 'heartbeat',
+    everyMs: 15_000,
+    since,
+    timeoutS,
+    parameters: callHome(ctx),
+    isThere: () => hasCalled(ctx),
   })
 }
 
-/** The fault for a ramdisk that was not heard of. */
-export async function silent(ctx: FlowContext, since: string, timeoutS: number): Promise<NoAgent> {
-  const why = await explainSilence(ctx.db, ctx.flow.nodeUuid, {
-    since,
-    managed: ctx.config.ferrite.manage_dnsmasq,
-    dhcpInterface: ctx.config.ferrite.dhcp_interface,
-  })
-  return new NoAgent(`The agent did not call within ${timeoutS} s of power-on. ${why}`)
+function callHome({ config }: FlowContext): Parameters {
+  return { 'ipa-api-url': config.ferrite.api_url }
 }
 
 /** Powers off and takes boot files and network of the ramdisk away. */

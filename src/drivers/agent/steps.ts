@@ -188,15 +188,8 @@ function progressOf(step: string, told: AgentProgress, nowMs: number): Progress 
   }
 }
 
-/** Waits until an agent has called since the last boot. */
-export async function agentAlive(
-  ctx: FlowContext,
-  name: string,
-  options: { timeoutMs: number; onTimeout: () => Promise<Fault> },
-): Promise<void> {
-  const wait = { on: ['heartbeat'], everyMs: 15_000, release: true, ...options }
-  await ctx.flow.until(name, wait, async () => {
-    const agent = (await agentsOf(ctx.db, [ctx.flow.nodeUuid])).get(ctx.flow.nodeUuid)
-    return agent?.url && agent.heartbeats > 0 ? true : undefined
-  })
+/** Has an agent called since the last boot? */
+export async function hasCalled(ctx: FlowContext): Promise<boolean> {
+  const agent = (await agentsOf(ctx.db, [ctx.flow.nodeUuid])).get(ctx.flow.nodeUuid)
+  return Boolean(agent?.url) && (agent?.heartbeats ?? 0) > 0
 }

@@ -1,0 +1,109 @@
+/**
+ * Waiting for a ramdisk that was powered on. A boot that stands still is begun again: firmware that found no answer for
+ * a moment goes on with the next boot device, and nothing but a power cycle brings it back. What it saw of the boot
+ * decides; the hops are recorded elsewhere.
+ *
+ * Source: [pxe] boot_retry_timeout (ironic/drivers/modules/pxe_base.py restated); the rest is Ferrite's own.
+ */
+import { explainSilence, lastHopMs } from '#boot/hops.ts'
+import { Fault } from '#lib/fault.ts'
+import { timestamp } from '#protocol/field.ts'
+import type { FlowContext, RamdiskMode } from '../driver.ts'
+import { powerCycle } from '../power.ts'
+
+/** The machine was powered on and nothing was heard of its agent in time. */
+export class NoAgent extends Fault {
+  readonly status = 500
+  readonly code = 'no-agent'
+}
+
+export interface AwaitedBoot {
+  /** Of the wait; unique in the flow. */
+  name: string
+  /** The event that may end it. */
+  on: string
+  everyMs: number
+  /** When the machine was powered on, in the API's time. */
+  since: string
+  /** For all attempts together. */
+  timeoutS: number
+  /** Of the kernel, for another attempt. */
+  parameters: Readonly<Record<string, string>>
+  isThere(): Promise<boolean>
+}
+
+/** Waits until the ramdisk is there. @throws NoAgent with the first missing hop of the last boot */
+export async function awaitBoot(ctx: FlowContext, mode: RamdiskMode, boot: AwaitedBoot): Promise<void> {
+  const { flow, config, clock } = ctx
+  const endMs = Date.parse(boot.since) + boot.timeoutS * 1000
+  let { since } = boot
+  for (let attempt = 1; ; attempt++) {
+    const isLast = attempt >= config.ferrite.boot_attempts
+    const name = attempt === 1 ? boot.name : `${boot.name}, boot ${attempt}`
+    const wait = {
+      on: [boot.on],
+      everyMs: boot.everyMs,
+      timeoutMs: Math.max(1, endMs - clock.now()),
+      release: true,
+      onTimeout: () => silent(ctx, since, boot.timeoutS),
+    }
+    const found = await flow.until(name, wait, async () => {
+      if (await boot.isThere()) return 'there'
+      return !isLast && (await standsStill(ctx, since)) ? 'standing still' : undefined
+    })
+    if (found === 'there') return
+    since = await bootAgain(ctx, mode, { attempt: attempt + 1, since, parameters: boot.parameters })
+  }
+}
+
+/** Has a boot that began made no progress for too long? Before its first hop only the firmware knows, so that counts not. */
+async function standsStill(ctx: FlowContext, since: string): Promise<boolean> {
+  const { db, config, clock, flow } = ctx
+  const { boot_retry_timeout: retryS } = config.pxe
+  const sinceMs = Date.parse(since)
+  const nowMs = clock.now()
+  if (retryS !== null && nowMs - sinceMs >= retryS * 1000) return true
+  const stallMs = config.ferrite.boot_stall_timeout * 1000
+  if (stallMs === 0) return false
+  // While this process was away nobody saw hops, and nobody answered the machine.
+  const startedMs = watchingSinceMs(ctx)
+  const lastMs = await lastHopMs(db, flow.nodeUuid, since)
+  const fromMs = Math.max(lastMs ?? 0, startedMs > sinceMs ? startedMs : 0)
+  return fromMs > 0 && nowMs - fromMs >= stallMs
+}
+
+/** Since when this process watches boots: since it began one, or took the first one over. */
+export function watchingSinceMs(ctx: Pick<FlowContext, 'shared' | 'clock'>): number {
+  return ctx.shared(watchKey, () => ({ sinceMs: ctx.clock.now() })).sinceMs
+}
+
+const watchKey = Symbol('since when boots are watched')
+
+/** Makes the next boot start the ramdisk once more, and power cycles; returns when, in the API's time. */
+async function bootAgain(
+  ctx: FlowContext,
+  mode: RamdiskMode,
+  { attempt, since, parameters }: { attempt: number; since: string; parameters: Readonly<Record<string, string>> },
+): Promise<string> {
+  const { flow } = ctx
+  const name = `boot ${mode} again, boot ${attempt}`
+  await flow.once(`${name}: prepare`, async () => {
+    const now = await ctx.fresh()
+    const why = await explained(now, since)
+    ctx.log.warn({ node: flow.nodeUuid, attempt }, `the boot of the ramdisk stands still, so it is begun again: ${why}`)
+    await flow.event('boot again', { mode, attempt, why })
+    await now.interfaces.boot.prepareRamdisk(now, { mode, parameters })
+  })
+  const again = await flow.once(`${name}: at`, async () => timestamp(ctx.clock.now()))
+  await powerCycle(ctx, name)
+  return again
+}
+
+async function silent(ctx: FlowContext, since: string, timeoutS: number): Promise<NoAgent> {
+  return new NoAgent(`The agent did not call within ${timeoutS} s of power-on. ${await explained(ctx, since)}`)
+}
+
+function explained(ctx: FlowContext, since: string): Promise<string> {
+  const { manage_dnsmasq: managed, dhcp_interface: dhcpInterface } = ctx.config.ferrite
+  return explainSilence(ctx.db, ctx.flow.nodeUuid, { since, managed, dhcpInterface })
+}
