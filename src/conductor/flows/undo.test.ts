@@ -5,6 +5,7 @@ import direct from '#drivers/agent/direct.ts'
 import inspectInterface from '#drivers/agent/inspect.ts'
 import { HardwareFault } from '#drivers/driver.ts'
 import type { FlowDefinition } from '../engine.ts'
+import { Shared } from '../shared.ts'
 import { caller, eventually, startEngine } from '../test-engine.ts'
 import { clean } from './clean.ts'
 import { inspect } from './inspect.ts'
@@ -24,6 +25,7 @@ for (const [definition, event, failed] of cases) {
     const config = await loadConfig({ overrides: { conductor: { poweroff_in_cleanfail: true } } })
     const context = {
       config,
+      shared: new Shared().get,
       ports: [{ address: '52:54:00:00:00:01', pxe_enabled: true }],
       interfaces: {
         power: {
