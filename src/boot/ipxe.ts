@@ -112,7 +112,8 @@ const linkPath = (config: Config, mac: string) =>
   join(config.deploy.http_root, config.pxe.pxe_config_subdir, dashed(mac))
 const linkText = (uuid: string) => `../${uuid}/config`
 
-async function removeNodeFiles(config: Config, uuid: string): Promise<void> {
+/** Takes the node's files and links away, if there are any. */
+export async function removeNodeFiles(config: Config, uuid: string): Promise<void> {
   await unlink(config, uuid, [])
   await rm(nodeDirectory(config, uuid), { recursive: true, force: true })
 }

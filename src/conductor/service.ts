@@ -3,6 +3,7 @@
  * and hands the work to the engine; the work itself is in flows/.
  */
 
+import { removeNodeFiles } from '#boot/ipxe.ts'
 import type { Config } from '#config/options.ts'
 import { findAgent } from '#db/agents.ts'
 import type { Db } from '#db/database.ts'
@@ -11,7 +12,7 @@ import { deleteNode, dropLease, findNode, type Node, takeLease, writeInventory, 
 import { portsByAddress, portsOf } from '#db/ports.ts'
 import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#drivers/driver.ts'
 import type { Registry } from '#drivers/registry.ts'
-import { cleanImageStore } from '#images/instance.ts'
+import { cleanImageStore, releaseInstanceImage } from '#images/instance.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Conflict, Fault, Forbidden, InvalidInput, messageOf, NodeLocked, NotFound } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
@@ -30,6 +31,7 @@ import { undeploy } from './flows/undeploy.ts'
 import { verify } from './flows/verify.ts'
 import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
+import { prune } from './prune.ts'
 import { Shared } from './shared.ts'
 
 export interface ConductorOptions {
@@ -118,6 +120,7 @@ export function createConductor(options: ConductorOptions): Conductor {
       run: () => cleanImageStore({ config, log, shared: shared.get }),
     },
     { name: 'allocations left over', everyS: () => 10, run: () => allocator.resume() },
+    { name: 'old events', everyS: () => 3600, run: signal => prune({ db, config, clock, log }, signal) },
   ]
 
   /** Tries again while somebody else works on the node for a moment, as [conductor] node_locked_retry_* say. */
@@ -264,7 +267,12 @@ export function createConductor(options: ConductorOptions): Conductor {
         return await work({
           node: { ...node, reservation: null },
           write: patch => writeNode(db, uuid, token, patch, clock.now()),
-          delete: () => deleteNode(db, uuid, token),
+          async delete() {
+            // A node in maintenance may go from any state, with all that its last flow had published.
+            await removeNodeFiles(config, uuid)
+            await releaseInstanceImage({ node, config })
+            await deleteNode(db, uuid, token)
+          },
         })
       } finally {
         await dropLease(db, uuid, token)

@@ -2,8 +2,10 @@
  * Cleaning: automated on the way to available, manual when an operator lists steps. Undeploying ends with it, too, so
  * the work is a function of its own that both flows call.
  */
-import type { NodePatch } from '#db/nodes.ts'
+import type { Config } from '#config/options.ts'
+import type { Node, NodePatch } from '#db/nodes.ts'
 import type { FlowContext } from '#drivers/driver.ts'
+import { InvalidInput } from '#lib/fault.ts'
 import type { Args, FlowDefinition } from '../engine.ts'
 import { available, planAsAsked, planAutomatedClean, runSteps, type UserStep } from '../steps.ts'
 
@@ -22,6 +24,7 @@ export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
   const { end, enabled } = await flow.once('what to clean', async () => {
     const { node } = await ctx.fresh()
     const enabled = asked !== undefined || (node.automated_clean ?? config.conductor.automated_clean)
+    if (enabled) checkMaintenance(node, config)
     return { end: asked || node.retired ? 'manage' : 'done', enabled }
   })
   if (!enabled) return end
@@ -36,6 +39,12 @@ export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
   await runSteps(ctx, 'clean', plan.steps, { prefix: 'clean ', versions: plan.versions })
   await deploy.tearDownCleaning(ctx, { powerOff: true })
   return end
+}
+
+/** Undeploying in maintenance is allowed; the automated cleaning behind it is not, where the option says so. */
+function checkMaintenance(node: Node, config: Config): void {
+  if (!node.maintenance || config.conductor.allow_provisioning_in_maintenance) return
+  throw new InvalidInput(`Cannot clean node ${node.uuid} while it is in maintenance`)
 }
 
 /** After a failed or aborted cleaning: boot files go; the machine stays on for a look unless configured otherwise. */
