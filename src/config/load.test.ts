@@ -186,8 +186,8 @@ describe('bad files name file, section, line, what was found and what was expect
     ],
     [
       'choice that is not done yet',
-      '[DEFAULT]\nauth_strategy = keystone',
-      [/expected one of noauth \(this version does not do keystone yet\)$/],
+      '[inventory]\ndata_backend = swift',
+      [/expected one of none, database \(this version does not do swift yet\)$/],
     ],
     ['list of choices', '[conductor]\npermitted_image_formats = raw,qcow', [/found "qcow"; did you mean qcow2\?$/]],
     ['empty list item', '[DEFAULT]\nenabled_hardware_types = a,,b', [/found nothing between two commas$/]],

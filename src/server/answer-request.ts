@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
+import { AuthFault } from './auth/faults.ts'
 import type { Answer, Endpoint } from './endpoint.ts'
 import { BodyLimit, Busy, faultBody, NoRoute } from './faults.ts'
 import { misplaced, type RouteTable } from './paths.ts'
@@ -23,6 +24,7 @@ export function refuse(error: unknown, request: FastifyRequest, reply: FastifyRe
     message: `Unexpected error; the service's log tells more under ${request.requestId}`,
   }
   if (fault instanceof Busy) reply.header('retry-after', '2')
+  if (fault instanceof AuthFault && fault.challenge !== undefined) reply.header('www-authenticate', fault.challenge)
   return reply.code(told.status).header('content-type', 'application/json').send(faultBody(told))
 }
 

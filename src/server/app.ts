@@ -9,13 +9,14 @@ import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { type Minor, maximum, minimum, versionText } from '#protocol/microversion.ts'
 import { logAnswer, notFound, refuse, send } from './answer-request.ts'
-import { type Auth, type Identity, noauth } from './auth.ts'
+import { type Authenticator, type Identity, noauth, nobody } from './auth.ts'
 import { parseBody } from './body.ts'
 import type { Endpoint, World } from './endpoint.ts'
 import { endpoints as allEndpoints } from './endpoints.ts'
 import { NoRoute } from './faults.ts'
 import { fleetSource } from './fleet.ts'
 import { normalPath, routeTable } from './paths.ts'
+import { type Policy, unrestricted } from './policy/policy.ts'
 import { prepare, type Ready, readRequest } from './read-request.ts'
 import { turnstile } from './turnstile.ts'
 import { negotiate, VersionRefused } from './versions.ts'
@@ -28,6 +29,8 @@ declare module 'fastify' {
     requestId: string
     /** The Content-Type named JSON. */
     saysJson: boolean
+    /** Who calls; nobody in particular where the endpoint is public. */
+    identity: Identity
   }
   interface FastifyContextConfig {
     endpoint?: Endpoint
@@ -36,14 +39,16 @@ declare module 'fastify' {
 }
 
 export interface AppOptions extends Omit<World, 'fleet'> {
-  /** Default: everyone is the administrator. */
-  auth?: Auth
+  /** Default: nobody is asked who they are. */
+  auth?: Authenticator
+  /** Default: everyone may do everything. */
+  policy?: Policy
   /** Default: all. */
   endpoints?: readonly Endpoint[]
 }
 
 export function createApp(options: AppOptions): FastifyInstance {
-  const { config, log, auth = noauth, endpoints = allEndpoints } = options
+  const { config, log, auth = noauth, policy = unrestricted, endpoints = allEndpoints } = options
   const { api } = config
   const fleet = fleetSource({ ...options, heartbeatTimeoutS: config.conductor.heartbeat_timeout })
   const world: World = { ...options, fleet }
@@ -68,13 +73,20 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.decorateRequest('minor', 0)
   app.decorateRequest('requestId', '')
   app.decorateRequest('saysJson', false)
+  app.decorateRequest('identity')
 
   app.addHook('onRequest', (request, reply, done) => {
     try {
-      greet(request, reply)
+      name(request, reply)
+      const identity = isPublic(request) ? nobody : auth.authenticate(request.raw)
+      if (identity instanceof Promise) {
+        identity.then(known => admit(request, reply, known)).then(() => done(), done)
+        return
+      }
+      admit(request, reply, identity)
       done()
     } catch (error) {
-      done(error as Error) // greet throws faults only
+      done(error as Error) // naming, authenticating and greeting throw faults only
     }
   })
   app.addHook('onResponse', (request, reply, done) => {
@@ -114,22 +126,27 @@ export function createApp(options: AppOptions): FastifyInstance {
     const { endpoint } = ready
     const turn = endpoint.urgent ? undefined : gate.pass()
     if (turn) await turn
-    const authenticated = endpoint.policy === 'public' ? nobody : auth.authenticate(request.raw)
-    const identity = authenticated instanceof Promise ? await authenticated : authenticated
-    const handled = endpoint.handle(readRequest(ready, request, { world, auth, identity }))
+    const handled = endpoint.handle(readRequest(ready, request, { world, policy }))
     const answer = handled instanceof Promise ? await handled : handled
     return send(endpoint, answer, reply)
   }
 }
 
-const nobody: Identity = { user: null }
-
-/** Names the request and settles its version, before any of its body is read. @throws NoRoute */
-function greet(request: FastifyRequest, reply: FastifyReply): void {
-  const { headers } = request.raw
+function name(request: FastifyRequest, reply: FastifyReply): void {
   request.requestId = `req-${randomUUID()}`
   reply.raw.setHeader('x-openstack-request-id', request.requestId)
   reply.raw.setHeader('openstack-request-id', request.requestId)
+}
+
+/** What no endpoint serves is told to those only who have proved who they are. */
+function isPublic(request: FastifyRequest): boolean {
+  return request.routeOptions.config.endpoint?.policy === 'public'
+}
+
+/** Settles the request's version, before any of its body is read. @throws NoRoute */
+function admit(request: FastifyRequest, reply: FastifyReply, identity: Identity): void {
+  const { headers } = request.raw
+  request.identity = identity
   // The one content type parser is ours; what the header says only decides whether named arguments are read.
   request.saysJson = /json/i.test(headers['content-type'] ?? '')
   if (headers['content-type'] !== undefined) headers['content-type'] = 'application/json'

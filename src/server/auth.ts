@@ -1,30 +1,44 @@
 /**
- * Who calls, and whether they may. The frame authenticates once per request; handlers authorise against the policy
- * that their endpoint declares, with the object concerned. This is the one strategy there is for now: everyone is the
- * administrator (`auth_strategy = noauth`).
+ * Who calls. The frame authenticates every request that is not public before it reads anything else of it; what the
+ * caller may do is decided by policy/. The strategies are in auth/; `auth_strategy` names one.
  */
 import type { IncomingMessage } from 'node:http'
 
-/** Who was recognised. */
+/** Who was recognised. IDs and names are those of the identity service; null where the strategy knows none. */
 export interface Identity {
-  /** User as the authentication names them; null when it knows none. */
-  readonly user: string | null
+  readonly userId: string | null
+  readonly userName: string | null
+  readonly userDomainId: string | null
+  /** The token is for the whole system. */
+  readonly system: boolean
+  readonly projectId: string | null
+  readonly projectName: string | null
+  readonly projectDomainId: string | null
+  /** The domain that the token is for. */
+  readonly domainId: string | null
+  readonly isAdminProject: boolean
+  /** In lower case: roles are compared in any case. */
+  readonly roles: readonly string[]
 }
 
-/** The object that a policy is checked against. */
-export interface Target {
-  readonly owner: string | null
-  readonly lessee: string | null
-}
-
-export interface Auth {
-  /** @throws a fault of status 401 */
+export interface Authenticator {
+  /** @throws Unauthenticated, or a fault of status 503 when the identity service does not answer */
   authenticate(request: IncomingMessage): Identity | Promise<Identity>
-  /** @throws Forbidden, or NotFound where the caller may not even know of the object */
-  authorize(identity: Identity, policy: readonly string[], target: Target | null): void
+  close?(): Promise<void>
 }
 
-export const noauth: Auth = {
-  authenticate: () => ({ user: null }),
-  authorize() {},
+/** Somebody of whom nothing is known: whoever calls what is public, and everybody with `noauth`. */
+export const nobody: Identity = {
+  userId: null,
+  userName: null,
+  userDomainId: null,
+  system: false,
+  projectId: null,
+  projectName: null,
+  projectDomainId: null,
+  domainId: null,
+  isAdminProject: false,
+  roles: [],
 }
+
+export const noauth: Authenticator = { authenticate: () => nobody }

@@ -11,10 +11,11 @@ import type { Db } from '#db/database.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Minor } from '#protocol/microversion.ts'
-import type { Target } from './auth.ts'
+import type { Identity } from './auth.ts'
 import type { FleetSource } from './fleet.ts'
 import type { Links } from './links.ts'
 import type { Parameters, ValuesOf } from './parameters.ts'
+import type { Target } from './policy/policy.ts'
 
 /** What every handler may use. */
 export interface World {
@@ -45,8 +46,11 @@ export interface Call<P = unknown, Q = unknown, B = unknown> extends World {
   /** IP address that the request came from. */
   readonly address: string
   readonly caller: Caller
-  /** Checks the endpoint's policy; every handler calls it before it tells or does anything. @throws Forbidden */
+  readonly identity: Identity
+  /** Checks the endpoint's policies; every handler calls it before it tells or does anything. @throws Forbidden */
   allow(target: Target | null): void
+  /** Whether a policy by its name lets the caller do it. */
+  may(policy: string, target: Target | null): boolean
 }
 
 /** What a handler hands back; the status stands in the declaration. */

@@ -3,6 +3,7 @@
  * JSON, as text: clients decode it twice. Source: REST API reference, "Errors".
  */
 import { Fault } from '#lib/fault.ts'
+import { AuthFault } from './auth/faults.ts'
 
 /** Something of the request is newer than the version it was made with, or no acceptable answer exists. */
 export class NotAcceptable extends Fault {
@@ -54,6 +55,7 @@ const titles: Readonly<Record<number, string>> = {
 export function faultBody(fault: Pick<Fault, 'status' | 'message'>): string {
   const { status, message } = fault
   const faultcode = status < 500 ? 'Client' : 'Server'
+  if (fault instanceof AuthFault) return JSON.stringify({ error: fault.document() })
   if (fault instanceof BodyLimit) return JSON.stringify({ faultcode, faultstring: message })
   const inner =
     fault instanceof NoRoute

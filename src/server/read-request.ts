@@ -7,12 +7,12 @@ import { Compile, type Validator } from 'typebox/compile'
 import { InvalidInput } from '#lib/fault.ts'
 import { namePattern, uuidPattern } from '#protocol/field.ts'
 import { type Minor, minorOf } from '#protocol/microversion.ts'
-import type { Auth, Identity } from './auth.ts'
 import type { Call, Endpoint, World } from './endpoint.ts'
 import { NoRoute } from './faults.ts'
 import { linksOf } from './links.ts'
 import { misfit } from './misfit.ts'
 import { type ParameterReader, readerOf } from './parameters.ts'
+import { type Policy, requireAny } from './policy/policy.ts'
 
 /** An endpoint with what is made once from its declaration. */
 export interface Ready {
@@ -36,10 +36,11 @@ export function prepare(endpoint: Endpoint): Ready {
 export function readRequest(
   ready: Ready,
   request: FastifyRequest,
-  { world, auth, identity }: { world: World; auth: Auth; identity: Identity },
+  { world, policy }: { world: World; policy: Policy },
 ): Parameters<Endpoint['handle']>[0] {
   const { endpoint, reader, body } = ready
   const { config } = world
+  const { identity } = request
   const params = request.params as Record<string, string> // the router gives texts
   checkParams(params)
   const given = request.query as Record<string, unknown> // the query parser gives an object
@@ -61,9 +62,11 @@ export function readRequest(
       proxied: config.oslo_middleware.enable_proxy_headers_parsing,
     }),
     address: request.ip,
-    caller: { user: identity.user, requestId: request.requestId },
+    caller: { user: identity.userName ?? identity.userId, requestId: request.requestId },
+    identity,
+    may: (name, target) => policy.allows(identity, name, target),
     allow: target => {
-      if (endpoint.policy !== 'public') auth.authorize(identity, endpoint.policy, target)
+      if (endpoint.policy !== 'public') requireAny(policy, identity, endpoint.policy, target)
     },
   }
   return call as Parameters<Endpoint['handle']>[0] // read by this endpoint's own declaration

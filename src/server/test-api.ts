@@ -6,7 +6,7 @@ import { type Db, openDatabase } from '#db/database.ts'
 import type { NodePatch } from '#db/nodes.ts'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
-import { createApp } from './app.ts'
+import { type AppOptions, createApp } from './app.ts'
 import { endpoints } from './endpoints.ts'
 import { type FakeConductor, fakeConductor } from './fake-conductor.ts'
 import { misfit } from './misfit.ts'
@@ -39,7 +39,10 @@ export interface TestApi extends AsyncDisposable {
   ): Promise<Reply>
 }
 
-export async function startApi(overrides: Overrides = {}): Promise<TestApi> {
+export async function startApi(
+  overrides: Overrides = {},
+  access: Pick<AppOptions, 'auth' | 'policy'> = {},
+): Promise<TestApi> {
   let statements = 0
   const db = (await openDatabase(':memory:')).withPlugin({
     transformQuery: ({ node }) => node,
@@ -50,7 +53,7 @@ export async function startApi(overrides: Overrides = {}): Promise<TestApi> {
   })
   const config = await loadConfig({ overrides })
   const conductor = await fakeConductor({ db, clock: systemClock })
-  const app = createApp({ db, conductor, config, log: silent, clock: systemClock })
+  const app = createApp({ db, conductor, config, log: silent, clock: systemClock, ...access })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo // listening on TCP, so not a pipe name
   const url = `http://127.0.0.1:${port}`

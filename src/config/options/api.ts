@@ -6,7 +6,7 @@ const vendorRaw = ['vendor.send_raw']
 export const api = {
   host_ip: host({ default: '0.0.0.0', effective: true, help: 'Address the API listens on.' }),
   port: port({ default: 6385, effective: true, help: 'Port the API listens on.' }),
-  unix_socket: path({ default: null, help: 'Unix socket the API listens on instead.' }),
+  unix_socket: path({ default: null, effective: true, help: 'Unix socket the API listens on instead.' }),
   unix_socket_mode: octal({ default: null, help: 'Permissions of that socket.' }),
   public_endpoint: url({
     default: null,

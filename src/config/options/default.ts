@@ -52,7 +52,7 @@ export const DEFAULT = {
 
   auth_strategy: choice({
     choices: ['noauth', 'keystone', 'http_basic'],
-    notYet: ['keystone', 'http_basic'],
+    notYet: ['keystone'],
     default: 'noauth',
     ironic: 'keystone',
     effective: true,
@@ -60,6 +60,7 @@ export const DEFAULT = {
   }),
   http_basic_auth_user_file: path({
     default: '/etc/ironic/htpasswd',
+    effective: true,
     help: 'Users and bcrypt hashes for auth_strategy http_basic.',
   }),
   rbac_service_role_elevated_access: boolean({

@@ -1,0 +1,34 @@
+/** Opens the strategy that `auth_strategy` names. What it needs (a file, an identity service) is checked at the start. */
+import { isIP } from 'node:net'
+import type { Config } from '#config/options.ts'
+import type { Clock } from '#lib/clock.ts'
+import type { Log } from '#lib/log.ts'
+import { type Authenticator, noauth } from '../auth.ts'
+import { openHttpBasic } from './http-basic.ts'
+
+export type AuthConfig = Pick<Config, 'DEFAULT' | 'api' | 'keystone_authtoken'>
+
+/** @throws InvalidInput when what the strategy needs is missing or wrong */
+export async function openAuthenticator(
+  config: AuthConfig,
+  { clock, log }: { clock: Clock; log: Log },
+): Promise<Authenticator> {
+  const { auth_strategy, http_basic_auth_user_file } = config.DEFAULT
+  if (auth_strategy === 'http_basic') return openHttpBasic({ path: http_basic_auth_user_file, clock, log })
+  const open = openTo(config)
+  if (open !== null) {
+    log.warn(
+      { auth_strategy },
+      `Everybody who reaches ${open} may do everything with every machine; set [DEFAULT] auth_strategy, or [api] host_ip = 127.0.0.1`,
+    )
+  }
+  return noauth
+}
+
+/** Where others than this host's own programs reach the API; null where they do not. */
+function openTo({ api }: AuthConfig): string | null {
+  if (api.unix_socket) return null
+  const { host_ip: host, port } = api
+  if (host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))) return null
+  return `${host}:${port}`
+}
