@@ -67,14 +67,16 @@ test('every answer names its request and the versions', async () => {
   }
 })
 
-test('a version that cannot be served is 406, with the limits where it could be read', async () => {
+test('a version that cannot be served is 406, with the limits', async () => {
   const tooNew = await api.call('GET', '/v1/nodes', { version: '1.999' })
   assert.equal(tooNew.status, 406)
   assert.equal(tooNew.headers.get('x-openstack-ironic-api-maximum-version'), '1.115')
   assert.equal(tooNew.headers.get('x-openstack-ironic-api-version'), null)
   const odd = await api.call('GET', '/', { version: 'x.y' })
   assert.equal(odd.status, 406)
-  assert.equal(odd.headers.get('x-openstack-ironic-api-maximum-version'), null)
+  assert.equal(odd.headers.get('x-openstack-ironic-api-minimum-version'), '1.1')
+  assert.equal(odd.headers.get('x-openstack-ironic-api-maximum-version'), '1.115')
+  assert.equal(odd.headers.get('x-openstack-ironic-api-version'), null)
 })
 
 test('errors of handlers and of routing are JSON inside JSON, each in its own form', async () => {

@@ -15,11 +15,12 @@ import type { Endpoint, World } from './endpoint.ts'
 import { endpoints as allEndpoints } from './endpoints.ts'
 import { NoRoute } from './faults.ts'
 import { fleetSource } from './fleet.ts'
+import { addHealthcheck } from './healthcheck.ts'
 import { normalPath, routeTable } from './paths.ts'
 import { type Policy, unrestricted } from './policy/policy.ts'
 import { prepare, type Ready, readRequest } from './read-request.ts'
 import { turnstile } from './turnstile.ts'
-import { negotiate, VersionRefused } from './versions.ts'
+import { negotiate } from './versions.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -35,6 +36,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     endpoint?: Endpoint
     minor?: Minor
+    /** No part of the API: it has no version. */
+    outside?: true
   }
 }
 
@@ -54,11 +57,12 @@ export function createApp(options: AppOptions): FastifyInstance {
   const world: World = { ...options, fleet }
   const routes = routeTable(endpoints)
   const gate = turnstile()
+  const outside = new Set(config.healthcheck.enabled ? [config.healthcheck.path] : [])
 
   const app = Fastify({
     logger: false,
     exposeHeadRoutes: false,
-    rewriteUrl: request => normalPath(request.url ?? '/'),
+    rewriteUrl: request => normalPath(request.url ?? '/', outside),
     bodyLimit: api.max_json_body_size * 1024,
     // A client that is slow to send, or to read, holds a socket, never the service; and not for ever.
     requestTimeout: 120_000,
@@ -118,6 +122,7 @@ export function createApp(options: AppOptions): FastifyInstance {
       handler: (request, reply) => serve(ready, request, reply),
     })
   }
+  addHealthcheck(app, config.healthcheck)
   app.setNotFoundHandler((request, reply) => notFound(routes, request, reply))
   app.setErrorHandler((error, request, reply) => refuse(error, request, reply, log))
   return app
@@ -150,6 +155,7 @@ function admit(request: FastifyRequest, reply: FastifyReply, identity: Identity)
   // The one content type parser is ours; what the header says only decides whether named arguments are read.
   request.saysJson = /json/i.test(headers['content-type'] ?? '')
   if (headers['content-type'] !== undefined) headers['content-type'] = 'application/json'
+  if (request.routeOptions.config.outside) return
   request.minor = settleVersion(request, reply)
   const { accept } = headers
   if (accept !== undefined && accept !== '' && !/\*\/\*|application\/(\*|json)/i.test(accept)) {
@@ -164,18 +170,10 @@ function admit(request: FastifyRequest, reply: FastifyReply, identity: Identity)
 }
 
 function settleVersion(request: FastifyRequest, reply: FastifyReply): Minor {
-  try {
-    const minor = negotiate(request.raw.headers)
-    tellLimits(reply)
-    reply.raw.setHeader('x-openstack-ironic-api-version', versionText(minor))
-    return minor
-  } catch (error) {
-    if (error instanceof VersionRefused && error.known) tellLimits(reply)
-    throw error
-  }
-}
-
-function tellLimits(reply: FastifyReply): void {
+  // First, so that an answer that refuses the version tells which ones there are: clients try again with what it says.
   reply.raw.setHeader('x-openstack-ironic-api-minimum-version', versionText(minimum))
   reply.raw.setHeader('x-openstack-ironic-api-maximum-version', versionText(maximum))
+  const minor = negotiate(request.raw.headers)
+  reply.raw.setHeader('x-openstack-ironic-api-version', versionText(minor))
+  return minor
 }

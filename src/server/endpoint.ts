@@ -28,7 +28,10 @@ export interface World {
 }
 
 /** The groups of options that the API reads. */
-export type ServerConfig = Pick<Config, 'DEFAULT' | 'api' | 'conductor' | 'agent' | 'deploy' | 'oslo_middleware'>
+export type ServerConfig = Pick<
+  Config,
+  'DEFAULT' | 'api' | 'conductor' | 'agent' | 'deploy' | 'healthcheck' | 'oslo_middleware'
+>
 
 /** One request on its way through a handler. */
 export interface Call<P = unknown, Q = unknown, B = unknown> extends World {

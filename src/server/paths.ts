@@ -1,12 +1,18 @@
 /** Paths as requests write them and as the router knows them. Source: REST API reference, "Documents at the root". */
 import type { Endpoint } from './endpoint.ts'
 
-/** The path with `/v1` in front where it is left out, and without slashes at its end; the query stays. */
-export function normalPath(url: string): string {
+const nowhere: ReadonlySet<string> = new Set()
+
+/**
+ * The path with `/v1` in front where it is left out, and without slashes at its end; the query stays.
+ * @param outside paths that are no part of v1
+ */
+export function normalPath(url: string, outside = nowhere): string {
   const question = url.indexOf('?')
   const path = (question < 0 ? url : url.slice(0, question)).replace(/\/+$/, '')
   const query = question < 0 ? '' : url.slice(question)
   if (path === '') return `/${query}`
+  if (outside.has(path)) return path + query
   const whole = path === '/v1' || path.startsWith('/v1/') ? path : `/v1${path}`
   return whole + query
 }

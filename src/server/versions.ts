@@ -3,19 +3,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { type Minor, maximum, minimum, versionText } from '#protocol/microversion.ts'
 import { NoRoute } from './faults.ts'
 
-/** The version asked for cannot be served. `known`: it could be read, so that the answer names the limits. */
-export class VersionRefused extends NoRoute {
-  readonly known: boolean
-  constructor(message: string, options: { known: boolean }) {
-    super(406, message)
-    this.known = options.known
-  }
-}
-
 /**
  * The version of a request: of `OpenStack-API-Version: baremetal 1.N`, else of `X-OpenStack-Ironic-API-Version`,
  * else 1.1.
- * @throws VersionRefused
+ * @throws NoRoute
  */
 export function negotiate(headers: IncomingHttpHeaders): Minor {
   const asked = ofService(headers['openstack-api-version']) ?? text(headers['x-openstack-ironic-api-version'])
@@ -24,12 +15,13 @@ export function negotiate(headers: IncomingHttpHeaders): Minor {
   if (version === 'latest') return maximum
   const match = /^(\d{1,9})\.(\d{1,9})$/.exec(version)
   if (!match) {
-    throw new VersionRefused(`Cannot read the API version: found "${asked}", expected 1.N or latest`, { known: false })
+    const found = JSON.stringify(asked.slice(0, 80))
+    throw new NoRoute(406, `Cannot read the API version: found ${found}, expected 1.N or latest`)
   }
   const minor = Number(match[2])
   if (match[1] !== '1' || minor < minimum || minor > maximum) {
     const range = `${versionText(minimum)} to ${versionText(maximum)}`
-    throw new VersionRefused(`Version ${version} is not supported by this API, expected ${range}`, { known: true })
+    throw new NoRoute(406, `Version ${version} is not supported by this API, expected ${range}`)
   }
   return minor
 }

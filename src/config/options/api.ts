@@ -118,11 +118,15 @@ export const api = {
 }
 
 export const healthcheck = {
-  enabled: boolean({ default: false, help: 'Answer /healthcheck.' }),
-  path: string({ default: '/healthcheck', help: 'Path of the health check.' }),
-  detailed: boolean({ default: false, help: 'Say more in its answer.' }),
-  backends: list({ default: [], help: 'Checks to make.' }),
-  disable_by_file_path: path({ default: null, help: 'Report unhealthy while this file exists.' }),
+  enabled: boolean({ default: false, effective: true, help: 'Answer the health check.' }),
+  path: string({ default: '/healthcheck', effective: true, help: 'Path of the health check.' }),
+  detailed: boolean({ default: false, effective: true, help: 'Name the checks in an answer in JSON.' }),
+  backends: list({ default: [], help: 'Checks to make; the one there is follows disable_by_file_path.' }),
+  disable_by_file_path: path({
+    default: null,
+    effective: true,
+    help: 'Report unhealthy while this file exists.',
+  }),
 }
 
 export const cors = {
