@@ -86,7 +86,7 @@ async function dispatch(argv: readonly string[], terminal: Terminal): Promise<nu
   const extra: Options = command.shows ? { ...globalOptions, ...outputOptions[command.shows] } : globalOptions
   const input = parse(command, [...taken, ...words.slice(used)], extra)
   const reporter = new Reporter(terminal.err)
-  const api = new Api(await settings(input, terminal, reporter))
+  const api = new Api(await settings(input.options as GlobalValues, terminal, reporter)) // parsed by globalOptions
   const output = await command.run(input, { api, terminal, reporter })
   if (output) await print(output, formatOf(input), terminal)
   return 0
@@ -143,8 +143,14 @@ function formatOf({ options }: AnyInput): Format {
   return options as Format // parsed by outputOptions, from which Format is written
 }
 
-async function settings(input: AnyInput, terminal: Terminal, reporter: Reporter): Promise<ApiSettings> {
-  const options = input.options as { [K in keyof typeof globalOptions]?: string | number | true } // parsed by them
+type GlobalValues = { readonly [K in keyof typeof globalOptions]?: string | number | true }
+
+/** How to reach the API: the options given, else the environment. @throws UsageError */
+export async function settings(
+  options: GlobalValues,
+  terminal: Pick<Terminal, 'env' | 'sleep'>,
+  reporter: Pick<Reporter, 'notice'>,
+): Promise<ApiSettings> {
   const { env } = terminal
   const text = (name: keyof typeof globalOptions, variable: string) => {
     const value = options[name] ?? (env[variable] || undefined)
