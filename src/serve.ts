@@ -17,7 +17,7 @@ import { type Clock, systemClock } from '#lib/clock.ts'
 import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { createApp } from '#server/app.ts'
-import { openAuthenticator } from '#server/auth/open.ts'
+import { openAccess } from '#server/auth/open.ts'
 
 const usage = `Usage: ferrite serve [--config-file FILE]...
 
@@ -81,9 +81,9 @@ async function serve(files: string[]): Promise<number> {
   })
 
   const apiLog = log.child({ part: 'api' })
-  const auth = await openAuthenticator(config, { clock, log: apiLog })
-  cleanUp.defer(() => auth.close?.())
-  const app = createApp({ db, conductor, config, log: apiLog, clock, auth })
+  const access = await openAccess(config, { clock, log: apiLog })
+  cleanUp.defer(() => access.auth.close?.())
+  const app = createApp({ db, conductor, config, log: apiLog, clock, ...access })
   cleanUp.defer(() => app.close())
   await listen(app, config)
   cleanUp.defer(() => conductor.stop())

@@ -33,6 +33,7 @@ import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
 import { prune } from './prune.ts'
 import { Shared } from './shared.ts'
+import { Watch } from './watch.ts'
 
 export interface ConductorOptions {
   db: Db
@@ -111,8 +112,36 @@ export function createConductor(options: ConductorOptions): Conductor {
     }),
   })
 
+  const watch = new Watch({
+    db,
+    config,
+    clock,
+    log,
+    context: nodeContext,
+    async setPower({ node, token }, wanted) {
+      const caller: Caller = { user: 'power sync', requestId: null }
+      const check = (now: Node) => {
+        if (now.lease?.token !== token + 1) throw new Conflict(`Node ${node.uuid} is not what it was any more`)
+      }
+      // Nobody asked for this: what failed last stays told.
+      const patch = ({ last_error }: Node) => ({ target_power_state: wanted, last_error })
+      const request = {
+        nodeUuid: node.uuid,
+        kind: 'power',
+        args: { target: wanted },
+        event: null,
+        caller,
+        check,
+        patch,
+      }
+      await engine.begin(request).catch(error => {
+        if (!(error instanceof Conflict || error instanceof NodeLocked)) throw error
+      })
+    },
+  })
+
   const stopping = new AbortController()
-  let periodic: Promise<void> | undefined
+  let periodic: Promise<unknown> | undefined
   const tasks: PeriodicTask[] = [
     {
       name: 'image cache clean-up',
@@ -143,7 +172,8 @@ export function createConductor(options: ConductorOptions): Conductor {
     async start() {
       await engine.start()
       await allocator.resume()
-      periodic = runPeriodically(tasks, { clock, log, signal: stopping.signal })
+      const { signal } = stopping
+      periodic = Promise.all([runPeriodically(tasks, { clock, log, signal }), watch.run(signal)])
     },
     async stop() {
       stopping.abort()

@@ -46,6 +46,11 @@ export interface Tables {
     heartbeats: Generated<number>
     token_told_to: string | null
   }
+  watches: {
+    node_uuid: string
+    due_ms: number
+    failures: Generated<number>
+  }
   flows: {
     id: Generated<number>
     node_uuid: string

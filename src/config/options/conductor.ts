@@ -54,17 +54,26 @@ export const conductor = {
 
   sync_power_state_interval: integer({
     default: 120,
+    effective: true,
     help: 'Seconds between two reads of the power state of each node. 0 or less: never.',
   }),
-  sync_power_state_workers: integer({ default: 8, min: 1, help: 'BMCs that are asked at a time.' }),
+  sync_power_state_workers: integer({
+    default: 64,
+    ironic: '8',
+    min: 1,
+    effective: true,
+    help: 'BMCs that are asked at a time.',
+  }),
   power_state_sync_max_retries: integer({
     default: 3,
     min: 0,
+    effective: true,
     help: 'Failed reads after which a node goes into maintenance.',
   }),
   force_power_state_during_sync: boolean({
     default: true,
     mutable: true,
+    effective: true,
     help: 'Put a node back into the power state the database has; false: believe the BMC.',
   }),
   power_state_change_timeout: integer({
@@ -84,6 +93,7 @@ export const conductor = {
   power_failure_recovery_interval: integer({
     default: 300,
     min: 0,
+    effective: true,
     help: 'Seconds between two looks whether a node in maintenance for a power failure is back. 0: never.',
   }),
   periodic_max_workers: integer({ default: 8, min: 1, help: "Threads of Ironic's periodic tasks." }),
@@ -371,7 +381,12 @@ export const conductor = {
     help: 'Seconds after which a dead conductor is removed.',
   }),
   conductor_cleanup_batch_size: integer({ default: 50, min: 1, mutable: true, help: 'Conductors removed at a time.' }),
-  enable_health_monitoring: boolean({ default: true, mutable: true, help: 'Read the health that BMCs report.' }),
+  enable_health_monitoring: boolean({
+    default: true,
+    mutable: true,
+    effective: true,
+    help: 'Read the health that BMCs report.',
+  }),
   enable_mdns: boolean({ default: false, help: 'Announce the API by multicast DNS.' }),
   enable_trait_based_networking: boolean({ default: false, help: 'Choose ports for networks by traits.' }),
   trait_based_networking_config_file: path({

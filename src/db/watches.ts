@@ -1,0 +1,105 @@
+/**
+ * Queries of watching: which nodes are due to be looked at, and what was seen of them. Watching holds no lease. What it
+ * saw counts only if nobody has held the node since: the lease's token, which grows with every holder, tells.
+ */
+import { type ExpressionBuilder, sql, type UpdateObject } from 'kysely'
+import { nodeFields } from '#protocol/node.ts'
+import type { ProvisionState } from '#protocol/states.ts'
+import { codecOf } from './codec.ts'
+import type { Db, Trx } from './database.ts'
+import { type Node, type NodePatch, readNode } from './nodes.ts'
+import type { Tables } from './tables.ts'
+
+const codec = codecOf(nodeFields)
+
+/** A node that is looked at now. */
+export interface Watched {
+  node: Node
+  /** Of the last lease on the node, held or given back. */
+  token: number
+  failures: number
+}
+
+/** Which nodes: all that are not in maintenance, or those in it because their BMC did not answer. */
+export type Purpose = { for: 'sync'; except: readonly ProvisionState[] } | { for: 'recovery' }
+
+/** Puts nodes on the list that are not on it yet, spread over the interval. */
+export async function enlist(db: Db | Trx, options: { nowMs: number; everyMs: number }): Promise<void> {
+  const due = sql<number>`${options.nowMs} + (nodes.id * 1009) % ${options.everyMs}`
+  await db
+    .insertInto('watches')
+    .columns(['node_uuid', 'due_ms'])
+    .expression(
+      db
+        .selectFrom('nodes')
+        .leftJoin('watches', 'watches.node_uuid', 'nodes.uuid')
+        .where('watches.node_uuid', 'is', null)
+        .select(['nodes.uuid', due.as('due_ms')]),
+    )
+    .onConflict(on => on.doNothing())
+    .execute()
+}
+
+/** Takes the nodes that are due, the longest overdue first; they are due again after `everyMs`. */
+export async function takeDue(
+  db: Db | Trx,
+  purpose: Purpose,
+  options: { nowMs: number; everyMs: number; limit: number },
+): Promise<Watched[]> {
+  const { nowMs, everyMs, limit } = options
+  const taken = await db
+    .updateTable('watches')
+    .set({ due_ms: nowMs + everyMs })
+    .where('node_uuid', 'in', query =>
+      query
+        .selectFrom('watches as due')
+        .innerJoin('nodes', 'nodes.uuid', 'due.node_uuid')
+        .where('due.due_ms', '<=', nowMs)
+        .where('nodes.lease_holder', 'is', null)
+        .where('nodes.target_power_state', 'is', null)
+        .where(where => concerned(where, purpose))
+        .orderBy('due.due_ms')
+        .limit(limit)
+        .select('due.node_uuid'),
+    )
+    // Another conductor may have taken one meanwhile.
+    .where('due_ms', '<=', nowMs)
+    .returning(['node_uuid', 'failures'])
+    .execute()
+  if (taken.length === 0) return []
+  const failures = new Map(taken.map(row => [row.node_uuid, Number(row.failures)]))
+  const rows = await db
+    .selectFrom('nodes')
+    .selectAll()
+    .where('uuid', 'in', [...failures.keys()])
+    .execute()
+  return rows.map(row => ({
+    node: readNode(row),
+    token: Number(row.lease_token),
+    failures: failures.get(row.uuid) ?? 0,
+  }))
+}
+
+function concerned(where: ExpressionBuilder<Tables, 'nodes'>, purpose: Purpose) {
+  if (purpose.for === 'recovery') {
+    return where.and([where('nodes.maintenance', '=', 1), where('nodes.fault', '=', 'power failure')])
+  }
+  return where.and([where('nodes.maintenance', '=', 0), where('nodes.provision_state', 'not in', purpose.except)])
+}
+
+export async function countFailures(db: Db | Trx, nodeUuid: string, failures: number): Promise<void> {
+  await db.updateTable('watches').set({ failures }).where('node_uuid', '=', nodeUuid).execute()
+}
+
+/** Writes what was seen; tells whether it still counted. */
+export async function observe(db: Db | Trx, { node, token }: Watched, patch: NodePatch): Promise<boolean> {
+  const set = codec.encode(patch) as UpdateObject<Tables, 'nodes'> // columns only
+  const result = await db
+    .updateTable('nodes')
+    .set(set)
+    .where('uuid', '=', node.uuid)
+    .where('lease_holder', 'is', null)
+    .where('lease_token', '=', token)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
