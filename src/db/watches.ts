@@ -23,9 +23,10 @@ export interface Watched {
 /** Which nodes: all that are not in maintenance, or those in it because their BMC did not answer. */
 export type Purpose = { for: 'sync'; except: readonly ProvisionState[] } | { for: 'recovery' }
 
-/** Puts nodes on the list that are not on it yet, spread over the interval. */
+/** Puts nodes on the list that are not on it yet, spread over the later half of the interval: they were just enrolled. */
 export async function enlist(db: Db | Trx, options: { nowMs: number; everyMs: number }): Promise<void> {
-  const due = sql<number>`${options.nowMs} + (nodes.id * 1009) % ${options.everyMs}`
+  const halfMs = Math.ceil(options.everyMs / 2)
+  const due = sql<number>`${options.nowMs + halfMs} + (nodes.id * 1009) % ${halfMs}`
   await db
     .insertInto('watches')
     .columns(['node_uuid', 'due_ms'])
