@@ -57,3 +57,40 @@ export function authOptions(serviceType: string | null, overrides: { endpoint_ov
     retriable_status_codes: list({ default: null, help: 'HTTP status codes to retry.' }),
   }
 }
+
+/** Those with which a service logs in at Keystone and reaches it. */
+export const loginOptions = [
+  'auth_type',
+  'auth_url',
+  'username',
+  'user_id',
+  'password',
+  'user_domain_name',
+  'user_domain_id',
+  'project_name',
+  'project_id',
+  'project_domain_name',
+  'project_domain_id',
+  'default_domain_name',
+  'default_domain_id',
+  'domain_name',
+  'domain_id',
+  'system_scope',
+  'trust_id',
+  'tenant_name',
+  'tenant_id',
+  'application_credential_id',
+  'application_credential_name',
+  'application_credential_secret',
+  'cafile',
+  'certfile',
+  'keyfile',
+  'insecure',
+  'timeout',
+] as const
+
+/** The same options, these of them marked as acted on. */
+export function inEffect<O extends Record<string, Option<never> | Option>>(options: O, names: readonly (keyof O)[]): O {
+  const marked = names.map(name => [name, { ...options[name], effective: true }])
+  return { ...options, ...Object.fromEntries(marked) }
+}

@@ -52,7 +52,6 @@ export const DEFAULT = {
 
   auth_strategy: choice({
     choices: ['noauth', 'keystone', 'http_basic'],
-    notYet: ['keystone'],
     default: 'noauth',
     ironic: 'keystone',
     effective: true,

@@ -1,6 +1,6 @@
 /** Database, messaging, metrics and the other OpenStack services that are only named. */
 import { boolean, choice, float, host, integer, list, octal, path, port, string, texts, url } from '../kinds.ts'
-import { authOptions } from './auth.ts'
+import { authOptions, inEffect, loginOptions } from './auth.ts'
 
 export const database = {
   connection: string({
@@ -69,25 +69,38 @@ export const service_catalog = authOptions('baremetal', {
 })
 
 export const keystone_authtoken = {
-  ...authOptions(null),
-  auth_plugin: string({ default: null, deprecated: 'use auth_type', help: 'How to authenticate.' }),
-  www_authenticate_uri: string({ default: null, help: 'Keystone as callers see it.' }),
-  auth_uri: string({ default: null, deprecated: 'use www_authenticate_uri', help: 'Keystone as callers see it.' }),
+  ...inEffect(authOptions(null), loginOptions),
+  auth_plugin: string({ default: null, deprecated: 'use auth_type', effective: true, help: 'How to authenticate.' }),
+  www_authenticate_uri: string({ default: null, effective: true, help: 'Keystone as callers see it.' }),
+  auth_uri: string({
+    default: null,
+    deprecated: 'use www_authenticate_uri',
+    effective: true,
+    help: 'Keystone as callers see it.',
+  }),
   auth_version: string({ default: null, help: "Version of Keystone's API." }),
   interface: string({ default: 'internal', help: 'Interface of the catalog.' }),
   delay_auth_decision: boolean({ default: false, help: 'Let requests without a token through.' }),
-  http_connect_timeout: integer({ default: null, help: 'Seconds a request may take.' }),
-  http_request_max_retries: integer({ default: 3, help: 'Tries of a request.' }),
+  http_connect_timeout: integer({ default: null, effective: true, help: 'Seconds a request may take.' }),
+  http_request_max_retries: integer({ default: 3, effective: true, help: 'Tries to connect after the first.' }),
   cache: string({ default: null, help: 'Cache of the web server.' }),
   memcached_servers: list({ default: null, help: 'memcached servers for tokens.' }),
   memcache_security_strategy: string({ default: 'None', help: 'Protection of cached tokens.' }),
   memcache_secret_key: string({ default: null, secret: true, help: 'Key of that protection.' }),
-  token_cache_time: integer({ default: 300, help: 'Seconds tokens are cached.' }),
+  token_cache_time: integer({
+    default: 300,
+    effective: true,
+    help: 'Seconds for which a validated token is trusted; 0 or less: validate with every request.',
+  }),
   include_service_catalog: boolean({ default: true, help: 'Ask for the catalog.' }),
   enforce_token_bind: string({ default: 'permissive', help: 'Check of bound tokens.' }),
-  service_token_roles: list({ default: ['service'], help: 'Roles of service tokens.' }),
-  service_token_roles_required: boolean({ default: false, help: 'Require one of these.' }),
-  service_type: string({ default: null, help: 'Type of this service in the catalog.' }),
+  service_token_roles: list({ default: ['service'], effective: true, help: 'Roles of service tokens.' }),
+  service_token_roles_required: boolean({ default: false, effective: true, help: 'Require one of these.' }),
+  service_type: string({
+    default: null,
+    effective: true,
+    help: 'Type of this service in access rules of application credentials, usually baremetal.',
+  }),
 }
 
 export const nova = {

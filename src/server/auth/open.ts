@@ -1,20 +1,35 @@
-/** Opens the strategy that `auth_strategy` names. What it needs (a file, an identity service) is checked at the start. */
+/**
+ * Opens the strategy that `auth_strategy` names, and the policy that goes with it. What it needs (a file, the settings of
+ * an identity service) is checked at the start.
+ */
 import { isIP } from 'node:net'
 import type { Config } from '#config/options.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import { type Authenticator, noauth } from '../auth.ts'
+import { administrators, type Policy, unrestricted } from '../policy/policy.ts'
 import { openHttpBasic } from './http-basic.ts'
+import { openKeystone } from './keystone.ts'
+import { keystoneSettings } from './keystone-settings.ts'
 
 export type AuthConfig = Pick<Config, 'DEFAULT' | 'api' | 'keystone_authtoken'>
 
 /** @throws InvalidInput when what the strategy needs is missing or wrong */
-export async function openAuthenticator(
+export async function openAccess(
+  config: AuthConfig,
+  tools: { clock: Clock; log: Log },
+): Promise<{ auth: Authenticator; policy: Policy }> {
+  const auth = await openAuthenticator(config, tools)
+  return { auth, policy: config.DEFAULT.auth_strategy === 'keystone' ? administrators : unrestricted }
+}
+
+async function openAuthenticator(
   config: AuthConfig,
   { clock, log }: { clock: Clock; log: Log },
 ): Promise<Authenticator> {
   const { auth_strategy, http_basic_auth_user_file } = config.DEFAULT
   if (auth_strategy === 'http_basic') return openHttpBasic({ path: http_basic_auth_user_file, clock, log })
+  if (auth_strategy === 'keystone') return openKeystone(keystoneSettings(config.keystone_authtoken), { clock, log })
   const open = openTo(config)
   if (open !== null) {
     log.warn(

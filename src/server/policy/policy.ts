@@ -27,6 +27,12 @@ export const unrestricted: Policy = {
   allows: (_, policy) => !secretPolicies.includes(policy),
 }
 
+/** With `keystone`, as long as there are no rules: administrators only. */
+export const administrators: Policy = {
+  enforced: true,
+  allows: ({ roles }, policy) => roles.includes('admin') && !secretPolicies.includes(policy),
+}
+
 const secretPolicies = ['show_password', 'show_instance_secrets']
 
 /** One of the policies must allow it. @throws Forbidden */
