@@ -4,6 +4,10 @@ import type { Config } from './options.ts'
 export function crossChecks(config: Config): string[] {
   const problems: string[] = []
   const { api, conductor, deploy, ferrite, glance } = config
+  if (api.enable_ssl_api && (api.cert_file === null || api.key_file === null)) {
+    const missing = api.cert_file === null ? 'cert_file' : 'key_file'
+    problems.push(`[api] enable_ssl_api: found true without ${missing}, expected both cert_file and key_file`)
+  }
   if (ferrite.manage_dnsmasq) {
     if (ferrite.dhcp_interface === null)
       problems.push('[ferrite] manage_dnsmasq: found true without dhcp_interface, expected the interface to serve')

@@ -36,8 +36,14 @@ export function notFound(routes: RouteTable, request: FastifyRequest, reply: Fas
   if (wrong) throw new NoRoute(wrong.status, `Cannot use ${path.slice(0, 200)}: expected ${wrong.expected}`)
   if (methods.length === 0) throw new NoRoute(404, `Nothing is served at ${path.slice(0, 200)}`)
   reply.header('allow', methods.join(', '))
-  if (request.method === 'OPTIONS') return reply.code(200).send()
   throw new NoRoute(405, `${request.method} is not offered here, expected ${methods.join(' or ')}`)
+}
+
+/** What may be asked of a path; of none that is unknown. */
+export function answerOptions(routes: RouteTable, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const methods = routes.methodsOf(request.url.split('?', 1)[0] ?? '')
+  if (methods.length > 0) reply.header('allow', methods.join(', '))
+  return reply.code(200).send()
 }
 
 export function logAnswer(request: FastifyRequest, reply: FastifyReply, log: Log): void {

@@ -6,20 +6,24 @@
  * Source: REST API reference, "Transport".
  */
 import { randomUUID } from 'node:crypto'
+import type { TlsOptions } from 'node:tls'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { type Minor, maximum, minimum, versionText } from '#protocol/microversion.ts'
-import { logAnswer, notFound, refuse, send } from './answer-request.ts'
+import { answerOptions, logAnswer, notFound, refuse, send } from './answer-request.ts'
 import { type Authenticator, type Identity, noauth, nobody } from './auth.ts'
 import { parseBody } from './body.ts'
+import { corsOf } from './cors.ts'
 import type { Endpoint, World } from './endpoint.ts'
 import { endpoints as allEndpoints } from './endpoints.ts'
 import { NoRoute } from './faults.ts'
 import { fleetSource } from './fleet.ts'
 import { addHealthcheck } from './healthcheck.ts'
+import { createHttpServer, refuseConnection } from './http-server.ts'
 import { normalPath, routeTable } from './paths.ts'
 import { type Policy, unrestricted } from './policy/policy.ts'
 import { prepare, type Ready, readRequest } from './read-request.ts'
 import { turnstile } from './turnstile.ts'
+import { unreadAnswers } from './unread.ts'
 import { negotiate } from './versions.ts'
 
 declare module 'fastify' {
@@ -48,6 +52,8 @@ export interface AppOptions extends Omit<World, 'fleet'> {
   policy?: Policy
   /** Default: all. */
   endpoints?: readonly Endpoint[]
+  /** Serve over TLS. Default: without. */
+  tls?: TlsOptions | undefined
 }
 
 export function createApp(options: AppOptions): FastifyInstance {
@@ -56,7 +62,9 @@ export function createApp(options: AppOptions): FastifyInstance {
   const fleet = fleetSource({ ...options, heartbeatTimeoutS: config.conductor.heartbeat_timeout })
   const world: World = { ...options, fleet }
   const routes = routeTable(endpoints)
-  const gate = turnstile()
+  const unread = unreadAnswers()
+  const gate = turnstile({ isFull: unread.isFull })
+  const cors = corsOf(config.cors)
   const outside = new Set(config.healthcheck.enabled ? [config.healthcheck.path] : [])
 
   const app = Fastify({
@@ -64,15 +72,11 @@ export function createApp(options: AppOptions): FastifyInstance {
     exposeHeadRoutes: false,
     rewriteUrl: request => normalPath(request.url ?? '/', outside),
     bodyLimit: api.max_json_body_size * 1024,
-    // A client that is slow to send, or to read, holds a socket, never the service; and not for ever.
-    requestTimeout: 120_000,
-    connectionTimeout: 300_000,
-    keepAliveTimeout: 75_000,
-    http: { headersTimeout: 20_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 32_768 },
+    serverFactory: handler => createHttpServer(handler, { tls: options.tls }),
+    clientErrorHandler: refuseConnection,
     routerOptions: { maxParamLength: 1024 },
     frameworkErrors: (error, request, reply) => refuse(error, request, reply, log),
   })
-  app.server.maxConnections = 8192
 
   app.decorateRequest('minor', 0)
   app.decorateRequest('requestId', '')
@@ -82,6 +86,13 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.addHook('onRequest', (request, reply, done) => {
     try {
       name(request, reply)
+      // Browsers ask before they know who their user is, and no handler answers to this method.
+      if (request.method === 'OPTIONS') {
+        cors?.tellBefore(request.raw, reply.raw)
+        answerOptions(routes, request, reply)
+        return
+      }
+      cors?.tell(request.raw, reply.raw)
       const identity = isPublic(request) ? nobody : auth.authenticate(request.raw)
       if (identity instanceof Promise) {
         identity.then(known => admit(request, reply, known)).then(() => done(), done)
@@ -129,10 +140,11 @@ export function createApp(options: AppOptions): FastifyInstance {
 
   async function serve(ready: Ready, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { endpoint } = ready
-    const turn = endpoint.urgent ? undefined : gate.pass()
+    const turn = endpoint.urgent ? undefined : gate.pass(request.raw.socket)
     if (turn) await turn
     const handled = endpoint.handle(readRequest(ready, request, { world, policy }))
     const answer = handled instanceof Promise ? await handled : handled
+    if (answer?.json !== undefined) unread.hold(reply.raw, answer.json.length)
     return send(endpoint, answer, reply)
   }
 }

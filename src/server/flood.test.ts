@@ -74,15 +74,16 @@ test('heartbeats overtake a flood of long lists', async () => {
 
 test('the turnstile lets everyone pass at first, then one each turn, and has an end', async () => {
   const gate = turnstile({ turnBudgetMs: 1, longestQueue: 3 })
-  assert.equal(gate.pass(), undefined)
+  const from = {}
+  assert.equal(gate.pass(from), undefined)
   const until = performance.now() + 2
   while (performance.now() < until) {}
   const order: number[] = []
   const waiting = [1, 2, 3].map(async number => {
-    await gate.pass()
+    await gate.pass(from)
     order.push(number)
   })
-  assert.throws(() => gate.pass(), { status: 503 })
+  assert.throws(() => gate.pass(from), { status: 503 })
   let turns = 0
   const count = () => {
     turns += 1
@@ -93,5 +94,5 @@ test('the turnstile lets everyone pass at first, then one each turn, and has an 
   assert.deepEqual(order, [1, 2, 3])
   assert.ok(turns >= 2)
   await new Promise(resolve => setImmediate(resolve))
-  assert.equal(gate.pass(), undefined)
+  assert.equal(gate.pass(from), undefined)
 })

@@ -1,5 +1,5 @@
 /** Absolute URLs of answers: the base is configured, or what the request came to. Source: REST API reference, "Links". */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
 export interface Links {
   /** Without a trailing slash: `http://host:6385`. */
@@ -8,19 +8,32 @@ export interface Links {
 
 export interface LinkOptions {
   readonly publicEndpoint: string | null
-  /** Believe X-Forwarded-Proto, -Host and -Prefix; then the public endpoint does not count. */
+  /** Believe what a proxy says of the request it got; then the public endpoint does not count. */
   readonly proxied: boolean
 }
 
 export function linksOf(request: IncomingMessage, options: LinkOptions): Links {
   const { headers } = request
   if (options.publicEndpoint !== null && !options.proxied) return { base: options.publicEndpoint }
-  const forwarded = (name: string) => (options.proxied ? first(headers[`x-forwarded-${name}`]) : undefined)
   const encrypted = 'encrypted' in request.socket && request.socket.encrypted === true
-  const scheme = forwarded('proto') ?? (encrypted ? 'https' : 'http')
-  const host = forwarded('host') ?? headers.host ?? 'localhost'
-  const prefix = (forwarded('prefix') ?? '').replace(/\/+$/, '')
-  return { base: `${scheme}://${host}${prefix}` }
+  const seen = options.proxied ? seenByProxy(headers) : {}
+  const prefix = (options.proxied && first(headers['x-forwarded-prefix'])) || ''
+  const scheme = seen.proto ?? (encrypted ? 'https' : 'http')
+  return { base: `${scheme}://${seen.host ?? headers.host ?? 'localhost'}${prefix.replace(/\/+$/, '')}` }
+}
+
+/** What the proxy nearest to the client was asked. Source: RFC 7239; where it is used, the older headers do not count. */
+function seenByProxy(headers: IncomingHttpHeaders): { proto?: string | undefined; host?: string | undefined } {
+  const { forwarded } = headers
+  if (forwarded === undefined) {
+    return { proto: first(headers['x-forwarded-proto']), host: first(headers['x-forwarded-host']) }
+  }
+  const pairs = (first(forwarded) ?? '').split(';').map(pair => {
+    const [, name = '', value = ''] = /^\s*([^=\s]+)\s*=\s*"?([^"]*)"?\s*$/.exec(pair) ?? []
+    return [name.toLowerCase(), value] as const
+  })
+  const { proto, host } = Object.fromEntries(pairs.filter(([, value]) => value !== ''))
+  return { proto, host }
 }
 
 function first(header: string | string[] | undefined): string | undefined {

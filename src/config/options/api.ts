@@ -7,7 +7,11 @@ export const api = {
   host_ip: host({ default: '0.0.0.0', effective: true, help: 'Address the API listens on.' }),
   port: port({ default: 6385, effective: true, help: 'Port the API listens on.' }),
   unix_socket: path({ default: null, effective: true, help: 'Unix socket the API listens on instead.' }),
-  unix_socket_mode: octal({ default: null, help: 'Permissions of that socket.' }),
+  unix_socket_mode: octal({
+    default: null,
+    effective: true,
+    help: 'Permissions of that socket. Unset: those of new files.',
+  }),
   public_endpoint: url({
     default: null,
     mutable: true,
@@ -22,11 +26,30 @@ export const api = {
     help: 'Most entries in one page of a list.',
   }),
   api_workers: integer({ default: null, min: 1, help: "Processes of Ironic's API." }),
-  enable_ssl_api: boolean({ default: false, help: 'Serve the API over TLS.' }),
-  cert_file: path({ default: null, help: "The API's certificate.", deprecatedNames: ['ssl.cert_file'] }),
-  key_file: path({ default: null, help: "The API's private key.", deprecatedNames: ['ssl.key_file'] }),
-  tls_minimum_version: choice({ choices: ['1.2', '1.3'], default: '1.3', help: 'Oldest TLS version the API accepts.' }),
-  tls_ciphers: string({ default: null, help: 'TLS 1.2 ciphers the API accepts, in the notation of OpenSSL.' }),
+  enable_ssl_api: boolean({ default: false, effective: true, help: 'Serve the API over TLS.' }),
+  cert_file: path({
+    default: null,
+    effective: true,
+    help: "The API's certificate in PEM, followed by its chain. It is read again when it changes, together with key_file.",
+    deprecatedNames: ['ssl.cert_file'],
+  }),
+  key_file: path({
+    default: null,
+    effective: true,
+    help: 'The private key of cert_file in PEM, without a passphrase.',
+    deprecatedNames: ['ssl.key_file'],
+  }),
+  tls_minimum_version: choice({
+    choices: ['1.2', '1.3'],
+    default: '1.3',
+    effective: true,
+    help: 'Oldest TLS version the API accepts.',
+  }),
+  tls_ciphers: string({
+    default: null,
+    effective: true,
+    help: 'TLS 1.2 ciphers the API accepts, in the notation of OpenSSL.',
+  }),
   enable_ramdisk_endpoints: boolean({
     default: true,
     mutable: true,
@@ -130,15 +153,37 @@ export const healthcheck = {
 }
 
 export const cors = {
-  allowed_origin: list({ default: null, help: 'Origins whose pages may call the API.' }),
-  allow_credentials: boolean({ default: true, help: 'Such pages may send credentials.' }),
-  expose_headers: list({ default: [], help: 'Headers of answers that pages may read.' }),
-  max_age: integer({ default: 3600, min: 0, help: 'Seconds a browser may remember the answer to its question.' }),
+  allowed_origin: list({
+    default: null,
+    effective: true,
+    help: 'Origins whose pages may call the API, such as https://dashboard.example.org. * means any.',
+  }),
+  allow_credentials: boolean({ default: true, effective: true, help: 'Such pages may send credentials.' }),
+  expose_headers: list({
+    default: [
+      'X-OpenStack-Ironic-API-Maximum-Version',
+      'X-OpenStack-Ironic-API-Minimum-Version',
+      'X-OpenStack-Ironic-API-Version',
+    ],
+    effective: true,
+    help: 'Headers of answers that pages may read.',
+  }),
+  max_age: integer({
+    default: 3600,
+    min: 0,
+    effective: true,
+    help: 'Seconds a browser may remember the answer to its question.',
+  }),
   allow_methods: list({
-    default: ['OPTIONS', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'TRACE', 'PATCH'],
+    default: ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'],
+    effective: true,
     help: 'Methods that pages may use.',
   }),
-  allow_headers: list({ default: [], help: 'Headers that pages may send.' }),
+  allow_headers: list({
+    default: [],
+    effective: true,
+    help: 'Headers that pages may send, beside those that every call needs.',
+  }),
 }
 
 export const audit = {
@@ -165,5 +210,9 @@ export const oslo_middleware = {
 }
 
 export const ssl = {
-  ca_file: path({ default: null, help: 'CA certificates for client certificates.' }),
+  ca_file: path({
+    default: null,
+    effective: true,
+    help: 'CA certificates in PEM. Where they are set, only clients with a certificate of theirs may connect to the API.',
+  }),
 }

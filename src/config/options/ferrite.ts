@@ -21,11 +21,12 @@ export const ferrite = {
   }),
   api_url: url({
     default: derived(
-      '[service_catalog] endpoint_override, else [api] public_endpoint, else http://$my_ip:$api.port',
+      '[service_catalog] endpoint_override, else [api] public_endpoint, else http://$my_ip:$api.port (https with enable_ssl_api)',
       get => {
         const ip = String(get('DEFAULT', 'my_ip'))
         const known = get('service_catalog', 'endpoint_override') ?? get('api', 'public_endpoint')
-        return String(known ?? `http://${ip.includes(':') ? `[${ip}]` : ip}:${get('api', 'port')}`)
+        const scheme = get('api', 'enable_ssl_api') === true ? 'https' : 'http'
+        return String(known ?? `${scheme}://${ip.includes(':') ? `[${ip}]` : ip}:${get('api', 'port')}`)
       },
     ),
     effective: true,
