@@ -3,7 +3,8 @@
  * real clock, the real log and the real configuration meet; it starts things in order and stops them in reverse.
  */
 import { mkdir } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import type { Server } from 'node:https'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Logger, pino } from 'pino'
 import { startBootServices } from '#boot/services.ts'
@@ -18,6 +19,8 @@ import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { createApp } from '#server/app.ts'
 import { openAccess } from '#server/auth/open.ts'
+import { close, listen } from '#server/listen.ts'
+import { openTls } from '#server/tls.ts'
 
 const usage = `Usage: ferrite serve [--config-file FILE]...
 
@@ -69,6 +72,16 @@ async function serve(files: string[]): Promise<number> {
     portsChanged,
   })
 
+  const apiLog = log.child({ part: 'api' })
+  const access = await openAccess(config, { clock, log: apiLog })
+  cleanUp.defer(() => access.auth.close?.())
+  const tls = await openTls({ config, log: apiLog })
+  const app = createApp({ db, conductor, config, log: apiLog, clock, ...access, tls: tls?.options })
+  cleanUp.defer(() => close(app))
+  await listen(app, config)
+  const certificate = tls && cleanUp.use(tls.follow(app.server as Server, clock)) // over TLS it is an HTTPS server
+
+  // Not before the API has its port: a service that does not come up leaves no trace in the database.
   const hostname = config.DEFAULT.host
   const group = config.conductor.conductor_group
   await registerConductor(db, { hostname, group, nowMs: clock.now(), interfaces: registry.enabledRows() })
@@ -79,23 +92,26 @@ async function serve(files: string[]): Promise<number> {
     stop.abort()
     await alive
   })
-
-  const apiLog = log.child({ part: 'api' })
-  const access = await openAccess(config, { clock, log: apiLog })
-  cleanUp.defer(() => access.auth.close?.())
-  const app = createApp({ db, conductor, config, log: apiLog, clock, ...access })
-  cleanUp.defer(() => app.close())
-  await listen(app, config)
   cleanUp.defer(() => conductor.stop())
   await conductor.start()
 
-  const { host_ip, port } = config.api
-  log.info({ host_ip, port, boot_files: config.deploy.http_url, ms: Math.round(performance.now() - began) }, 'ready')
+  const { host_ip, port, unix_socket } = config.api
+  const address = unix_socket === null ? { host_ip, port } : { unix_socket }
+  log.info(
+    {
+      ...address,
+      tls: tls !== undefined,
+      boot_files: config.deploy.http_url,
+      ms: Math.round(performance.now() - began),
+    },
+    'ready',
+  )
   const onHangup = () => {
     reload().then(
       ({ changed, needRestart }) => log.info({ changed, needRestart }, 'configuration read again'),
       error => log.error({}, messageOf(error)),
     )
+    void certificate?.check()
   }
   process.on('SIGHUP', onHangup)
   const signal = await new Promise<string>(resolve => {
@@ -117,21 +133,6 @@ function databasePath(config: Config): string {
     )
   }
   return resolve(match[1])
-}
-
-async function listen(app: ReturnType<typeof createApp>, config: Config): Promise<void> {
-  const { host_ip, port, unix_socket } = config.api
-  try {
-    if (unix_socket) {
-      await mkdir(dirname(unix_socket), { recursive: true })
-      await app.listen({ path: unix_socket })
-    } else await app.listen({ host: host_ip, port })
-  } catch (error) {
-    const where = unix_socket ?? `${host_ip}:${port}`
-    throw new InvalidInput(`Cannot listen for the API on ${where}: ${messageOf(error)}; set [api] host_ip and port`, {
-      cause: error,
-    })
-  }
 }
 
 async function keepAlive(
