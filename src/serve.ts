@@ -73,7 +73,7 @@ async function serve(files: string[]): Promise<number> {
   })
 
   const apiLog = log.child({ part: 'api' })
-  const access = await openAccess(config, { clock, log: apiLog })
+  const access = await openAccess(config, { clock, log: apiLog, configFiles: files })
   cleanUp.defer(() => access.auth.close?.())
   const tls = await openTls({ config, log: apiLog })
   const app = createApp({ db, conductor, config, log: apiLog, clock, ...access, tls: tls?.options })

@@ -71,13 +71,20 @@ export interface FlowDefinition {
   succeeded?(node: Node): NodePatch
   /** target_provision_state while it runs, where it differs from the state's own. */
   target?(args: Args): ProvisionState | undefined
+  /** The event that follows when it was aborted and its undo went well; without one the node stays in its failed state. */
+  afterAbort?: string
 }
 
 export interface Failure {
   message: string
   code: string
   aborted: boolean
+  /** Putting things back failed, too. Not known before the undo has run. */
+  undoFailed?: boolean
 }
+
+/** What the log of events needs to know of a flow. */
+type FlowName = Pick<FlowRow, 'id' | 'node_uuid'>
 
 /** A flow that this process works on now. */
 interface Run {
@@ -104,6 +111,8 @@ export class FlowEngine {
   readonly #definitions: ReadonlyMap<string, FlowDefinition>
   /** Leases this process holds for its flows, by the flow's id. A copy for speed; the row decides. */
   readonly #held = new Map<number, { nodeUuid: string; token: number }>()
+  /** Leases of other nodes that a pass of a flow has now: by the flow's id, then by node. */
+  readonly #lent = new Map<number, Map<string, number>>()
   readonly #running = new Map<number, Run>()
   readonly #stop = new AbortController()
   #loop: Promise<void> | undefined
@@ -179,21 +188,18 @@ export class FlowEngine {
         await this.#end(trx, waiting, 'aborted', { message, code: 'aborted', aborted: true }, nowMs)
       }
       const { user, requestId } = request.caller
+      const from = node.provision_state
       const flowId = await insertFlow(trx, {
         node_uuid: node.uuid,
         kind: request.kind,
-        args: request.args,
+        args: { ...request.args, from },
         requested_by: user,
         request_id: requestId,
         nowMs,
       })
-      await appendEvent(trx, {
-        nowMs,
-        node_uuid: node.uuid,
-        flow_id: flowId,
-        kind: 'requested',
-        data: { flow: request.kind, event: request.event, from: node.provision_state, user },
-      })
+      const flow = { id: flowId, node_uuid: node.uuid }
+      await this.#tell(trx, flow, 'requested', { flow: request.kind, event: request.event, from, user }, nowMs)
+      await this.#moveEvent(trx, flow, node, patch, nowMs)
       return { flowId, token }
     })
     this.#held.set(flowId, { nodeUuid: request.nodeUuid, token })
@@ -205,7 +211,7 @@ export class FlowEngine {
    * `cuttable` says no, the flow is only told to end after its present step.
    * @throws NodeLocked when somebody works on the node; Conflict when nothing waits on it, or its state allows no abort
    */
-  async abort(nodeUuid: string, cuttable: (node: Node) => boolean): Promise<void> {
+  async abort(nodeUuid: string, cuttable: (node: Node) => boolean, caller?: Caller): Promise<void> {
     const { db, clock, hostname } = this.#options
     const nowMs = clock.now()
     const begun = await db.transaction().execute(async trx => {
@@ -231,10 +237,33 @@ export class FlowEngine {
         wake_at_ms: null,
         deadline_ms: null,
       })
-      await appendEvent(trx, { nowMs, node_uuid: node.uuid, flow_id: flow.id, kind: 'aborted', data: { message } })
+      await this.#tell(trx, flow, 'aborted', { message, user: caller?.user ?? null }, nowMs)
+      await this.#moveEvent(trx, flow, node, patch, nowMs)
       return { flowId: flow.id, token }
     })
     if (begun) this.#held.set(begun.flowId, { nodeUuid, token: begun.token })
+    this.kick()
+  }
+
+  /**
+   * Lets a held node go on: it is in its "wait" state when this returns, and its flow looks at once.
+   * @throws NodeLocked when somebody works on the node; Conflict when its state is no "hold" state
+   */
+  async unhold(nodeUuid: string, caller: Caller): Promise<void> {
+    const { db, clock, hostname } = this.#options
+    const nowMs = clock.now()
+    await db.transaction().execute(async trx => {
+      const lease = { holder: hostname, purpose: 'unhold', nowMs, forMs: leaseMs, visible: true }
+      const token = await takeLease(trx, nodeUuid, lease)
+      const node = await mustFind(trx, nodeUuid)
+      const flow = await liveFlow(trx, nodeUuid)
+      if (!flow) throw new Conflict(`Node ${nodeUuid} has nothing to go on with: no work is recorded for it`)
+      const patch = this.#moved(node, 'unhold', this.#definition(flow.kind), flow.args, nowMs)
+      await writeNode(trx, nodeUuid, token, patch, nowMs)
+      await this.#moveEvent(trx, flow, node, patch, nowMs, caller.user)
+      await wakeFlow(trx, nodeUuid, 'unhold')
+      await dropLease(trx, nodeUuid, token)
+    })
     this.kick()
   }
 
@@ -311,7 +340,9 @@ export class FlowEngine {
     const definition = this.#definition(flow.kind)
     const current = (await findFlow(db, flow.id)) ?? flow
     const { stateless = false } = definition
-    const pass = new Pass(this.#options, current, { token, stateless, steps: await stepsOf(db, flow.id), signal })
+    const lend = (uuid: string) => this.#lend(current.id, uuid, current.kind)
+    const steps = await stepsOf(db, flow.id)
+    const pass = new Pass({ ...this.#options, lend }, current, { token, stateless, steps, signal })
     run.pass = pass
     const node = await mustFind(db, flow.node_uuid)
     const failure: Failure = {
@@ -338,10 +369,32 @@ export class FlowEngine {
         log.error({ err: error, node: flow.node_uuid }, `undoing ${flow.kind} failed`)
         const also = messageOf(error) === failure.message ? ' for the same reason' : `, too: ${messageOf(error)}`
         const message = `${failure.message} (cleaning up failed${also})`
-        return await this.#fail(current, definition, token, { ...failure, message })
+        return await this.#fail(current, definition, token, { ...failure, message, undoFailed: true })
       }
       await this.#turnToUndo(current, token, describe(error, this.#options))
+    } finally {
+      await this.#takeBack(flow.id)
     }
+  }
+
+  /** The lease of another node for a flow's pass: a node that the flow's own contains. @throws NodeLocked */
+  async #lend(flowId: number, uuid: string, purpose: string): Promise<number> {
+    const lent = this.#lent.get(flowId) ?? new Map<string, number>()
+    this.#lent.set(flowId, lent)
+    const known = lent.get(uuid)
+    if (known !== undefined) return known
+    const { db, clock, hostname } = this.#options
+    const lease = { holder: hostname, purpose, nowMs: clock.now(), forMs: leaseMs, visible: true }
+    const token = await takeLease(db, uuid, lease)
+    lent.set(uuid, token)
+    return token
+  }
+
+  async #takeBack(flowId: number): Promise<void> {
+    const lent = this.#lent.get(flowId)
+    if (!lent) return
+    this.#lent.delete(flowId)
+    for (const [uuid, token] of lent) await dropLease(this.#options.db, uuid, token)
   }
 
   /** The lease of the flow's node: the one held since `begin`, or taken anew. Undefined: somebody else has it. */
@@ -352,7 +405,7 @@ export class FlowEngine {
     const node = await findNode(db, flow.node_uuid)
     if (!node) return undefined
     // A look while waiting for the agent is not work on the node: the API goes on showing it as free.
-    const visible = flow.state === 'ready' || provision[node.provision_state].kind !== 'wait'
+    const visible = flow.state === 'ready' || !isResting(node.provision_state)
     try {
       const lease = { holder: hostname, purpose: flow.kind, nowMs: clock.now(), forMs: leaseMs, visible }
       const token = await takeLease(db, flow.node_uuid, lease)
@@ -397,7 +450,7 @@ export class FlowEngine {
       const moves = wait.release && target(node.provision_state, 'wait') !== undefined
       const patch = moves ? this.#moved(node, 'wait', definition, flow.args, nowMs) : {}
       await writeNode(trx, node.uuid, token, patch, nowMs)
-      if (moves) await this.#moveEvent(trx, flow, node, patch.provision_state, nowMs)
+      if (moves) await this.#moveEvent(trx, flow, node, patch, nowMs)
       if (wait.release) await dropLease(trx, node.uuid, token)
     })
   }
@@ -412,7 +465,7 @@ export class FlowEngine {
       if (event !== null) Object.assign(patch, this.#moved(node, event, definition, flow.args, nowMs))
       await writeNode(trx, node.uuid, token, patch, nowMs)
       await this.#end(trx, flow, 'done', null, nowMs)
-      await this.#moveEvent(trx, flow, node, patch.provision_state, nowMs)
+      await this.#moveEvent(trx, flow, node, patch, nowMs)
       await dropLease(trx, node.uuid, token)
     })
   }
@@ -438,12 +491,16 @@ export class FlowEngine {
       // A power change that was under way is given up, too.
       const given = definition.failed?.(node, failure)
       const patch: NodePatch = { last_error: failure.message, target_power_state: null, ...given }
-      if (!definition.stateless && target(node.provision_state, 'fail') !== undefined) {
-        Object.assign(patch, this.#moved(node, 'fail', definition, flow.args, nowMs))
+      const move = (event: string) => {
+        const now = { ...node, provision_state: patch.provision_state ?? node.provision_state }
+        if (target(now.provision_state, event) === undefined) return
+        Object.assign(patch, this.#moved(now, event, definition, flow.args, nowMs))
       }
+      if (!definition.stateless) move('fail')
+      if (failure.aborted && !failure.undoFailed && definition.afterAbort !== undefined) move(definition.afterAbort)
       await writeNode(trx, node.uuid, token, patch, nowMs)
       await this.#end(trx, flow, failure.aborted ? 'aborted' : 'failed', failure, nowMs)
-      await this.#moveEvent(trx, flow, node, patch.provision_state, nowMs)
+      await this.#moveEvent(trx, flow, node, patch, nowMs)
       await dropLease(trx, node.uuid, token)
     })
   }
@@ -460,13 +517,34 @@ export class FlowEngine {
     await writeProgress(trx, flow.id, null)
     await forgetContents(trx, flow.id)
     const data = { flow: flow.kind, state, ...(failure ? { error: failure.message, code: failure.code } : {}) }
-    await appendEvent(trx, { nowMs, node_uuid: flow.node_uuid, flow_id: flow.id, kind: 'ended', data })
+    await this.#tell(trx, flow, 'ended', data, nowMs)
   }
 
-  async #moveEvent(trx: Trx, flow: FlowRow, node: Node, to: string | undefined, nowMs: number): Promise<void> {
+  /** Where a move along the table led, if the patch makes one; `user`: who asked for this very move. */
+  async #moveEvent(
+    trx: Trx,
+    flow: FlowName,
+    node: Node,
+    patch: NodePatch,
+    nowMs: number,
+    user?: string | null,
+  ): Promise<void> {
+    const { provision_state: to, target_provision_state } = patch
     if (to === undefined || to === node.provision_state) return
-    const data = { from: node.provision_state, to }
-    await appendEvent(trx, { nowMs, node_uuid: node.uuid, flow_id: flow.id, kind: 'provision state', data })
+    const asked = user === undefined ? {} : { user }
+    await this.#tell(
+      trx,
+      flow,
+      'provision state',
+      { from: node.provision_state, to, target: target_provision_state ?? null, ...asked },
+      nowMs,
+    )
+  }
+
+  /** Adds to the log of what happened, with this conductor's name. */
+  async #tell(trx: Trx, flow: FlowName, kind: string, data: Record<string, unknown>, nowMs: number): Promise<void> {
+    const all = { ...data, conductor: this.#options.hostname }
+    await appendEvent(trx, { nowMs, node_uuid: flow.node_uuid, flow_id: flow.id, kind, data: all })
   }
 
   /** The fields that a move along the table writes. @throws Conflict when the table has no such move */
@@ -487,7 +565,10 @@ export class FlowEngine {
       await clock.sleep(renewEveryMs, this.#stop.signal).catch(() => {})
       try {
         // Own leases first: after a stall of this process they may have run out, and are still good if nobody took them.
-        await renewLeases(db, this.#held.values(), clock.now() + leaseMs)
+        const lent = [...this.#lent.values()].flatMap(leases =>
+          [...leases].map(([nodeUuid, token]) => ({ nodeUuid, token })),
+        )
+        await renewLeases(db, [...this.#held.values(), ...lent], clock.now() + leaseMs)
         const nodes = await breakLeases(db, { expiredAtMs: clock.now() })
         const flows = await reviveFlows(db)
         if (nodes.length > 0 || flows > 0) log.warn({ nodes, flows }, 'taking up work whose lease ran out')
@@ -497,6 +578,12 @@ export class FlowEngine {
       }
     }
   }
+}
+
+/** The node rests until its flow, the agent or an operator goes on: a look then is not work that others must see. */
+function isResting(state: ProvisionState): boolean {
+  const { kind } = provision[state]
+  return kind === 'wait' || kind === 'hold'
 }
 
 /** What the operator reads of a fault; of a bug no more than that it was one, the log has the rest. */

@@ -13,7 +13,11 @@ import { Conflict } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
 import { provision } from '#protocol/states.ts'
+import { ChildFlow } from './child-flow.ts'
 import { movedFields } from './moves.ts'
+
+/** How often a held node is looked at although nobody woke its flow. */
+const holdLookMs = 60_000
 
 /** What a pass resolves `suspended` with when its function waits. */
 export const suspended = Symbol('suspended')
@@ -28,6 +32,8 @@ export interface PassWorld {
   db: Db
   clock: Clock
   hostname: string
+  /** The lease of another node until this pass ends; its token. @throws NodeLocked */
+  lend(uuid: string): Promise<number>
 }
 
 /** One pass through a flow's function: what the function sees as `flow`. */
@@ -105,6 +111,39 @@ export class Pass implements Flow {
     return new Promise<never>(() => {})
   }
 
+  async hold(name: string): Promise<void> {
+    const key = this.#key(name)
+    const recorded = this.#steps.get(key)
+    if (recorded?.state === 'done') return
+    const { clock } = this.#world
+    const started_at = recorded?.started_at ?? timestamp(clock.now())
+    if (recorded) {
+      this.#signal.throwIfAborted()
+      const { provision_state } = await this.node()
+      if (provision[provision_state].kind !== 'hold') {
+        return this.#record({ name: key, started_at, state: 'done', result: null, deadlineMs: null })
+      }
+    } else {
+      await this.#checkpoint()
+      const node = await this.node()
+      const moved = movedFields(node, 'hold', node.target_provision_state ?? undefined, clock.now())
+      await this.#record({ name: key, started_at, state: 'started', result: undefined, deadlineMs: null }, moved)
+      await this.event('provision state', { from: node.provision_state, to: moved.provision_state })
+    }
+    this.waiting = { name: key, on: ['unhold'], everyMs: holdLookMs, deadlineMs: null, release: true }
+    this.#suspend(suspended)
+    return new Promise<never>(() => {})
+  }
+
+  recall<T>(name: string): T | undefined {
+    const recorded = this.#steps.get(this.#stored(name))
+    return recorded?.state === 'done' ? (recorded.result as T) : undefined // what its step returned, through JSON
+  }
+
+  child(uuid: string, prefix: string): Flow {
+    return new ChildFlow(this, { uuid, prefix, ...this.#world })
+  }
+
   async write(patch: NodePatch): Promise<void> {
     await writeNode(this.#world.db, this.nodeUuid, this.#token, patch, this.#world.clock.now())
   }
@@ -128,7 +167,8 @@ export class Pass implements Flow {
 
   async event(kind: string, data: Record<string, unknown>): Promise<void> {
     const { db, clock } = this.#world
-    await appendEvent(db, { nowMs: clock.now(), node_uuid: this.nodeUuid, flow_id: this.id, kind, data })
+    const all = { ...data, conductor: this.#world.hostname }
+    await appendEvent(db, { nowMs: clock.now(), node_uuid: this.nodeUuid, flow_id: this.id, kind, data: all })
   }
 
   async progress(progress: Progress | null): Promise<void> {
@@ -139,8 +179,13 @@ export class Pass implements Flow {
   }
 
   /** The stored name of a step; the two phases do not share names. */
+  #stored(name: string): string {
+    return this.#flow.phase === 'undo' ? `undo/${name}` : name
+  }
+
+  /** The same, for a step that this pass now comes to. */
   #key(name: string): string {
-    const key = this.#flow.phase === 'undo' ? `undo/${name}` : name
+    const key = this.#stored(name)
     if (this.#used.has(key)) throw new Error(`flow ${this.#flow.kind} has two steps called ${key}`)
     this.#used.add(key)
     return key

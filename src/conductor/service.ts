@@ -88,7 +88,11 @@ export function createConductor(options: ConductorOptions): Conductor {
   async function flowContext(flow: Flow, node: Node, signal: AbortSignal): Promise<FlowContext> {
     const ctx = await nodeContext(node, signal)
     const fresh = async () => flowContext(flow, await flow.node(), signal)
-    return { ...ctx, flow, db, agentVersions: null, fresh }
+    const child = async (uuid: string, prefix: string) => {
+      const inner = flow.child(uuid, prefix)
+      return flowContext(inner, await inner.node(), signal)
+    }
+    return { ...ctx, flow, db, agentVersions: null, fresh, child }
   }
 
   const engine = new FlowEngine({

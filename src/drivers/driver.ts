@@ -150,6 +150,12 @@ export interface Flow {
   once<T>(name: string, work: () => Promise<T>): Promise<T>
   /** Waits until `look` returns something other than undefined; the wait survives the process. */
   until<T>(name: string, wait: Wait, look: () => Promise<T | undefined>): Promise<T>
+  /** Keeps the node in its "hold" state, free for everybody, until an operator lets it go on. */
+  hold(name: string): Promise<void>
+  /** What a recorded step answered; undefined when it has not run. */
+  recall<T>(name: string): T | undefined
+  /** The same hand on a node that this one contains; `prefix` keeps the names of its steps apart. */
+  child(uuid: string, prefix: string): Flow
   /** Writes fields of the node under the flow's lease; call it inside `once`, else a later pass repeats it. */
   write(patch: NodePatch): Promise<void>
   /** Moves the node along the state table, once. */
@@ -171,6 +177,8 @@ export interface FlowContext extends NodeContext {
   readonly agentVersions: Record<string, string> | null
   /** The same context with the node and its ports as they are now. */
   fresh(): Promise<FlowContext>
+  /** The context of a node that this one contains, for work that belongs to this flow. */
+  child(uuid: string, prefix: string): Promise<FlowContext>
 }
 
 export interface DeployInterface extends Validated {

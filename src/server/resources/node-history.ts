@@ -39,11 +39,11 @@ function entry(call: Call, nodeUuid: string, row: RawRow, names?: ReadonlySet<st
     event: told(String(row.kind), data),
     links: [{ href: `${call.links.base}/v1/nodes/${nodeUuid}/history/${uuid}`, rel: 'self' }],
     event_type: row.kind === 'provision state' ? 'transition' : eventType(row.flow),
-    conductor: call.conductor.hostname,
-    user: row.requested_by ?? null,
+    conductor: data.conductor ?? call.conductor.hostname,
+    user: data.user ?? row.requested_by ?? null,
     project: null,
-    state: typeof data.to === 'string' ? data.to : null,
-    target_provision_state: null,
+    state: data.to ?? data.from ?? null,
+    target_provision_state: data.target ?? null,
     duration_seconds: row.kind === 'ended' ? secondsBetween(row.started_at, row.ended_at) : null,
   }
   if (names && String(all.event).length > 255) all.event = `${String(all.event).slice(0, 251)}...`
