@@ -4,8 +4,9 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { after, before, beforeEach, test } from 'node:test'
 import { selfSigned } from '#lib/x509.ts'
-import { Api, ApiError, type ApiSettings, Unreachable } from './client.ts'
+import { Api, ApiError, type ApiSettings } from './client.ts'
 import { type FakeApi, startFakeApi } from './fake-api.ts'
+import { Unreachable } from './http.ts'
 
 let fake: FakeApi
 let notices: string[] = []

@@ -1,11 +1,20 @@
 /**
- * The API as the client sees it: one request after the other over node:http (which loads 12 ms faster than fetch), the
- * microversion settled on the way, conflicts tried again, errors as the API words them. Answers are returned as they
- * came: the client prints what it gets, also from a server older or newer than itself.
+ * The API as the client sees it: one request after the other, the microversion settled on the way, conflicts tried
+ * again, an expired token renewed, errors as the API words them. Answers are returned as they came: the client prints
+ * what it gets, also from a server older or newer than itself.
  */
-import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { Fault, messageOf } from '#lib/fault.ts'
+import { Fault } from '#lib/fault.ts'
 import type { Item } from './command.ts'
+import {
+  type Answer,
+  bareMetal,
+  errorMessage,
+  exchange,
+  isRefused,
+  type Method,
+  type Transport,
+  Unreachable,
+} from './http.ts'
 
 /** The newest microversion whose answers this client knows. */
 export const newestVersion = '1.115'
@@ -13,29 +22,25 @@ export const newestVersion = '1.115'
 /** Words for "the newest that both sides know"; `1` is the baremetal client's other one. */
 const latest: readonly string[] = ['latest', '1']
 
-export interface ApiSettings {
+/** Who calls whom: what logging in gave. */
+export interface Session {
   /** Base URL, with or without a path before `/v1`. */
   readonly endpoint: string
+  /** What proves who calls; sent with every request. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Logs in anew, after the API has refused the present proof; absent where that would prove nothing else. */
+  renew?(): Promise<Readonly<Record<string, string>>>
+}
+
+export interface ApiSettings extends Session, Transport {
   /** `latest`, or a fixed microversion such as `1.95`. */
   readonly version: string
-  /** Authentication and the like. */
-  readonly headers: Readonly<Record<string, string>>
-  /** How long the API may stay silent before a request is given up. */
-  readonly timeoutMs: number
   /** Further tries after a conflict (409), a busy service (503) or a refused connection. */
   readonly maxRetries: number
   readonly retryIntervalMs: number
-  readonly tls: {
-    readonly insecure?: boolean
-    readonly ca?: string | undefined
-    readonly cert?: string | undefined
-    readonly key?: string | undefined
-  }
   sleep(ms: number): Promise<void>
   /** Tells the user why it takes longer. */
   notice(text: string): void
-  /** Every request and answer, without bodies; for --debug. */
-  trace?(text: string): void
 }
 
 /** The API said no. */
@@ -51,31 +56,19 @@ export class ApiError extends Fault {
   }
 }
 
-/** No answer: nothing listens, the name is unknown, TLS failed, silence. */
-export class Unreachable extends Fault {
-  readonly status = 502
-  readonly code = 'api-unreachable'
-}
-
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>
-type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-
-interface Answer {
-  readonly status: number
-  readonly headers: IncomingMessage['headers']
-  readonly text: string
-}
-
 export class Api {
   readonly #settings: ApiSettings
   readonly #base: URL
   #version: string
+  #login: Readonly<Record<string, string>>
 
   /** @throws Unreachable when the endpoint is not an http(s) URL */
   constructor(settings: ApiSettings) {
     this.#settings = settings
     this.#base = baseUrl(settings.endpoint)
     this.#version = latest.includes(settings.version) ? newestVersion : settings.version
+    this.#login = settings.headers
   }
 
   async get(path: string, query?: Query): Promise<Item> {
@@ -136,11 +129,18 @@ export class Api {
     { query, body, conflictsPass = true }: { query?: Query | undefined; body?: unknown; conflictsPass?: boolean } = {},
   ): Promise<unknown> {
     const url = this.#url(path, query)
+    let renewed = false
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#exchange(method, url, body).catch((error: unknown) => asUnreachable(error, this.#base))
+      const answer = await this.#exchange(method, url, body).catch(asUnreachable)
       if (answer instanceof Unreachable) {
         if (!this.#mayRetry(attempt, answer)) throw answer
       } else {
+        if (answer.status === 401 && this.#settings.renew && !renewed) {
+          this.#login = await this.#settings.renew()
+          renewed = true
+          attempt--
+          continue
+        }
         if (answer.status === 406 && (await this.#lowerVersion(answer))) {
           attempt--
           continue
@@ -192,44 +192,11 @@ export class Api {
   }
 
   async #exchange(method: Method, url: URL, body?: unknown, { plain = false } = {}): Promise<Answer> {
-    const { timeoutMs, tls, trace } = this.#settings
-    const text = body === undefined ? undefined : JSON.stringify(body)
-    const headers = this.#headers(plain)
-    if (text !== undefined) {
-      headers['Content-Type'] = 'application/json'
-      headers['Content-Length'] = Buffer.byteLength(text)
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-    const request =
-      url.protocol === 'https:'
-        ? (await import('node:https')).request(url, {
-            method,
-            headers,
-            rejectUnauthorized: !tls.insecure,
-            ca: tls.ca,
-            cert: tls.cert,
-            key: tls.key,
-          })
-        : httpRequest(url, { method, headers })
-    request.setTimeout(timeoutMs, () => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)))
-    request.on('error', reject)
-    request.on('response', response => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('error', reject)
-      response.on('end', () => {
-        const { statusCode: status = 0, headers } = response
-        trace?.(`${method} ${url.href} -> ${status} ${requestIdOf(headers) ?? ''}`)
-        resolve({ status, headers, text: Buffer.concat(chunks).toString('utf8') })
-      })
-    })
-    request.end(text)
-    return await promise
-  }
-
-  #headers(plain: boolean): Record<string, string | number> {
-    const headers = { Accept: 'application/json', 'User-Agent': 'ferrite', ...this.#settings.headers }
-    return plain ? headers : { ...headers, 'X-OpenStack-Ironic-API-Version': this.#version }
+    const headers = { ...this.#login, ...(plain ? {} : { 'X-OpenStack-Ironic-API-Version': this.#version }) }
+    return await exchange(
+      { what: bareMetal, named: '--os-endpoint or OS_ENDPOINT', base: this.#base, method, url, headers, body },
+      this.#settings,
+    )
   }
 }
 
@@ -288,63 +255,13 @@ function apiError({ status, headers, text }: Answer, version: string): ApiError 
   return new ApiError(fixed ? message.replace(/\.$/, '') + range : message, { status, requestId: requestIdOf(headers) })
 }
 
-/**
- * The sentence inside an error body: `error_message` holds a JSON text again (or an object), with `faultstring` or
- * `description`; middleware answers `error.message`, a proxy whatever it likes.
- */
-function errorMessage(text: string, status: number): string {
-  const body = tryParse(text)
-  const inner = typeof body?.error_message === 'string' ? tryParse(body.error_message) : body?.error_message
-  for (const candidate of [inner, body?.error, body]) {
-    if (typeof candidate !== 'object' || candidate === null) continue
-    const { faultstring, description, message } = candidate as Record<string, unknown> // an object, so any key may be read
-    for (const sentence of [faultstring, description, message]) {
-      if (typeof sentence === 'string' && sentence !== '') return sentence
-    }
-  }
-  if (typeof body?.error_message === 'string') return body.error_message
-  return `The service answered HTTP ${status} without saying why`
-}
-
-function tryParse(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function requestIdOf(headers: IncomingMessage['headers']): string | undefined {
+function requestIdOf(headers: Answer['headers']): string | undefined {
   const id = headers['x-openstack-request-id'] ?? headers['openstack-request-id']
   return typeof id === 'string' ? id : undefined
 }
 
-function errorCode(error: unknown): string | undefined {
-  if (error instanceof AggregateError) return errorCode(error.errors[0])
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
-  return undefined
-}
-
-function isRefused(fault: Unreachable): boolean {
-  return errorCode(fault.cause) === 'ECONNREFUSED'
-}
-
-/** Turns a failed exchange into what the user can do about it. */
-function asUnreachable(error: unknown, base: URL): Unreachable {
-  if (error instanceof Fault) throw error
-  const code = errorCode(error)
-  const tried = `Cannot reach the bare metal API at ${base.origin}${base.pathname === '/' ? '' : base.pathname}`
-  const local = /^(127\.|localhost$|\[::1\]$)/.test(base.hostname)
-  const hints: Record<string, string> = {
-    ECONNREFUSED: `connection refused. ${local ? 'Start the service with "ferrite serve", or name' : 'Name'} another one with --os-endpoint or OS_ENDPOINT.`,
-    ENOTFOUND: 'the host name is unknown. Check --os-endpoint or OS_ENDPOINT.',
-    EAI_AGAIN: 'the host name could not be resolved. Check --os-endpoint or OS_ENDPOINT.',
-    EPROTO: 'TLS failed. Is it an http:// endpoint?',
-    DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed. Trust it with --os-cacert FILE, or use --insecure.',
-    SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from an unknown authority. Name it with --os-cacert FILE.',
-    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate comes from an unknown authority. Name it with --os-cacert FILE.',
-  }
-  const reason = (code && hints[code]) || messageOf(error instanceof AggregateError ? error.errors[0] : error)
-  return new Unreachable(`${tried}: ${reason}`, { cause: error })
+/** A failed exchange as a value, so that it can be tried again. */
+function asUnreachable(error: unknown): Unreachable {
+  if (error instanceof Unreachable) return error
+  throw error
 }

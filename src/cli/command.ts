@@ -21,15 +21,18 @@ export interface Positional {
 export interface Option {
   /**
    * `nothing`: a switch; `text`, `number`: one word, the last one wins; `repeat`: one word each time it is given;
-   * `words`: one or more words each time (`--fields a b`); `number?`: a number or nothing (`--wait`, `--wait 60`).
+   * `words`: one or more words each time (`--fields a b`); `number?`: a number or nothing (`--wait`, `--wait 60`);
+   * `yes?`: true or false, or nothing for true (`--public`, `--public false`).
    */
-  readonly takes: 'nothing' | 'text' | 'number' | 'repeat' | 'words' | 'number?'
+  readonly takes: 'nothing' | 'text' | 'number' | 'repeat' | 'words' | 'number?' | 'yes?'
   readonly about: string
   /** Shown as `<this>`; default: the option's name. */
   readonly metavar?: string
   /** One-letter spelling, without the dash. */
   readonly short?: string
   readonly choices?: readonly string[]
+  /** The smallest number it takes. */
+  readonly least?: number
   readonly required?: true
   /** At most one option of the same `group` may be given. */
   readonly group?: string
@@ -51,6 +54,7 @@ interface OptionValues {
   repeat: string[]
   words: string[]
   'number?': number | null
+  'yes?': boolean
 }
 
 /** The values of a parsed command line, keyed as declared; an option that was not given is absent. */
@@ -103,5 +107,21 @@ export function command<const P extends Positionals, const O extends Options>(it
   return it as unknown as AnyCommand // parse.ts builds exactly Input<P, O> from these same declarations
 }
 
-/** Commands of one group by their words after it; the key order is the order of the help. */
-export type Commands = Readonly<Record<string, AnyCommand>>
+/**
+ * A command whose options are read off the API's fields. Those come with the schema library, which takes longer to load
+ * than a list takes to show: so they are loaded only for a command that needs them.
+ */
+export interface LaterCommand {
+  readonly about: string
+  load(): Promise<AnyCommand>
+}
+
+export async function loaded(command: AnyCommand | LaterCommand): Promise<AnyCommand> {
+  return 'load' in command ? await command.load() : command
+}
+
+/**
+ * Commands of one group by their words after it (none, where the group is a command itself); the key order is the order
+ * of the help.
+ */
+export type Commands = Readonly<Record<string, AnyCommand | LaterCommand>>

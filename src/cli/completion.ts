@@ -1,47 +1,70 @@
-/** `ferrite completion bash`: a script with all commands and options in it, so that completing runs no program. */
-import type { Commands } from './command.ts'
+/**
+ * `ferrite completion bash|zsh|fish`: a script with all commands and options in it, so that completing runs no program.
+ * What is offered is read off the declarations, here; how each shell says it is in completion-scripts.ts.
+ */
+import { type AnyCommand, loaded, type Options } from './command.ts'
+import { type Offers, scripts, type Word } from './completion-scripts.ts'
+import { globalOptions } from './global-options.ts'
+import { aliases, groups, nameOf } from './groups.ts'
 import { serviceCommands } from './help.ts'
-import { globalOptions, groups } from './main.ts'
 import { outputOptions } from './output.ts'
 import { UsageError } from './parse.ts'
 
+const shells = Object.keys(scripts)
+
 export async function completion(shell: string | undefined): Promise<string> {
-  if (shell !== 'bash') throw new UsageError(`No completion for "${shell ?? ''}": expected bash`)
-  const next = new Map<string, Set<string>>()
-  const offer = (after: string, word: string) => next.set(after, (next.get(after) ?? new Set()).add(word))
-  for (const name of [...Object.keys(serviceCommands), 'help', 'completion']) offer('', name)
-  offer('completion', 'bash')
-  for (const [group, { load }] of Object.entries(groups)) {
-    const { commands }: { commands: Commands } = await load()
-    for (const [verb, command] of Object.entries(commands)) {
-      const words = [...group.split(' '), ...verb.split(' ')]
-      for (const [at, word] of words.entries()) offer(words.slice(0, at).join(' '), word)
-      const options = { ...command.options, ...(command.shows && outputOptions[command.shows]), ...globalOptions }
-      for (const option of Object.keys(options)) offer(words.join(' '), `--${option}`)
-    }
+  if (shell === undefined || !Object.hasOwn(scripts, shell)) {
+    throw new UsageError(`No completion for "${shell ?? ''}": expected ${shells.join(', ')}`)
   }
-  const cases = [...next].map(([after, words]) => `    '${after}') words='${[...words].join(' ')}' ;;`)
-  return script.replace('CASES', cases.join('\n'))
+  return scripts[shell as keyof typeof scripts](await offers()) // own key, checked
 }
 
-/** The longest run of words from the front that is known decides what may follow. */
-const script = `# bash completion of ferrite; use: source <(ferrite completion bash)
-_ferrite_words() {
-  case "$1" in
-CASES
-    *) return 1 ;;
-  esac
+/** All that may follow the words of a command line, by those words. */
+async function offers(): Promise<Offers> {
+  const next = new Map<string, Map<string, string>>()
+  const offer = (after: string, word: string, about: string) => {
+    const words = next.get(after) ?? new Map<string, string>()
+    if (!words.has(word)) next.set(after, words.set(word, about))
+  }
+  for (const [name, about] of Object.entries(serviceCommands)) {
+    offer('', name, about)
+    next.set(name, new Map()) // what follows is theirs
+  }
+  offer('', 'help', 'what there is')
+  offer('', 'completion', 'completion for the shell')
+  for (const shell of shells) offer('completion', shell, `for ${shell}`)
+
+  const commands: Record<string, AnyCommand> = {}
+  for (const [group, { load }] of Object.entries(groups)) {
+    for (const [verb, command] of Object.entries(await load())) commands[nameOf(group, verb)] = await loaded(command)
+  }
+  for (const [spelling, name] of Object.entries(aliases)) {
+    const command = commands[name]
+    if (command) commands[spelling] = command
+  }
+  for (const [name, { about }] of Object.entries(commands)) {
+    const words = name.split(' ')
+    for (const [at, word] of words.entries()) {
+      const path = words.slice(0, at + 1).join(' ')
+      offer(words.slice(0, at).join(' '), word, path === name ? about : (groups[path]?.about ?? `${word} ...`))
+    }
+  }
+  const outputs = Object.entries(outputOptions).map(([kind, options]) => [kind, optionWords(options)] as const)
+  return {
+    next: [...next].map(([after, words]) => [after, [...words].map(([word, about]) => ({ word, about }))]),
+    commands: Object.entries(commands).map(([name, { options, shows }]) => ({
+      name,
+      options: optionWords(options),
+      shows,
+    })),
+    outputs: Object.fromEntries(outputs),
+    globals: optionWords(globalOptions),
+  }
 }
-_ferrite() {
-  local words='' path='' at word
-  for ((at = 1; at < COMP_CWORD; at++)); do
-    word=\${COMP_WORDS[at]}
-    [[ $word == -* ]] && continue
-    _ferrite_words "\${path:+$path }$word" || break
-    path="\${path:+$path }$word"
-  done
-  _ferrite_words "$path"
-  COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
+
+function optionWords(options: Options): Word[] {
+  return Object.entries(options).flatMap(([name, { about, short, takes, choices = [] }]) => {
+    const word = { about, choices, takesWord: takes !== 'nothing' && !takes.endsWith('?') }
+    return [{ ...word, word: `--${name}` }, ...(short === undefined ? [] : [{ ...word, word: `-${short}` }])]
+  })
 }
-complete -o default -F _ferrite ferrite
-`

@@ -1,65 +1,84 @@
 /** The declarations against what they must agree with: the API's fields, the launcher's commands, and themselves. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import type { Field } from '#protocol/field.ts'
-import { nodeFields } from '#protocol/node.ts'
-import { portFields } from '#protocol/port.ts'
-import { completion } from './completion.ts'
+import { loaded } from './command.ts'
+import { globalOptions } from './global-options.ts'
+import { aliases, commandsUnder, findCommand, groups, nameOf } from './groups.ts'
 import { help, serviceCommands } from './help.ts'
-import { globalOptions, groups } from './main.ts'
-import { nodeResource } from './node-resource.ts'
 import { outputOptions } from './output.ts'
-import { portResource } from './port.ts'
 import type { Resource } from './resource.ts'
+import { settingsOf } from './settings.ts'
 
-/** Fields that the API lets one set but the baremetal client has no option for. */
-const withoutOption: Record<string, readonly string[]> = {
-  node: ['boot_mode', 'secure_boot', 'console_enabled', 'maintenance'],
-  port: ['available_for_dynamic_portgroup'],
+const resources: Resource[] = []
+for (const file of globSync('*.ts', { cwd: import.meta.dirname })) {
+  if (
+    file.endsWith('.test.ts') ||
+    !/^export const resource: Resource/m.test(readFileSync(new URL(file, import.meta.url), 'utf8'))
+  )
+    continue
+  const { resource }: { resource: Resource } = await import(new URL(file, import.meta.url).href)
+  resources.push(resource)
 }
 
-const resources: [resource: Resource, fields: Record<string, Field>, arguments_: readonly string[]][] = [
-  [nodeResource, nodeFields, []],
-  [portResource, portFields, ['address']],
-]
+/** Columns that the API computes for a resource without declared fields. */
+const conductorColumns = ['hostname', 'conductor_group', 'alive', 'drivers', 'created_at', 'updated_at']
 
-for (const [resource, fields, positional] of resources) {
-  test(`${resource.name}: what the API lets one set has an option, and the other way round`, () => {
-    const settable = (way: 'create' | 'patch') =>
-      Object.keys(fields).filter(name => fields[name]?.[way] && !withoutOption[resource.name]?.includes(name))
-    const offered = (verb: 'create' | 'set') =>
-      resource.settings.filter(({ on }) => on?.includes(verb) ?? true).map(({ field }) => field)
-    for (const field of settable('patch')) assert.ok(offered('set').includes(field), `set lacks ${field}`)
-    for (const field of offered('set')) assert.ok(settable('patch').includes(field), `set has ${field}`)
-    for (const field of offered('create')) assert.ok(settable('create').includes(field), `create has ${field}`)
-    for (const field of positional) assert.ok(settable('create').includes(field), `create takes ${field}`)
+test('there is a resource in eleven files', () => assert.equal(resources.length, 11))
+
+for (const resource of resources) {
+  test(`${resource.name}: columns are fields`, async () => {
+    const known = resource.name === 'conductor' ? conductorColumns : Object.keys(await resource.fields())
+    for (const name of [...resource.columns, ...resource.longColumns]) assert.ok(known.includes(name), name)
   })
 
-  test(`${resource.name}: columns are fields`, () => {
-    for (const name of [...resource.columns, ...resource.longColumns]) assert.ok(fields[name], name)
+  test(`${resource.name}: differences and further options are of fields, and none is given twice`, async () => {
+    const fields = await resource.fields()
+    for (const name of Object.keys(resource.differences ?? {})) assert.ok(fields[name], name)
+    for (const verb of ['create', 'set', 'unset'] as const) {
+      const options = (await settingsOf(resource)).filter(({ on }) => on.includes(verb)).map(({ option }) => option)
+      assert.deepEqual(options, [...new Set(options)], verb)
+    }
+    const beyond = resource.name === 'allocation' ? ['node'] : []
+    for (const { field } of resource.more ?? []) assert.ok(fields[field] || beyond.includes(field), field)
+  })
+
+  test(`${resource.name}: an option does what the API allows`, async () => {
+    const fields = await resource.fields()
+    for (const { option, field, on } of await settingsOf(resource)) {
+      if (field === 'node' && resource.name === 'allocation') continue
+      if (on.includes('create')) assert.ok(fields[field]?.create, `create --${option}`)
+      if (on.includes('set')) assert.ok(fields[field]?.patch, `set --${option}`)
+    }
   })
 }
 
 test('every command has help, in lines that fit', async () => {
-  for (const [group, { load }] of Object.entries(groups)) {
-    for (const verb of Object.keys((await load()).commands)) {
-      const text = await help(`${group} ${verb}`.split(' '))
-      assert.match(text, new RegExp(`^Usage: ferrite ${group} ${verb}`))
-      assert.ok(
-        text.split('\n').every(line => line.length <= 100),
-        text,
-      )
-    }
+  for (const [name] of await commandsUnder([])) {
+    const text = await help(name.split(' '))
+    assert.match(text, new RegExp(`^Usage: ferrite ${name}`))
+    const long = text.split('\n').filter(line => line.length > 100)
+    assert.deepEqual(long, [])
   }
+})
+
+test('every group has help', async () => {
+  for (const group of Object.keys(groups)) assert.match(await help(group.split(' ')), /^(Commands of|Usage:) ferrite /)
 })
 
 test('no option of a command hides a global or output option', async () => {
   for (const [group, { load }] of Object.entries(groups)) {
-    for (const [verb, command] of Object.entries((await load()).commands)) {
+    for (const [verb, later] of Object.entries(await load())) {
+      const command = await loaded(later)
       const taken = { ...globalOptions, ...(command.shows && outputOptions[command.shows]) }
-      for (const name of Object.keys(command.options)) assert.ok(!(name in taken), `${group} ${verb} --${name}`)
+      for (const name of Object.keys(command.options)) assert.ok(!(name in taken), `${nameOf(group, verb)} --${name}`)
     }
+  }
+})
+
+test('an older spelling is the same command', async () => {
+  for (const [spelling, name] of Object.entries(aliases)) {
+    assert.equal((await findCommand(spelling.split(' ')))?.name, name)
   }
 })
 
@@ -67,20 +86,4 @@ test("the help names the launcher's own commands", () => {
   const launcher = readFileSync(new URL('../main.ts', import.meta.url), 'utf8')
   const local = [...launcher.matchAll(/^ {2}'?([\w-]+)'?: \(\) => import/gm)].map(([, name]) => name)
   assert.deepEqual(Object.keys(serviceCommands).toSorted(), local.toSorted())
-})
-
-test('bash completes from the script alone', async () => {
-  const { execFileSync } = await import('node:child_process')
-  const script = await completion('bash')
-  const complete = (line: string) => {
-    const words = line.split(' ')
-    const list = words.map(word => `'${word}'`).join(' ')
-    const ask = `COMP_WORDS=(${list}); COMP_CWORD=${words.length - 1}; _ferrite; echo "\${COMPREPLY[@]}"`
-    return execFileSync('bash', ['-c', `${script}\n${ask}`], { encoding: 'utf8' }).trim()
-  }
-  assert.equal(complete('ferrite cond'), 'conductor')
-  assert.equal(complete('ferrite node po'), 'power')
-  assert.equal(complete('ferrite node power '), 'on off')
-  assert.equal(complete('ferrite node deploy n1 --conf'), '--config-drive')
-  assert.equal(complete('ferrite node list --prov'), '--provision-state')
 })

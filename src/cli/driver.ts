@@ -2,7 +2,8 @@
 import { interfaceTypes } from '#protocol/interfaces.ts'
 import { segment } from './client.ts'
 import { type Commands, command, type Item } from './command.ts'
-import { withoutLinks } from './resource.ts'
+import { passthruCommands } from './passthru.ts'
+import { fieldsOption, withoutLinks } from './resource.ts'
 
 const longColumns = [
   'name',
@@ -13,7 +14,7 @@ const longColumns = [
 ]
 
 const driver = { about: 'name of the driver' }
-const fieldsOption = { takes: 'words', metavar: 'field', about: 'ask for these fields only' } as const
+const passthru = passthruCommands({ name: 'driver', path: '/v1/drivers' })
 
 /** Lists as comma separated text, as the baremetal client shows drivers in every format. */
 function joined(item: Item): Item {
@@ -71,4 +72,6 @@ export const commands: Commands = {
     run: async ({ args }, { api }) =>
       described(await api.get(`/v1/drivers/${segment(args.driver)}/raid/logical_disk_properties`)),
   }),
+  'passthru list': passthru.list,
+  'passthru call': passthru.call,
 }

@@ -1,8 +1,9 @@
 /** `ferrite help ...` and --help: everything is read off the declarations; no command has a help text of its own. */
-import type { AnyCommand, Commands, Option, Options, Positionals } from './command.ts'
-import { findCommand, globalOptions, groups } from './main.ts'
+import type { AnyCommand, Option, Options, Positionals } from './command.ts'
+import { globalOptions } from './global-options.ts'
+import { commandsUnder, findCommand, groups, unknownCommand } from './groups.ts'
 import { outputOptions } from './output.ts'
-import { metavar, UsageError } from './parse.ts'
+import { metavar } from './parse.ts'
 
 /** The commands that run parts of the service; main.ts of the source folder has them, each with its own --help. */
 export const serviceCommands = {
@@ -11,49 +12,40 @@ export const serviceCommands = {
   ramdisk: 'build the ramdisk that runs on nodes',
   lab: 'virtual machines with BMCs to try things on',
   demo: 'take a virtual machine from power-off to a login prompt',
-  dev: 'the service with three fake nodes',
+  dev: 'the service with three simulated machines',
+  sim: 'take a fleet of simulated machines through a service, and measure it',
 } as const
 
 const lineWidth = 100
 
-/** @param words of a command, a group, or nothing */
+/** @param words of a command, of the beginning of several, or nothing */
 export async function help(words: readonly string[]): Promise<string> {
-  if (words.length === 0) return await overview()
+  if (words.length === 0) return overview()
   const name = words.join(' ')
   if (Object.hasOwn(serviceCommands, name)) return `See ferrite ${name} --help.\n`
-  const { command, commands, used } = await findCommand(words)
-  if (command) return commandHelp(words.slice(0, used).join(' '), command)
-  if (!commands) throw new UsageError(`No help for "${name}"; "ferrite help" lists all commands`)
-  const group = words.slice(0, used).join(' ')
-  const begin = words.slice(used).join(' ')
-  const some = Object.entries(commands).filter(
-    ([verb]) => begin === '' || verb === begin || verb.startsWith(`${begin} `),
-  )
-  if (some.length === 0) throw new UsageError(`No help for "${name}": "ferrite help ${group}" lists what there is`)
-  return listing(group, Object.fromEntries(some))
+  const found = await findCommand(words)
+  if (found) return commandHelp(found.name, found.command)
+  const some = await commandsUnder(words)
+  if (some.length === 0) throw await unknownCommand(words)
+  return `Commands of ferrite ${name}:\n\n${columns(some)}\nArguments and options: ferrite help COMMAND\n`
 }
 
-async function overview(): Promise<string> {
-  const loaded = await Promise.all(
-    Object.entries(groups).map(async ([name, { load }]) => listing(name, (await load()).commands)),
-  )
+function overview(): string {
+  const about = Object.entries(groups).filter(([name]) => !name.startsWith('node '))
   return [
     'Usage: ferrite [option ...] COMMAND ...\n\n',
     'The service:\n',
-    columns(Object.entries(serviceCommands).map(([name, about]) => [name, about])),
+    columns(Object.entries(serviceCommands)),
     '\nIts client:\n',
-    ...loaded,
+    columns(about.map(([name, group]) => [name, group.about])),
     columns([
+      ['help GROUP', 'the commands of a group, such as node or port group'],
       ['help COMMAND', 'arguments and options of a command'],
-      ['completion bash', 'completion for the shell, to be sourced'],
+      ['completion bash|zsh|fish', 'completion for the shell, to be sourced'],
     ]),
-    '\nOptions of all commands of the client (the environment variable in brackets):\n',
+    '\nOptions of all commands of the client; the environment has them as OS_AUTH_URL for --os-auth-url:\n',
     columns(optionRows(globalOptions)),
   ].join('')
-}
-
-function listing(group: string, commands: Commands): string {
-  return columns(Object.entries(commands).map(([verb, { about }]) => [`${group} ${verb}`, about]))
 }
 
 function commandHelp(words: string, command: AnyCommand): string {
@@ -105,8 +97,10 @@ function spelling(name: string, option: Option): string {
     number: ` ${value}`,
     repeat: ` ${value}`,
     words: ` ${value} [${value} ...]`,
+    'number?': ` [${value}]`,
+    'yes?': ` [${value}]`,
   }
-  return `--${name}${option.takes === 'number?' ? ` [${value}]` : values[option.takes]}`
+  return `--${name}${values[option.takes]}`
 }
 
 function argumentRows(args: Positionals): [string, string][] {

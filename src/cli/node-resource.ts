@@ -1,67 +1,44 @@
-/** The node as the client sees it: what can be set and how, the columns and filters of lists. Data only. */
+/** The node as the client sees it: where its options differ from its fields, columns and filters of lists. Data only. */
 import { interfaceTypes } from '#protocol/interfaces.ts'
-import type { Resource, Setting } from './resource.ts'
+import type { Resource } from './resource.ts'
+import type { Difference, Setting } from './settings.ts'
 
-const later = ['set', 'unset'] as const
+const groupOf = (type: string) => `${type}-interface`
 
-const interfaceSettings: readonly Setting[] = interfaceTypes.flatMap(name => [
-  {
-    option: `${name}-interface`,
-    field: `${name}_interface`,
-    holds: 'text',
-    metavar: 'name',
-    group: `${name}-interface`,
-    about: `implementation of the ${name} interface`,
-  },
-  {
-    option: `reset-${name}-interface`,
-    field: `${name}_interface`,
-    holds: 'removal',
-    group: `${name}-interface`,
-    on: ['set'],
-    about: `take the ${name} interface back to the default of the driver`,
-  },
-])
+/** A chosen interface excludes its reset. */
+const interfaces = Object.fromEntries(
+  interfaceTypes.map(type => [
+    `${type}_interface`,
+    { metavar: 'name', group: groupOf(type), about: `implementation of the ${type} interface` },
+  ]),
+)
+const resets: readonly Setting[] = interfaceTypes.map(type => ({
+  option: `reset-${type}-interface`,
+  field: `${type}_interface`,
+  holds: 'removal',
+  group: groupOf(type),
+  on: ['set'],
+  about: `take the ${type} interface back to the default of the driver`,
+}))
 
-const settings: readonly Setting[] = [
-  { option: 'driver', field: 'driver', holds: 'text', on: ['create', 'set'], required: true, about: 'hardware type' },
-  {
-    option: 'driver-info',
-    field: 'driver_info',
-    holds: 'pairs',
-    about: 'driver setting, such as BMC address and login',
-  },
-  { option: 'property', field: 'properties', holds: 'pairs', about: 'fact about the hardware' },
-  { option: 'extra', field: 'extra', holds: 'pairs', about: 'data of your own' },
-  { option: 'instance-info', field: 'instance_info', holds: 'pairs', about: 'what to deploy, such as image_source' },
-  { option: 'uuid', field: 'uuid', holds: 'text', on: ['create'], about: 'UUID; default a random one' },
-  { option: 'name', field: 'name', holds: 'text', about: 'unique name' },
-  {
-    option: 'instance-uuid',
-    field: 'instance_uuid',
-    holds: 'text',
-    metavar: 'uuid',
-    on: later,
-    about: 'UUID of the instance on it',
-  },
-  { option: 'instance-name', field: 'instance_name', holds: 'text', about: 'name of the instance on it' },
-  { option: 'chassis-uuid', field: 'chassis_uuid', holds: 'text', metavar: 'uuid', about: 'chassis it stands in' },
-  ...interfaceSettings,
-  {
-    option: 'network-data',
-    field: 'network_data',
-    holds: 'json',
-    about: 'static network configuration of the ramdisk',
-  },
-  { option: 'resource-class', field: 'resource_class', holds: 'text', about: 'resource class for scheduling' },
-  { option: 'conductor-group', field: 'conductor_group', holds: 'text', about: 'group of conductors that serve it' },
-  {
-    option: 'automated-clean',
-    field: 'automated_clean',
-    holds: 'true',
-    group: 'automated-clean',
-    about: 'clean it automatically',
-  },
+const differences: Readonly<Record<string, Difference>> = {
+  // These have commands of their own.
+  maintenance: false,
+  console_enabled: false,
+  boot_mode: false,
+  secure_boot: false,
+  ...interfaces,
+  properties: { option: 'property' },
+  chassis_uuid: { metavar: 'uuid' },
+  instance_uuid: { metavar: 'uuid' },
+  parent_node: { metavar: 'node' },
+  network_data: { holds: 'json' },
+  automated_clean: { group: 'automated-clean', about: 'clean it automatically' },
+  disable_power_off: { group: 'power-off', on: ['create', 'set'] },
+}
+
+const more: readonly Setting[] = [
+  ...resets,
   {
     option: 'no-automated-clean',
     field: 'automated_clean',
@@ -69,23 +46,6 @@ const settings: readonly Setting[] = [
     group: 'automated-clean',
     on: ['create', 'set'],
     about: 'never clean it automatically',
-  },
-  { option: 'protected', field: 'protected', holds: 'true', on: later, about: 'protection from undeploy and rebuild' },
-  { option: 'protected-reason', field: 'protected_reason', holds: 'text', on: later, about: 'why it is protected' },
-  { option: 'retired', field: 'retired', holds: 'true', on: later, about: 'retirement: it is not to become available' },
-  { option: 'retired-reason', field: 'retired_reason', holds: 'text', on: later, about: 'why it is retired' },
-  { option: 'owner', field: 'owner', holds: 'text', about: 'project that owns it' },
-  { option: 'lessee', field: 'lessee', holds: 'text', about: 'project that may use it' },
-  { option: 'description', field: 'description', holds: 'text', about: 'free text' },
-  { option: 'shard', field: 'shard', holds: 'text', about: 'shard it belongs to' },
-  { option: 'parent-node', field: 'parent_node', holds: 'text', metavar: 'node', about: 'node it is a part of' },
-  {
-    option: 'disable-power-off',
-    field: 'disable_power_off',
-    holds: 'true',
-    group: 'power-off',
-    on: ['create', 'set'],
-    about: 'refuse to power it off',
   },
   {
     option: 'enable-power-off',
@@ -97,14 +57,15 @@ const settings: readonly Setting[] = [
   },
 ]
 
-export const nodeResource: Resource = {
+export const resource: Resource = {
   name: 'node',
   path: '/v1/nodes',
   key: 'nodes',
-  argument: 'node',
-  settings,
   detail: 'path',
   setsMany: true,
+  fields: async () => (await import('#protocol/node.ts')).nodeFields,
+  differences,
+  more,
   columns: ['uuid', 'name', 'instance_uuid', 'power_state', 'provision_state', 'maintenance'],
   // The order is the one of the baremetal client, which scripts may count on.
   longColumns: [

@@ -8,6 +8,7 @@
 import { closest } from '#lib/closest.ts'
 import { Fault } from '#lib/fault.ts'
 import type { AnyCommand, AnyInput, Option, Options, OptionValue } from './command.ts'
+import { isYesOrNo, yesOrNo } from './values.ts'
 
 /** The command line itself is wrong; exit status 2. */
 export class UsageError extends Fault {
@@ -111,10 +112,13 @@ function take({ spelling, option, attached, queue, before }: Taking): OptionValu
     case 'text':
       return checked(next())
     case 'number':
-      return wholeNumber(spelling, next())
+      return wholeNumber(spelling, next(), option.least)
     case 'number?':
-      if (attached !== undefined) return wholeNumber(spelling, attached)
+      if (attached !== undefined) return wholeNumber(spelling, attached, option.least)
       return queue[0] !== undefined && /^\d+$/.test(queue[0]) ? wholeNumber(spelling, queue.shift() ?? '') : null
+    case 'yes?':
+      if (attached !== undefined) return yesOrNo(`option ${spelling}`, attached)
+      return queue[0] !== undefined && isYesOrNo(queue[0]) ? yesOrNo(`option ${spelling}`, queue.shift() ?? '') : true
     case 'repeat':
       return [...earlier, checked(next())]
     case 'words': {
@@ -130,8 +134,9 @@ function isValue(word: string | undefined): boolean {
   return word !== undefined && (!word.startsWith('-') || word === '-' || /^-\d+$/.test(word))
 }
 
-function wholeNumber(spelling: string, word: string): number {
+function wholeNumber(spelling: string, word: string, least = Number.MIN_SAFE_INTEGER): number {
   if (!/^-?\d+$/.test(word)) throw new UsageError(`Option ${spelling} needs a whole number, found "${word}"`)
+  if (Number(word) < least) throw new UsageError(`Option ${spelling} needs ${least} or more, found ${word}`)
   return Number(word)
 }
 

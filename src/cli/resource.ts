@@ -1,9 +1,9 @@
 /**
- * Create, list, show, set, unset and delete for any resource of the API, made from its declaration: one row per thing
- * that can be set says the option, the field and the kind of value, and the three commands that write follow from it.
- * What only one resource has (power, deploy ...) is written in that resource's file.
+ * Create, list, show, set, unset and delete for any resource of the API, made from its declaration. What can be set is
+ * read off the API's fields (settings.ts); a resource adds its columns, its filters and where its options differ. What
+ * only one resource has (power, deploy ...) is written in that resource's file.
  */
-
+import { NotFound } from '#lib/fault.ts'
 import { type Query, segment } from './client.ts'
 import {
   type AnyCommand,
@@ -11,36 +11,15 @@ import {
   type Context,
   command,
   type Item,
+  type LaterCommand,
   type Option,
   type Options,
 } from './command.ts'
 import { compare } from './output.ts'
 import { UsageError } from './parse.ts'
 import { forEach } from './report.ts'
+import { isOn, type Settable, type Setting, settingOptions, settingsOf, type Verb } from './settings.ts'
 import { document, pair, pairs, yesOrNo } from './values.ts'
-
-type Verb = 'create' | 'set' | 'unset'
-
-export interface Setting {
-  readonly option: string
-  /** The API's field. */
-  readonly field: string
-  /**
-   * `text`; `pairs`: an object, given as key=value one by one; `json`: typed in, a file, or `-`; `boolean`: true or
-   * false as text; `true`, `false`: a switch; `removal`: a switch of `set` that takes the field back to its default.
-   */
-  readonly holds: 'text' | 'pairs' | 'json' | 'boolean' | 'true' | 'false' | 'removal'
-  /** Continues "sets ..." in the help. */
-  readonly about: string
-  readonly metavar?: string
-  /** The commands that have it; default all three. */
-  readonly on?: readonly Verb[]
-  /** `create` demands it. */
-  readonly required?: true
-  readonly group?: string
-  /** The field to use instead when the value is no UUID. */
-  readonly nameField?: string
-}
 
 /** An option of `list` that becomes a query parameter. */
 export interface Filter extends Option {
@@ -49,22 +28,23 @@ export interface Filter extends Option {
   readonly value?: boolean
 }
 
-export interface Resource {
-  /** In messages: `node`, `port`. */
+export interface Resource extends Settable {
+  /** In messages: `node`, `port group`. */
   readonly name: string
+  /** Many of them; default: the name with an s. */
+  readonly plural?: string
   /** Path of the collection, and the key of its answers. */
   readonly path: string
   readonly key: string
-  /** Name of the positional argument, e.g. `node`. */
-  readonly argument: string
+  /** Columns of a list. */
   readonly columns: readonly string[]
+  /** Columns with --long; their order is the one of the baremetal client, which scripts may count on. */
   readonly longColumns: readonly string[]
-  readonly settings: readonly Setting[]
-  readonly filters: Readonly<Record<string, Filter>>
+  readonly filters?: Readonly<Record<string, Filter>>
   /** Where the long list is: `/detail` below the collection, or `?detail=True`. */
   readonly detail: 'path' | 'query'
   /** Whether set and unset take several objects in one call. */
-  readonly setsMany: boolean
+  readonly setsMany?: true
 }
 
 /** Fields that only link to other resources; never shown. */
@@ -74,54 +54,87 @@ export function withoutLinks(item: Item, extra: readonly string[] = []): Item {
   return Object.fromEntries(Object.entries(item).filter(([key]) => !linkFields.includes(key) && !extra.includes(key)))
 }
 
-const fieldsOption = {
+export const fieldsOption = {
   takes: 'words',
   metavar: 'field',
   about: 'ask for these fields only',
 } satisfies Option
 
-export function createCommand(resource: Resource, args: AnyCommand['args'] = {}): AnyCommand {
-  return command({
-    about: `Register a new ${resource.name}`,
-    args,
-    options: settingOptions(resource, 'create'),
-    shows: 'one',
-    async run(input: AnyInput, context) {
-      const body: Record<string, unknown> = { ...input.args }
-      for (const setting of resource.settings) {
-        const given = input.options[setting.option]
-        if (given === undefined || !isOn(setting, 'create')) continue
-        body[fieldOf(setting, given)] = await settingValue(setting, given, context)
-      }
-      const created = await context.api.create(resource.path, body)
-      return { kind: 'one', item: withoutLinks(created) }
-    },
-  })
+function pluralOf({ name, plural }: Resource): string {
+  return plural ?? `${name}s`
+}
+
+/** The positional argument: `<port-group>`. */
+function argumentOf({ name }: Resource) {
+  return { metavar: name.replaceAll(' ', '-'), about: `the ${name}` }
+}
+
+interface Creation {
+  /** Options beside the settings. */
+  readonly options?: Options
+  /** Looks at the command line before the request. @throws UsageError */
+  check?(input: AnyInput): void
+  /** What is shown: the new object, or what became of it. */
+  after?(created: Item, input: AnyInput, context: Context): Promise<Item>
+}
+
+export function createCommand(resource: Resource, { options = {}, check, after }: Creation = {}): LaterCommand {
+  const about = `Register a new ${resource.name}`
+  const load = async () => {
+    const settings = await settingsOf(resource)
+    const args = (resource.positional ?? []).map(field => [
+      field,
+      { about: `the ${field} of the new ${resource.name}` },
+    ])
+    return command({
+      about,
+      args: Object.fromEntries(args),
+      options: { ...settingOptions(settings, 'create'), ...options },
+      shows: 'one',
+      async run(input: AnyInput, context) {
+        check?.(input)
+        const body: Record<string, unknown> = { ...input.args }
+        for (const setting of settings) {
+          const given = input.options[setting.option]
+          if (given === undefined || !isOn(setting, 'create')) continue
+          body[setting.field] = await settingValue(setting, given, context)
+        }
+        const created = await context.api.create(resource.path, body)
+        return { kind: 'one', item: withoutLinks((await after?.(created, input, context)) ?? created) }
+      },
+    })
+  }
+  return { about, load }
 }
 
 export function listCommand(resource: Resource): AnyCommand {
+  const { filters = {}, detail } = resource
+  const plural = pluralOf(resource)
   return command({
-    about: `List ${resource.key}`,
+    about: `List ${plural}`,
     args: {},
     options: {
-      limit: { takes: 'number', about: `how many ${resource.key} to list; 0 for all, default one page of the service` },
-      marker: { takes: 'text', about: `begin after this ${resource.name}` },
+      limit: {
+        takes: 'number',
+        least: 0,
+        about: `how many ${plural} to list; 0 for all, default one page of the service`,
+      },
+      marker: { takes: 'text', metavar: argumentOf(resource).metavar, about: `begin after this ${resource.name}` },
       sort: { takes: 'text', metavar: 'field[:asc|desc],...', about: 'sort what was listed by these fields' },
-      ...resource.filters,
+      ...filters,
       long: { takes: 'nothing', group: 'columns', about: 'show all fields' },
       fields: { ...fieldsOption, group: 'columns' },
     },
     shows: 'list',
     async run({ options }, { api }) {
       const { limit, marker, sort, long, fields } = options
-      if (limit !== undefined && limit < 0) throw new UsageError(`Option --limit needs 0 or more, found ${limit}`)
       const order = sort === undefined ? undefined : sorting(sort)
       const query: Record<string, string | boolean> = {}
       if (marker !== undefined) query.marker = marker
-      Object.assign(query, filterQuery(resource.filters, options))
+      Object.assign(query, filterQuery(filters, options))
       if (fields) query.fields = fields.join(',')
-      if (long && resource.detail === 'query') query.detail = 'True'
-      const path = long && resource.detail === 'path' ? `${resource.path}/detail` : resource.path
+      if (long && detail === 'query') query.detail = 'True'
+      const path = long && detail === 'path' ? `${resource.path}/detail` : resource.path
       const items = await api.list(path, resource.key, { query, limit })
       const columns = fields ?? (long ? resource.longColumns : resource.columns)
       return { kind: 'list', columns, items: order ? items.toSorted(order) : items }
@@ -132,7 +145,7 @@ export function listCommand(resource: Resource): AnyCommand {
 export function showCommand(resource: Resource): AnyCommand {
   return command({
     about: `Show one ${resource.name}`,
-    args: { name: { metavar: resource.argument, about: `the ${resource.name}` } },
+    args: { name: argumentOf(resource) },
     options: { fields: fieldsOption },
     shows: 'one',
     async run({ args, options }, { api }) {
@@ -150,8 +163,27 @@ export async function show(
   return withoutLinks(await api.get(`${resource.path}/${segment(name)}`, { fields: fields?.join(',') }))
 }
 
+/** `show` of what may also be found by its MAC address. */
+export function showByAddressCommand(resource: Resource): AnyCommand {
+  const { name, path, key } = resource
+  return command({
+    about: `Show one ${name}`,
+    args: {
+      name: { ...argumentOf(resource), about: `UUID or name of the ${name}, or with --address its MAC address` },
+    },
+    options: { address: { takes: 'nothing', about: 'the argument is a MAC address' }, fields: fieldsOption },
+    shows: 'one',
+    async run({ args, options }, { api }) {
+      if (!options.address) return { kind: 'one', item: await show(resource, args.name, options.fields, api) }
+      const query = { address: args.name, fields: options.fields?.join(',') }
+      const [found] = await api.list(options.fields ? path : `${path}/detail`, key, { query, limit: undefined })
+      if (!found) throw new NotFound(`Cannot show the ${name} with address ${args.name}: no ${name} has it`)
+      return { kind: 'one', item: withoutLinks(found) }
+    },
+  })
+}
+
 interface Update {
-  readonly verb: 'set' | 'unset'
   /** Options beside the settings, and what they do before the patch; true when there was something to do. */
   readonly options?: Options
   before?(input: AnyInput, names: readonly string[], context: Context): Promise<boolean>
@@ -159,73 +191,71 @@ interface Update {
 }
 
 /** `set` and `unset`: one patch for all given objects. */
-export function updateCommand(resource: Resource, { verb, options = {}, before, query }: Update): AnyCommand {
-  const about = `${verb === 'set' ? 'Change' : 'Clear'} properties of ${resource.setsMany ? resource.key : `a ${resource.name}`}`
-  const argument = { metavar: resource.argument, about: `the ${resource.name}` }
-  return command({
-    about,
-    args: { names: resource.setsMany ? ({ ...argument, many: true } as const) : argument },
-    options: { ...settingOptions(resource, verb), ...options },
-    async run(input: AnyInput, context) {
-      const names = [input.args.names ?? []].flat()
-      const did = (await before?.(input, names, context)) ?? false
-      const patch = await patchOf(resource, verb, input, context)
-      if (patch.length === 0) {
-        if (did) return undefined
-        throw new UsageError(`Nothing to ${verb}: name at least one property`)
-      }
-      await forEach(names, `${verb} properties of ${resource.name}`, async name => {
-        await context.api.patch(`${resource.path}/${segment(name)}`, patch, query?.(input))
-      })
-      return undefined
-    },
-  })
+export function updateCommand(
+  resource: Resource,
+  verb: 'set' | 'unset',
+  { options = {}, before, query }: Update = {},
+): LaterCommand {
+  const { name, setsMany, path } = resource
+  const about = `${verb === 'set' ? 'Change' : 'Clear'} properties of ${setsMany ? pluralOf(resource) : `one ${name}`}`
+  const argument = argumentOf(resource)
+  const load = async () => {
+    const settings = await settingsOf(resource)
+    return command({
+      about,
+      args: { names: setsMany ? ({ ...argument, many: true } as const) : argument },
+      options: { ...settingOptions(settings, verb), ...options },
+      async run(input: AnyInput, context) {
+        const names = [input.args.names ?? []].flat()
+        const did = (await before?.(input, names, context)) ?? false
+        const given = settings.filter(setting => isOn(setting, verb))
+        const patch = await patchOf(given, verb, input, context)
+        if (patch.length === 0) {
+          if (did) return undefined
+          throw new UsageError(`Nothing to ${verb}: name at least one property`)
+        }
+        await forEach(names, `${verb} properties of ${name}`, async one => {
+          await context.api.patch(`${path}/${segment(one)}`, patch, query?.(input))
+        })
+        return undefined
+      },
+    })
+  }
+  return { about, load }
 }
 
 export function deleteCommand(resource: Resource): AnyCommand {
+  const { name, path } = resource
   return command({
-    about: `Unregister ${resource.key}`,
-    args: { names: { metavar: resource.argument, many: true, about: `the ${resource.name}` } },
+    about: `Unregister ${pluralOf(resource)}`,
+    args: { names: { ...argumentOf(resource), many: true } },
     options: {},
     async run({ args }, { api, terminal }) {
-      await forEach(args.names, `delete ${resource.name}`, async name => {
-        await api.delete(`${resource.path}/${segment(name)}`)
-        terminal.out.write(`Deleted ${resource.name} ${name}\n`)
+      await forEach(args.names, `delete ${name}`, async one => {
+        await api.delete(`${path}/${segment(one)}`)
+        terminal.out.write(`Deleted ${name} ${one}\n`)
       })
       return undefined
     },
   })
 }
 
-function isOn(setting: Setting, verb: Verb): boolean {
-  return setting.on?.includes(verb) ?? true
-}
-
-function settingOptions(resource: Resource, verb: Verb): Options {
-  const rows = resource.settings.filter(setting => isOn(setting, verb))
-  return Object.fromEntries(rows.map(setting => [setting.option, settingOption(setting, verb)]))
-}
-
-function settingOption(setting: Setting, verb: Verb): Option {
-  const { holds, about, metavar, group, required } = setting
-  const common = { about, ...(group && { group }), ...(required && verb === 'create' && { required }) }
-  if (holds === 'pairs') {
-    return verb === 'unset'
-      ? { ...common, takes: 'repeat', metavar: 'key', about: `${about}: this key; may be repeated` }
-      : { ...common, takes: 'repeat', metavar: 'key=value', about: `${about}; may be repeated` }
+/** The six commands that most resources have. */
+export function resourceCommands(resource: Resource) {
+  return {
+    create: createCommand(resource),
+    list: listCommand(resource),
+    show: showCommand(resource),
+    set: updateCommand(resource, 'set'),
+    unset: updateCommand(resource, 'unset'),
+    delete: deleteCommand(resource),
   }
-  const isSwitch = verb === 'unset' || holds === 'true' || holds === 'false' || holds === 'removal'
-  if (isSwitch) return { ...common, takes: 'nothing' }
-  return { ...common, takes: 'text', ...(metavar && { metavar }) }
 }
 
-function fieldOf(setting: Setting, given: unknown): string {
-  const isName = typeof given === 'string' && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(given)
-  return setting.nameField && isName ? setting.nameField : setting.field
-}
+const uuid = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i
 
 /** What goes to the API for an option of `create` or `set`. */
-async function settingValue(setting: Setting, given: unknown, { terminal }: Context): Promise<unknown> {
+async function settingValue(setting: Setting, given: unknown, { api, terminal }: Context): Promise<unknown> {
   switch (setting.holds) {
     case 'true':
       return true
@@ -237,29 +267,43 @@ async function settingValue(setting: Setting, given: unknown, { terminal }: Cont
       return await document(setting.about, String(given), terminal)
     case 'pairs':
       return pairs(given as string[]) // the option is declared as `repeat`
-    case 'text':
-    case 'removal':
+    case 'text': {
+      const { names } = setting
+      if (names === undefined || uuid.test(String(given))) return given
+      return (await api.get(`${names}/${segment(String(given))}`, { fields: 'uuid' })).uuid
+    }
+    default:
       return given
   }
+}
+
+interface Operation {
+  readonly op: 'add' | 'remove'
+  readonly path: string
+  readonly value?: unknown
 }
 
 /**
  * The JSON patch of `set` and `unset`. Keys go into the path as typed, so `--property a/b=1` reaches into an object,
  * as with the baremetal client; the API refuses keys with other characters itself.
  */
-async function patchOf(resource: Resource, verb: 'set' | 'unset', input: AnyInput, context: Context) {
-  const patch: { op: 'add' | 'remove'; path: string; value?: unknown }[] = []
-  for (const setting of resource.settings.filter(it => isOn(it, verb))) {
+async function patchOf(
+  settings: readonly Setting[],
+  verb: Verb,
+  input: AnyInput,
+  context: Context,
+): Promise<Operation[]> {
+  const patch: Operation[] = []
+  for (const setting of settings) {
     const given = input.options[setting.option]
     if (given === undefined) continue
-    const path = `/${fieldOf(setting, given)}`
-    if (setting.holds === 'pairs') {
-      for (const text of [given].flat()) {
-        const [key, value] = verb === 'set' ? pair(String(text)) : [String(text), undefined]
-        patch.push(
-          verb === 'set' ? { op: 'add', path: `${path}/${key}`, value } : { op: 'remove', path: `${path}/${key}` },
-        )
-      }
+    const path = `/${setting.field}`
+    const words = Array.isArray(given) ? given : []
+    if (setting.holds === 'item') patch.push(...removedItems(path, words))
+    else if (setting.holds === 'pairs' && verb === 'unset') {
+      patch.push(...words.map(key => ({ op: 'remove' as const, path: `${path}/${key}` })))
+    } else if (setting.holds === 'pairs') {
+      for (const [key, value] of words.map(pair)) patch.push({ op: 'add', path: `${path}/${key}`, value })
     } else if (verb === 'unset' || setting.holds === 'removal') {
       patch.push({ op: 'remove', path })
     } else {
@@ -269,7 +313,16 @@ async function patchOf(resource: Resource, verb: 'set' | 'unset', input: AnyInpu
   return patch
 }
 
-function filterQuery(filters: Resource['filters'], options: AnyInput['options']): Record<string, string | boolean> {
+/** The last first, so that taking one away does not move the others. */
+function removedItems(path: string, indexes: readonly string[]): Operation[] {
+  const last = indexes.toSorted((a, b) => Number(b) - Number(a))
+  return last.map(index => ({ op: 'remove', path: `${path}/${index}` }))
+}
+
+function filterQuery(
+  filters: Readonly<Record<string, Filter>>,
+  options: AnyInput['options'],
+): Record<string, string | boolean> {
   const query: Record<string, string | boolean> = {}
   for (const [name, { parameter, value = true }] of Object.entries(filters)) {
     const given = options[name]

@@ -41,7 +41,7 @@ export async function document(what: string, given: string, terminal: Terminal):
   }
 }
 
-async function parseDocument(what: string, source: string, text: string): Promise<unknown> {
+export async function parseDocument(what: string, source: string, text: string): Promise<unknown> {
   try {
     return JSON.parse(text)
   } catch {
@@ -61,7 +61,14 @@ export async function isFile(path: string): Promise<boolean> {
 
 /** The API's spellings of booleans. */
 export function yesOrNo(what: string, text: string): boolean {
-  if (/^(1|t|true|on|y|yes)$/i.test(text)) return true
-  if (/^(0|f|false|off|n|no)$/i.test(text)) return false
+  if (yes.test(text)) return true
+  if (no.test(text)) return false
   throw new InvalidInput(`Wrong value for ${what}: found "${text}", expected true or false`)
 }
+
+export function isYesOrNo(text: string): boolean {
+  return yes.test(text) || no.test(text)
+}
+
+const yes = /^(1|t|true|on|y|yes)$/i
+const no = /^(0|f|false|off|n|no)$/i

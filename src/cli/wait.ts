@@ -6,8 +6,9 @@
 import { Compile } from 'typebox/compile'
 import { Fault } from '#lib/fault.ts'
 import { Progress } from '#protocol/progress.ts'
-import { segment, Unreachable } from './client.ts'
+import { segment } from './client.ts'
 import type { Context, Item } from './command.ts'
+import { Unreachable } from './http.ts'
 import { duration, ProgressView, type Sight } from './progress-view.ts'
 import { describe, SomeFailed } from './report.ts'
 
