@@ -15,6 +15,8 @@ export interface AgentApi {
   version: string
   /** Milliseconds since 1970. */
   startedAtMs: number
+  /** Whether the connection breaks on this request: before it is read, or when the work is done but not yet told. */
+  breaks(): 'before' | 'after' | null
 }
 
 interface Reply {
@@ -27,12 +29,21 @@ const commandRequest = Compile(CommandRequest)
 
 export function agentApi(api: AgentApi): RequestListener {
   return (request, response) => {
+    const breaks = api.breaks()
+    if (breaks === 'before') {
+      request.socket.destroy()
+      return
+    }
     answer(api, request)
       .catch((error: unknown): Reply => {
         const status = error instanceof SimAgentError ? error.status : 500
         return { status, body: { faultcode: status < 500 ? 'Client' : 'Server', faultstring: messageOf(error) } }
       })
       .then(({ status, body, location }) => {
+        if (breaks === 'after') {
+          request.socket.destroy()
+          return
+        }
         const text = JSON.stringify(body)
         const type = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) }
         response.writeHead(status, { ...type, ...(location === undefined ? {} : { Location: location }) }).end(text)

@@ -10,7 +10,7 @@ import { messageOf } from '#lib/fault.ts'
 import { selfSigned } from '#lib/x509.ts'
 import { type HeartbeatBody, type LookupAnswer, maskedToken, type StepKind } from '#protocol/agent.ts'
 import { agentApi } from './agent-api.ts'
-import type { Chance } from './chance.ts'
+import type { Chance, Range } from './chance.ts'
 import { Commands } from './commands.ts'
 import type { Certificate, Door, Doors } from './doors.ts'
 import { inspectionData } from './inventory.ts'
@@ -27,20 +27,22 @@ export interface AgentWorld {
   network: Network
   api: RamdiskApi
   doors: Doors
+  /** That agents are reached at. */
+  address: string
   /** For fleets whose agents share one. */
   certificate: Certificate | null
 }
 
 export interface AgentEvents {
   lookedUp(nodeUuid: string): void
-  heartbeat(outcome: 'accepted' | 'failed'): void
+  /** `ms`: until the API had answered. */
+  heartbeat(outcome: 'accepted' | 'failed', ms: number): void
   step(kind: StepKind, step: string): void
   /** Something for people to read. */
   note(text: string): void
 }
 
 const agentVersion = '12.0.0+simulated'
-const address = '127.0.0.1'
 
 export class SimAgent {
   readonly #world: AgentWorld
@@ -95,7 +97,16 @@ export class SimAgent {
     const commands = this.#commands()
     const { clock, doors, settings } = this.#world
     const door = await doors.open(
-      agentApi({ commands, token, version: agentVersion, startedAtMs: clock.now() }),
+      agentApi({
+        commands,
+        token,
+        version: agentVersion,
+        startedAtMs: clock.now(),
+        breaks: () => {
+          const isBefore = this.#chance.happens(0.5)
+          return this.#chance.happens(settings.rate.agentSilent) ? (isBefore ? 'before' : 'after') : null
+        },
+      }),
       certificate,
     )
     this.#door = door
@@ -103,7 +114,7 @@ export class SimAgent {
 
     const scheme = settings.agent.tls ? 'https' : 'http'
     const body: HeartbeatBody = {
-      callback_url: `${scheme}://${address}:${door.port}`,
+      callback_url: `${scheme}://${this.#world.address}:${door.port}`,
       agent_version: agentVersion,
       agent_token: token,
       ...(certificate === null ? {} : { agent_verify_ca: certificate.certPem }),
@@ -183,11 +194,12 @@ export class SimAgent {
       try {
         if (this.#chance.happens(settings.rate.heartbeatLost)) throw new Error('the heartbeat was lost')
         const timeoutMs = await send()
-        this.#events.heartbeat('accepted')
-        dueMs = clock.now() + timeoutMs * (0.3 + 0.3 * this.#chance.next())
+        this.#events.heartbeat('accepted', clock.now() - lastMs)
+        const range: Range = settings.agent.heartbeatMs ?? [0.3 * timeoutMs, 0.6 * timeoutMs]
+        dueMs = clock.now() + this.#chance.within(range)
       } catch (error) {
         if (signal.aborted) return
-        this.#events.heartbeat('failed')
+        this.#events.heartbeat('failed', clock.now() - lastMs)
         this.#events.note(`heartbeat: ${messageOf(error)}`)
         this.#forced ||= wasForced
         lastMs = clock.now()
@@ -222,11 +234,11 @@ export class SimAgent {
 
   #certificate(): Certificate | null {
     const { settings, certificate, clock } = this.#world
-    return settings.agent.tls ? (certificate ?? agentCertificate(clock.now())) : null
+    return settings.agent.tls ? (certificate ?? agentCertificate(this.#world.address, clock.now())) : null
   }
 }
 
-export function agentCertificate(nowMs: number): Certificate {
+export function agentCertificate(address: string, nowMs: number): Certificate {
   return selfSigned({
     commonName: 'simulated agent',
     ipAddresses: [address],

@@ -17,16 +17,17 @@ export interface Door {
   close(): void
 }
 
-const address = '127.0.0.1'
-
 export class Doors {
+  readonly #address: string
   readonly #server: Server
   readonly #listeners = new WeakMap<Socket, RequestListener>()
   readonly #open = new Set<Door>()
   /** A certificate that many doors share is parsed, and kept, once. */
   readonly #contexts = new WeakMap<Certificate, SecureContext>()
 
-  constructor() {
+  /** @param address that all of them listen on */
+  constructor(address: string) {
+    this.#address = address
     this.#server = createServer((request, response) => {
       const listener = this.#listeners.get(request.socket)
       if (listener === undefined) response.destroy()
@@ -34,7 +35,7 @@ export class Doors {
     })
   }
 
-  /** Opens a free port of the loopback; `certificate` null for plain HTTP. */
+  /** Opens a free port; `certificate` null for plain HTTP. */
   async open(listener: RequestListener, certificate: Certificate | null): Promise<Door> {
     const secureContext = certificate === null ? null : this.#contextOf(certificate)
     const sockets = new Set<Socket>()
@@ -49,7 +50,7 @@ export class Doors {
     })
     await new Promise<void>((resolve, reject) => {
       net.once('error', reject)
-      net.listen(0, address, resolve)
+      net.listen(0, this.#address, resolve)
     })
     const door: Door = {
       port: (net.address() as AddressInfo).port, // it listens on TCP, so it is one

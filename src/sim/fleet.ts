@@ -1,6 +1,5 @@
 /**
- * A fleet of simulated machines in this process: BMCs over real HTTPS and agents over real HTTP, on the loopback. It
- * knows no node: whoever enrols its machines gives the service what an operator would know of them.
+ * A fleet of simulated machines in this process: BMCs over real HTTPS and agents over real HTTP. It knows no node: whoever enrols its machines gives the service what an operator would know of them.
  */
 import type { HardwareFacts } from '#lab/redfish/hardware.ts'
 import type { Clock } from '#lib/clock.ts'
@@ -17,6 +16,8 @@ export interface FleetOptions {
   nodes: number
   /** Machines are called `<prefix>-1` and so on. */
   prefix?: string
+  /** That BMCs and agents listen on, and are reached at. Default: the loopback. */
+  address?: string
   boot: BootSource
   settings: Settings
   clock: Clock
@@ -59,9 +60,10 @@ export class Fleet {
   }
 
   /** All machines are switched off, with empty disks. */
-  static async start({ nodes, prefix = 'sim', boot, settings, clock, onEvent }: FleetOptions): Promise<Fleet> {
-    const rack = await Rack.open(settings, clock)
-    const doors = new Doors()
+  static async start(options: FleetOptions): Promise<Fleet> {
+    const { nodes, prefix = 'sim', address = '127.0.0.1', boot, settings, clock, onEvent } = options
+    const rack = await Rack.open(settings, clock, address)
+    const doors = new Doors(address)
     const network = new Network()
     const counters: Counters = {
       power_ons: 0,
@@ -77,10 +79,11 @@ export class Fleet {
       clock,
       network,
       doors,
+      address,
       rack,
       boot,
       api: new RamdiskApi(network),
-      certificate: settings.agent.sharedCertificate ? agentCertificate(clock.now()) : null,
+      certificate: settings.agent.sharedCertificate ? agentCertificate(address, clock.now()) : null,
       onEvent: (machine: SimMachine, event: MachineEvent) => {
         count(counters, event)
         onEvent?.(machine, event)

@@ -1,5 +1,5 @@
 /**
- * A small disk image behind HTTP on the loopback, for deployments that need one and have none. Its bytes follow from
+ * A small disk image behind HTTP, for deployments that need one and have none. Its bytes follow from
  * the seed; it has a partition table, so that whoever looks inside takes it for a whole-disk image.
  */
 import { createHash } from 'node:crypto'
@@ -16,8 +16,9 @@ export interface ServedImage {
 
 const SECTOR_BYTES = 512
 
-/** @param sizeBytes a multiple of 1 MiB */
-export async function serveImage({ sizeBytes, seed }: { sizeBytes: number; seed: number }): Promise<ServedImage> {
+/** @param options.sizeBytes a multiple of 1 MiB; `address` default: the loopback */
+export async function serveImage(options: { sizeBytes: number; seed: number; address?: string }): Promise<ServedImage> {
+  const { sizeBytes, seed, address = '127.0.0.1' } = options
   const image = imageOf(sizeBytes, seed)
   const server = createServer((request, response) => {
     if (new URL(request.url ?? '/', 'http://image').pathname !== '/image.raw') {
@@ -30,11 +31,11 @@ export async function serveImage({ sizeBytes, seed }: { sizeBytes: number; seed:
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
+    server.listen(0, address, resolve)
   })
   const { port } = server.address() as AddressInfo // it listens on TCP, so it is one
   return {
-    url: `http://127.0.0.1:${port}/image.raw`,
+    url: `http://${address}:${port}/image.raw`,
     sizeBytes,
     sha256: createHash('sha256').update(image).digest('hex'),
     async close() {

@@ -31,7 +31,7 @@ export type MachineEvent =
   | { kind: 'power'; on: boolean }
   | { kind: 'running'; what: Running }
   | { kind: 'looked up'; nodeUuid: string }
-  | { kind: 'heartbeat'; outcome: 'accepted' | 'failed' }
+  | { kind: 'heartbeat'; outcome: 'accepted' | 'failed'; ms: number }
   | { kind: 'step'; step: string }
   | { kind: 'note'; text: string }
 
@@ -151,7 +151,7 @@ export class SimMachine {
       chance: this.#chance.fork(`agent ${this.hardware.powerOns}`),
       events: {
         lookedUp: nodeUuid => this.#tell({ kind: 'looked up', nodeUuid }),
-        heartbeat: outcome => this.#tell({ kind: 'heartbeat', outcome }),
+        heartbeat: (outcome, ms) => this.#tell({ kind: 'heartbeat', outcome, ms }),
         step: (kind, step) => this.#tell({ kind: 'step', step: `${kind}.${step}` }),
         note: text => this.#tell({ kind: 'note', text }),
       },

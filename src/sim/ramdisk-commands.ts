@@ -42,12 +42,17 @@ export interface CommandWorld {
 const manager = 'GenericHardwareManager'
 const versions: Readonly<Record<string, string>> = { generic_hardware_manager: '1.2' }
 
+/** A clean step that never ends; its agent sends heartbeats meanwhile. */
+export const idleStep = 'idle'
+
 const metadata = { step: 'erase_devices_metadata', interface: 'deploy' }
 const writing = { step: 'write_image', interface: 'deploy' }
 const offers = {
   clean: [
     { ...metadata, priority: 99, abortable: true },
     { step: 'erase_devices', interface: 'deploy', priority: 10, abortable: true },
+    // Of the simulation's own: keeps an agent busy for as long as its machine runs.
+    { step: idleStep, interface: 'deploy', priority: 0, abortable: true },
   ],
   deploy: [
     { ...metadata, priority: 0 },
@@ -131,6 +136,7 @@ async function runStep(
 ): Promise<unknown> {
   const { body, settings, clock, chance, signal } = world
   const { delayMs, rate } = settings
+  if (step === idleStep) return await untilAborted(signal)
   const isLong = step === 'write_image' || step === 'erase_devices'
   const durationMs = chance.within(isLong ? delayMs.write : delayMs.step)
   const fails = chance.happens(rate.stepFails)
@@ -152,6 +158,10 @@ async function runStep(
   if (isLong) await takingTime({ clock, signal, durationMs, report }, { phase: 'erase', totalBytes })
   else await clock.sleep(durationMs, signal)
   return null
+}
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
 }
 
 async function putImage(

@@ -34,10 +34,14 @@ export interface Settings {
     agentDies: number
     /** A heartbeat gets lost on its way. */
     heartbeatLost: number
+    /** An agent breaks the connection instead of answering. */
+    agentSilent: number
   }
   agent: {
     /** Least time between two heartbeats, also when a command ended. */
     heartbeatGapMs: number
+    /** Time to the next heartbeat where nothing asks for an earlier one; null: 0.3 to 0.6 of what the API allows. */
+    heartbeatMs: Range | null
     /** First pause between two lookups; it grows up to sixty times this. */
     lookupPauseMs: number
     /** First pause of the boot loader when a server does not answer; it grows up to 32 times this. */
@@ -64,9 +68,10 @@ export const usual: Settings = {
     step: [200, 600],
     write: [2500, 4000],
   },
-  rate: { bmcBusy: 0, bmcSilent: 0, bootHangs: 0, stepFails: 0, agentDies: 0, heartbeatLost: 0 },
+  rate: { bmcBusy: 0, bmcSilent: 0, bootHangs: 0, stepFails: 0, agentDies: 0, heartbeatLost: 0, agentSilent: 0 },
   agent: {
     heartbeatGapMs: 5_000,
+    heartbeatMs: null,
     lookupPauseMs: 1_000,
     bootPauseMs: 1_000,
     tls: true,

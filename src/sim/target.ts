@@ -1,0 +1,108 @@
+/**
+ * What a simulation drives: a service of its own that it starts on a state in a temporary directory, or any service that
+ * speaks the API, whose machines then are told where its API is instead of being booted by it. Either way there is a
+ * fleet, an image to deploy, and what an operator would enrol of a machine.
+ */
+import { rm } from 'node:fs/promises'
+import type { Api } from '#cli/client.ts'
+import type { Sections } from '#lab/service-process.ts'
+import { systemClock } from '#lib/clock.ts'
+import { Fleet, type FleetOptions } from './fleet.ts'
+import { serveImage } from './image-server.ts'
+import type { SimMachine } from './machine.ts'
+import type { Settings } from './settings.ts'
+import { Site } from './site.ts'
+
+export interface Target {
+  readonly endpoint: string
+  /** Of the service, where it is ours. */
+  readonly pid: number | undefined
+  /** Where the service writes its log; undefined where it is not ours. */
+  readonly logFile: string | undefined
+  readonly fleet: Fleet
+  readonly instanceInfo: Record<string, unknown>
+  /** Fields of a node to enrol, without its name. */
+  enrolment(machine: SimMachine): Record<string, unknown>
+  stop(): Promise<void>
+}
+
+interface Common {
+  nodes: number
+  settings: Settings
+  onEvent: NonNullable<FleetOptions['onEvent']>
+}
+
+/** Starts `ferrite serve` in `directory`, which is removed at the end unless it is kept. */
+export async function ownTarget(
+  options: Common & { directory: string; keep: boolean; config: Sections },
+): Promise<Target> {
+  const { directory, keep, ...rest } = options
+  const site = await Site.start({ directory, ...rest })
+  return {
+    endpoint: site.service.endpoint,
+    get pid() {
+      return site.service.pid
+    },
+    logFile: site.service.logFile,
+    fleet: site.fleet,
+    instanceInfo: site.instanceInfo(),
+    enrolment: machine => ({ ...interfaces, driver_info: site.driverInfo(machine) }),
+    async stop() {
+      await site.stop()
+      if (!keep) await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** @param options.address of this host, at which the service reaches BMCs and agents */
+export async function foreignTarget(
+  options: Common & { api: Api; endpoint: string; address: string; prefix: string },
+): Promise<Target> {
+  const { settings, endpoint, address, api } = options
+  await api.get('/v1')
+  await using started = new AsyncDisposableStack()
+  const fleet = await Fleet.start({
+    ...options,
+    clock: systemClock,
+    boot: { kind: 'assumed', apiUrl: () => endpoint },
+  })
+  started.defer(() => fleet.stop())
+  const image = await serveImage({ sizeBytes: 2 ** 20, seed: settings.seed, address })
+  const held = started.move()
+  return {
+    endpoint,
+    pid: undefined,
+    logFile: undefined,
+    fleet,
+    instanceInfo: {
+      image_source: image.url,
+      image_os_hash_algo: 'sha256',
+      image_os_hash_value: image.sha256,
+      image_disk_format: 'raw',
+    },
+    enrolment: ({ bmc }) => ({
+      ...interfaces,
+      driver_info: {
+        redfish_address: bmc.url,
+        redfish_username: bmc.username,
+        redfish_password: bmc.password,
+        redfish_verify_ca: false,
+        // Published and never run: machines here assume what their kernel would be told.
+        deploy_kernel: image.url,
+        deploy_ramdisk: image.url,
+      },
+    }),
+    async stop() {
+      await held.disposeAsync()
+      await image.close()
+    },
+  }
+}
+
+const interfaces = {
+  driver: 'redfish',
+  boot_interface: 'ipxe',
+  deploy_interface: 'direct',
+  inspect_interface: 'agent',
+  network_interface: 'noop',
+}
