@@ -17,7 +17,7 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
   let client: Baremetal
   before(async () => {
     service = await startService()
-    client = new Baremetal(service.endpoint)
+    client = new Baremetal(service)
   })
   after(() => service[Symbol.asyncDispose]())
 
@@ -67,7 +67,7 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
     await client.fails(/nonsense.*400/s, 'node create --driver fake-hardware --name x1 --boot-interface nonsense')
     await client.fails(/memory_mb.*400/s, 'node create --driver fake-hardware --name x1 --property memory_mb=much')
     await client.fails(/--driver/, 'node create --name x1')
-    assert.deepEqual(await client.list('node list --fields name'), [{ Name: 'all-1' }])
+    assert.deepEqual(await client.list('node list --fields name'), [{ name: 'all-1' }])
   })
 
   test('set and unset change what they name and nothing else', async () => {
@@ -118,7 +118,7 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
       ...{ name: 'other-1', console_interface: 'no-console', rescue_interface: 'no-rescue', network_data: data },
       ...{ retired: true, retired_reason: 'too old' },
     })
-    assert.deepEqual(await client.list('node list --retired --fields name'), [{ Name: 'other-1' }])
+    assert.deepEqual(await client.list('node list --retired --fields name'), [{ name: 'other-1' }])
     await client.ok('node set other-1 --reset-console-interface --driver fake-hardware')
     await client.ok('node unset other-1 --retired --network-data')
     const reset = { console_interface: 'fake', rescue_interface: 'no-rescue', network_data: {}, retired: false }
@@ -164,7 +164,7 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
       maintenance: true,
       maintenance_reason: 'a new fan',
     })
-    assert.deepEqual(await client.list('node list --maintenance --fields name'), [{ Name: 'all-1' }])
+    assert.deepEqual(await client.list('node list --maintenance --fields name'), [{ name: 'all-1' }])
     await client.ok('node maintenance set all-1')
     assert.equal((await client.show(`node show all-1 ${fields}`)).maintenance_reason, null)
     await client.ok('node maintenance unset all-1')
@@ -174,9 +174,9 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
 
   test('validate prints a row per interface', async () => {
     const rows = await client.list('node validate all-1')
-    const results = Object.fromEntries(rows.map(row => [row.Interface, row.Result]))
+    const results = Object.fromEntries(rows.map(row => [row.interface, row.result]))
     assert.partialDeepStrictEqual(results, { boot: true, deploy: true, management: true, network: true, power: true })
-    for (const row of rows) assert.ok(row.Result === true || String(row.Reason).length > 10, JSON.stringify(row))
+    for (const row of rows) assert.ok(row.result === true || String(row.reason).length > 10, JSON.stringify(row))
   })
 
   test('create takes nodes and ports from a file', async t => {
@@ -186,7 +186,7 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
     await writeFile(file, JSON.stringify({ nodes: [{ name: 'file-1', driver: 'fake-hardware', ports }] }))
     await client.ok(`create ${file}`)
     const found = await client.list('port list --node file-1')
-    assert.deepEqual(found.map(port => port.Address).sort(), ['52:54:00:0f:00:01', '52:54:00:0f:00:02'])
+    assert.deepEqual(found.map(port => port.address).sort(), ['52:54:00:0f:00:01', '52:54:00:0f:00:02'])
     await client.once.fails(/409/, `create ${file}`)
     await client.ok('node delete file-1')
     assert.deepEqual(await client.list('port list'), [])
@@ -205,14 +205,14 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
       await client.ok('node maintenance set dog')
       await client.ok('node manage ant --wait 60')
     })
-    const listed = async (filter: string) => (await client.list(`node list --sort name ${filter}`)).map(row => row.Name)
+    const listed = async (filter: string) => (await client.list(`node list --sort name ${filter}`)).map(row => row.name)
 
     test('prints the usual columns', async () => {
       const rows = await client.list('node list')
-      const columns = ['UUID', 'Name', 'Instance UUID', 'Power State', 'Provisioning State', 'Maintenance']
+      const columns = ['uuid', 'name', 'instance_uuid', 'power_state', 'provision_state', 'maintenance']
       for (const row of rows) assert.deepEqual(Object.keys(row), columns)
-      const ant = rows.find(row => row.Name === 'ant')
-      assert.partialDeepStrictEqual(ant, { 'Power State': 'power off', 'Provisioning State': 'manageable' })
+      const ant = rows.find(row => row.name === 'ant')
+      assert.partialDeepStrictEqual(ant, { power_state: 'power off', provision_state: 'manageable' })
     })
 
     test('filters', async () => {
@@ -241,12 +241,12 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
     })
 
     test('sorts by one key and by several, both ways', async () => {
-      const sorted = async (sort: string) => (await client.list(`node list --sort ${sort}`)).map(row => row.Name)
+      const sorted = async (sort: string) => (await client.list(`node list --sort ${sort}`)).map(row => row.name)
       assert.deepEqual(await sorted('name:desc'), names.toReversed())
       assert.deepEqual(await sorted('name:asc'), names)
       const byDriver = await client.list('node list --sort driver:desc --fields driver')
       assert.deepEqual(
-        byDriver.map(row => row.Driver),
+        byDriver.map(row => row.driver),
         [...Array(2).fill('redfish'), ...Array(3).fill('fake-hardware')],
       )
       await client.fails(/nonsense/, 'node list --sort nonsense')
@@ -265,13 +265,13 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
 
     test('chooses fields, and prints all of them', async () => {
       const rows = await client.list('node list --sort name --limit 1 --fields name driver provision_state extra')
-      assert.deepEqual(rows, [{ Name: 'ant', Driver: 'fake-hardware', 'Provisioning State': 'manageable', Extra: {} }])
+      assert.deepEqual(rows, [{ name: 'ant', driver: 'fake-hardware', provision_state: 'manageable', extra: {} }])
       await client.fails(/nonsense/, 'node list --fields nonsense')
       const [ant] = await client.list('node list --sort name --long')
       assert.partialDeepStrictEqual(ant, {
-        Name: 'ant',
-        Driver: 'fake-hardware',
-        'Resource Class': 'class-0',
+        name: 'ant',
+        driver: 'fake-hardware',
+        resource_class: 'class-0',
       } satisfies Row)
       assert.ok(Object.keys(ant ?? {}).length > 40)
       assert.match(await client.ok('node list --sort name --fields name -f csv'), /^"Name"\n"ant"\n"bee"\n/)
@@ -282,10 +282,10 @@ describe('baremetal node', { skip: await whyMissing(forClients) }, () => {
 test('pages are followed to their end when the service makes them small', {
   skip: await whyMissing(forClients),
 }, async () => {
-  await using small = await startService({ api: { max_limit: 2 } })
-  const client = new Baremetal(small.endpoint)
+  await using small = await startService({ config: { api: { max_limit: 2 } } })
+  const client = new Baremetal(small)
   for (const name of ['a', 'b', 'c', 'd', 'e']) await client.ok(`node create --driver fake-hardware --name ${name}`)
-  const names = async (more: string) => (await client.list(`node list --sort name ${more}`)).map(row => row.Name)
+  const names = async (more: string) => (await client.list(`node list --sort name ${more}`)).map(row => row.name)
   assert.deepEqual(await names('--limit 0'), ['a', 'b', 'c', 'd', 'e'])
   assert.deepEqual(await names('--limit 3'), ['a', 'b', 'c'])
   assert.deepEqual(await names('--limit 0 --long'), ['a', 'b', 'c', 'd', 'e'])

@@ -11,7 +11,7 @@ describe('openstack baremetal', { skip: await whyMissing(forClients) }, () => {
   let client: Baremetal
   before(async () => {
     service = await startService()
-    client = new Baremetal(service.endpoint, ['openstack', 'baremetal'])
+    client = new Baremetal(service, ['openstack', 'baremetal'])
   })
   after(() => service[Symbol.asyncDispose]())
 
@@ -25,7 +25,7 @@ describe('openstack baremetal', { skip: await whyMissing(forClients) }, () => {
     await client.ok('node set n1 --instance-info image_source=http://127.0.0.1/none')
     await client.ok('node deploy n1 --wait --config-drive', '{"meta_data": {"hostname": "h"}}')
     const [row] = await client.list('node list --provision-state active')
-    assert.partialDeepStrictEqual(row, { Name: 'n1', 'Power State': 'power on', 'Provisioning State': 'active' })
+    assert.partialDeepStrictEqual(row, { name: 'n1', power_state: 'power on', provision_state: 'active' })
     await client.ok('node undeploy n1 --wait')
     await client.ok('node maintenance set n1 --reason test')
     await client.ok('node delete n1')
@@ -36,7 +36,7 @@ describe('openstack baremetal', { skip: await whyMissing(forClients) }, () => {
   test('drivers, conductors, and errors', async () => {
     const drivers = await client.list('driver list')
     assert.deepEqual(
-      drivers.map(row => row['Supported driver(s)']),
+      drivers.map(row => row.name),
       ['fake-hardware', 'redfish'],
     )
     assert.partialDeepStrictEqual(await client.show(`conductor show ${conductor}`), { alive: true })

@@ -13,7 +13,7 @@ let client: Baremetal
 if (skip === false) {
   before(async () => {
     service = await startService()
-    client = new Baremetal(service.endpoint)
+    client = new Baremetal(service)
   })
   after(() => service[Symbol.asyncDispose]())
 }
@@ -70,7 +70,7 @@ describe('baremetal port', { skip }, () => {
 
   test('list filters, sorts, pages and chooses fields', async () => {
     for (const at of [1, 2, 3]) await client.ok(`port create 52:54:00:bb:00:0${at} --node ${first}`)
-    const addresses = async (more: string) => (await client.list(`port list ${more}`)).map(row => row.Address)
+    const addresses = async (more: string) => (await client.list(`port list ${more}`)).map(row => row.address)
     const mine = ['52:54:00:bb:00:01', '52:54:00:bb:00:02', '52:54:00:bb:00:03']
     assert.deepEqual(await addresses('--sort address'), ['52:54:00:aa:00:0f', ...mine])
     assert.deepEqual(await addresses('--sort address:desc'), [...mine.toReversed(), '52:54:00:aa:00:0f'])
@@ -82,25 +82,25 @@ describe('baremetal port', { skip }, () => {
     assert.deepEqual(await addresses('--address 52:54:00:ff:ff:ff'), [])
     assert.deepEqual(await addresses('--sort address --limit 0'), ['52:54:00:aa:00:0f', ...mine])
     const [, bb1] = await client.list('port list --sort address')
-    assert.deepEqual(await addresses(`--sort address --marker ${String(bb1?.UUID)}`), mine.slice(1))
-    assert.deepEqual(Object.keys(bb1 ?? {}), ['UUID', 'Address'])
+    assert.deepEqual(await addresses(`--sort address --marker ${String(bb1?.uuid)}`), mine.slice(1))
+    assert.deepEqual(Object.keys(bb1 ?? {}), ['uuid', 'address'])
     const [long] = await client.list('port list --long --node first --sort address')
-    assert.partialDeepStrictEqual(long, { Address: mine[0], 'Node UUID': first, 'PXE boot enabled': true })
+    assert.partialDeepStrictEqual(long, { address: mine[0], node_uuid: first, pxe_enabled: true })
     const some = await client.list('port list --node first --fields address pxe_enabled --limit 1 --sort address')
-    assert.deepEqual(some, [{ Address: mine[0], 'PXE boot enabled': true }])
+    assert.deepEqual(some, [{ address: mine[0], pxe_enabled: true }])
     await client.fails(/nonsense/, 'port list --fields nonsense')
     await client.fails(/nobody|404/, 'port list --node nobody')
   })
 
   test('delete takes several ports; a deleted node takes its ports along', async () => {
-    const ports = (await client.list('port list --node first --sort address')).map(row => String(row.UUID))
+    const ports = (await client.list('port list --node first --sort address')).map(row => String(row.uuid))
     assert.match(await client.ok(`port delete ${ports[0]} ${ports[1]}`), /Deleted port.*Deleted port/s)
     await client.fails(/404/, `port delete ${ports[0]}`)
     await client.fails(/404/, `port show ${ports[1]}`)
     await client.ok('node delete first')
     await client.fails(/404/, `port show ${ports[2]}`)
     assert.deepEqual(
-      (await client.list('port list')).map(row => row.UUID),
+      (await client.list('port list')).map(row => row.uuid),
       [portId],
     )
   })
@@ -108,19 +108,18 @@ describe('baremetal port', { skip }, () => {
 
 describe('baremetal driver', { skip }, () => {
   test('list', async () => {
-    const columns = { name: 'Supported driver(s)', hosts: 'Active host(s)' }
     const drivers = await client.list('driver list')
     assert.deepEqual(drivers, [
-      { [columns.name]: 'fake-hardware', [columns.hosts]: conductor },
-      { [columns.name]: 'redfish', [columns.hosts]: conductor },
+      { name: 'fake-hardware', hosts: conductor },
+      { name: 'redfish', hosts: conductor },
     ])
     assert.deepEqual(await client.list('driver list --type dynamic'), drivers)
     assert.deepEqual(await client.list('driver list --type classic'), [])
     const [long] = await client.list('driver list --long')
-    assert.partialDeepStrictEqual(long, { [columns.name]: 'fake-hardware', Type: 'dynamic' })
+    assert.partialDeepStrictEqual(long, { name: 'fake-hardware', type: 'dynamic' })
     assert.deepEqual(await client.list('driver list --fields name type'), [
-      { Name: 'fake-hardware', Type: 'dynamic' },
-      { Name: 'redfish', Type: 'dynamic' },
+      { name: 'fake-hardware', type: 'dynamic' },
+      { name: 'redfish', type: 'dynamic' },
     ])
   })
 
@@ -134,8 +133,8 @@ describe('baremetal driver', { skip }, () => {
 
   test('property list', async () => {
     const properties = await client.list('driver property list redfish')
-    const address = properties.find(row => row.Property === 'redfish_address')
-    assert.match(String(address?.Description), /BMC/)
+    const address = properties.find(row => row.property === 'redfish_address')
+    assert.match(String(address?.description), /BMC/)
     assert.deepEqual(await client.list('driver property list fake-hardware'), [])
     await client.fails(/no-such-driver.*404/s, 'driver property list no-such-driver')
   })
@@ -143,12 +142,12 @@ describe('baremetal driver', { skip }, () => {
 
 describe('baremetal conductor', { skip }, () => {
   test('list and show', async () => {
-    const row = { Hostname: conductor, 'Conductor Group': '', Alive: true }
+    const row = { hostname: conductor, conductor_group: '', alive: true }
     assert.deepEqual(await client.list('conductor list'), [row])
     assert.deepEqual(await client.list('conductor list --limit 1 --sort hostname:desc'), [row])
-    assert.deepEqual(await client.list('conductor list --fields hostname'), [{ Hostname: conductor }])
+    assert.deepEqual(await client.list('conductor list --fields hostname'), [{ hostname: conductor }])
     const [long] = await client.list('conductor list --long')
-    assert.partialDeepStrictEqual(long, { ...row, Drivers: ['fake-hardware', 'redfish'] })
+    assert.partialDeepStrictEqual(long, { ...row, drivers: ['fake-hardware', 'redfish'] })
     const shown = await client.show(`conductor show ${conductor}`)
     assert.partialDeepStrictEqual(shown, { hostname: conductor, alive: true, drivers: ['fake-hardware', 'redfish'] })
     assert.deepEqual(await client.show(`conductor show ${conductor} --fields alive`), { alive: true })

@@ -13,7 +13,7 @@ describe('baremetal node on fake hardware', { skip: await whyMissing(forClients)
   let client: Baremetal
   before(async () => {
     service = await startService()
-    client = new Baremetal(service.endpoint)
+    client = new Baremetal(service)
     await client.ok(`node create --driver fake-hardware --name ${node}`)
   })
   after(() => service[Symbol.asyncDispose]())
@@ -128,7 +128,7 @@ describe('baremetal node on fake hardware', { skip: await whyMissing(forClients)
 
   test('history tells what happened', async () => {
     const events = await client.list(`node history list ${node}`)
-    const texts = events.map(event => String(event['Description of the event']))
+    const texts = events.map(event => String(event.event))
     for (const state of ['manageable', 'clean failed', 'available', 'active']) {
       assert.ok(
         texts.some(text => text.endsWith(`to "${state}"`)),
@@ -136,10 +136,10 @@ describe('baremetal node on fake hardware', { skip: await whyMissing(forClients)
       )
     }
     const [first] = events
-    const one = await client.show(`node history get ${node} ${String(first?.UUID)}`)
-    assert.partialDeepStrictEqual(one, { uuid: first?.UUID, event: texts[0], severity: 'INFO' })
+    const one = await client.show(`node history get ${node} ${String(first?.uuid)}`)
+    assert.partialDeepStrictEqual(one, { uuid: first?.uuid, event: texts[0], severity: 'INFO' })
     const [long] = await client.list(`node history list ${node} --long`)
-    assert.partialDeepStrictEqual(long, { UUID: first?.UUID, 'Description of the event': texts[0] })
+    assert.partialDeepStrictEqual(long, { uuid: first?.uuid, event: texts[0] })
     assert.ok(Object.keys(long ?? {}).length > Object.keys(first ?? {}).length)
   })
 

@@ -3,31 +3,51 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePorts, type Sections, ServiceProcess } from '#lab/service-process.ts'
+import { type Access, accessOfTests, type ClientEnvironment } from './access.ts'
 
-export interface RunningService extends AsyncDisposable {
+/** What a client needs to know of a service. */
+export interface Reachable {
   readonly endpoint: string
+  /** Says to the clients of OpenStack where the service is, and who they are. */
+  readonly environment: ClientEnvironment
+}
+
+export interface RunningService extends AsyncDisposable, Reachable {}
+
+export interface ServiceOptions {
+  /** Options that win over ours. */
+  config?: Sections
+  /** Default: that of this run. */
+  access?: Access
 }
 
 /** The name of the service's one conductor. */
 export const conductor = 'ferrite-interop'
 
-/** Runs until it is disposed of; nothing of it stays. @param config options that win over ours */
-export async function startService(config: Sections = {}): Promise<RunningService> {
+/** Runs until it is disposed of; nothing of it stays. */
+export async function startService({ config = {}, access }: ServiceOptions = {}): Promise<RunningService> {
   const directory = await mkdtemp(join(tmpdir(), 'ferrite-clients-'))
   await using opened = new AsyncDisposableStack()
   opened.defer(() => rm(directory, { recursive: true, force: true }))
   const [api = 0, http = 0] = await freePorts(2)
+  const letsIn = access ?? (await accessOfTests(directory))
   const service = await ServiceProcess.start({
     directory,
     endpoint: `http://127.0.0.1:${api}`,
     config: {
+      ...letsIn.config,
       ...config,
-      DEFAULT: { host: conductor, my_ip: '127.0.0.1', state_path: join(directory, 'state'), ...config.DEFAULT },
+      DEFAULT: {
+        ...{ host: conductor, my_ip: '127.0.0.1', state_path: join(directory, 'state') },
+        ...letsIn.config.DEFAULT,
+        ...config.DEFAULT,
+      },
       api: { host_ip: '127.0.0.1', port: api, ...config.api },
       ferrite: { http_host: '127.0.0.1', http_port: http, poll_interval_ms: 100, ...config.ferrite },
     },
   })
   opened.defer(() => service.stop())
+  const environment = await letsIn.environment(service.endpoint)
   const held = opened.move()
-  return { endpoint: service.endpoint, [Symbol.asyncDispose]: () => held.disposeAsync() }
+  return { endpoint: service.endpoint, environment, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }

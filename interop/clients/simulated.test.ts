@@ -13,6 +13,7 @@ import { forClients } from '#lab/host-packages.ts'
 import type { SimMachine } from '#sim/machine.ts'
 import { brisk, type Settings } from '#sim/settings.ts'
 import { Site } from '#sim/site.ts'
+import { accessOfTests, type ClientEnvironment } from './access.ts'
 import { Baremetal, type Row } from './baremetal.ts'
 import { whyMissing } from './packages.ts'
 
@@ -25,7 +26,7 @@ describe('baremetal over simulated machines', { skip, concurrency: true }, () =>
     const node = await scene.enrol()
     await client.ok(`port create ${machine.macs[0]} --node ${String(node.uuid)}`)
     const rows = await client.list(`node validate ${name}`)
-    assert.partialDeepStrictEqual(Object.fromEntries(rows.map(row => [row.Interface, row.Result])), {
+    assert.partialDeepStrictEqual(Object.fromEntries(rows.map(row => [row.interface, row.result])), {
       ...{ boot: true, management: true, network: true, power: true, inspect: true },
       deploy: false, // no image yet
     })
@@ -53,7 +54,7 @@ describe('baremetal over simulated machines', { skip, concurrency: true }, () =>
     assert.partialDeepStrictEqual(properties, { cpu_arch: 'x86_64' })
     // [inspector] add_ports is pxe: of a machine's NICs the one that it boots from becomes a port.
     const ports = await client.list(`port list --node ${name} --fields address pxe_enabled`)
-    assert.deepEqual(ports, [{ Address: machine.macs[0], 'PXE boot enabled': true }])
+    assert.deepEqual(ports, [{ address: machine.macs[0], pxe_enabled: true }])
 
     const steps = '[{"interface": "deploy", "step": "erase_devices_metadata"}]'
     await client.ok(`node clean ${name} --wait 120 --clean-steps`, steps)
@@ -158,11 +159,14 @@ async function openScene(settings: Settings): Promise<Scene & AsyncDisposable> {
   const directory = await mkdtemp(join(tmpdir(), 'ferrite-clients-'))
   await using opened = new AsyncDisposableStack()
   opened.defer(() => rm(directory, { recursive: true, force: true }))
-  const site = await Site.start({ directory, nodes: 1, settings, config: { ferrite: { poll_interval_ms: 100 } } })
+  const access = await accessOfTests(directory)
+  const config = { ...access.config, ferrite: { poll_interval_ms: 100 } }
+  const site = await Site.start({ directory, nodes: 1, settings, config })
   opened.defer(() => site.stop())
   const [machine = assert.fail('one machine was asked for')] = site.fleet.machines
+  const environment = await access.environment(site.service.endpoint)
   const held = opened.move()
-  return Object.assign(new Scene(site, machine), { [Symbol.asyncDispose]: () => held.disposeAsync() })
+  return Object.assign(new Scene(site, machine, environment), { [Symbol.asyncDispose]: () => held.disposeAsync() })
 }
 
 class Scene {
@@ -170,10 +174,10 @@ class Scene {
   readonly machine: SimMachine
   readonly client: Baremetal
 
-  constructor(site: Site, machine: SimMachine) {
+  constructor(site: Site, machine: SimMachine, environment: ClientEnvironment) {
     this.site = site
     this.machine = machine
-    this.client = new Baremetal(site.service.endpoint)
+    this.client = new Baremetal({ endpoint: site.service.endpoint, environment })
   }
 
   get name(): string {

@@ -12,7 +12,7 @@ describe('versions', { skip: await whyMissing(forClients) }, () => {
   let uuid: string
   before(async () => {
     service = await startService()
-    client = new Baremetal(service.endpoint)
+    client = new Baremetal(service)
     uuid = String((await client.show('node create --driver fake-hardware --name n1 --resource-class big')).uuid)
     await client.ok(`port create 52:54:00:aa:00:01 --node ${uuid}`)
   })
@@ -40,7 +40,7 @@ describe('versions', { skip: await whyMissing(forClients) }, () => {
     await old.fails(/1\.50|owner|not supported/i, 'node set n1 --owner me')
     await old.fails(/not supported|1\.49|406|404/i, 'conductor list')
     await old.fails(/not supported|406/i, 'node list --fields uuid description')
-    assert.equal((await old.list('node list --driver fake-hardware'))[0]?.UUID, uuid)
+    assert.equal((await old.list('node list --driver fake-hardware'))[0]?.uuid, uuid)
     await old.ok('node validate n1')
     await old.ok('driver property list redfish')
   })
@@ -51,8 +51,8 @@ describe('versions', { skip: await whyMissing(forClients) }, () => {
     assert.ok(!('name' in node) && !('resource_class' in node))
     await oldest.fails(/404|not found/i, 'node show n1')
     const [row] = await oldest.list('node list')
-    assert.equal(row?.UUID, uuid)
-    assert.equal((await oldest.list('port list'))[0]?.Address, '52:54:00:aa:00:01')
+    assert.equal(row?.uuid, uuid)
+    assert.equal((await oldest.list('port list'))[0]?.address, '52:54:00:aa:00:01')
     // A node that is made below 1.11 is available at once, which 1.1 shows as null.
     const made = await oldest.show('node create --driver fake-hardware')
     assert.equal(made.provision_state, null)

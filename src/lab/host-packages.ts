@@ -42,7 +42,13 @@ export const forService = ['qemu-utils', 'dnsmasq-base', 'ipxe', 'mtools', 'xorr
 /** `npm run interop:clients`: the clients of Ironic that must work with our API as they are. */
 export const forClients = ['python3-ironicclient', 'python3-openstackclient', 'python3-openstacksdk'] as const
 
-const usedByTests = ['gdisk', 'fdisk', 'dosfstools', 'curl', 'busybox', 'python3-ironicclient'] as const
+/** A Keystone for those clients. Only its programs: the package `keystone` would set up and start a service. */
+export const forKeystone = ['python3-keystone'] as const
+
+/** The newest clients, which pip installs in a virtual environment. */
+export const forNewestClients = ['python3-venv'] as const
+
+const usedByTests = ['gdisk', 'fdisk', 'dosfstools', 'curl', 'busybox', 'python3-ironicclient', 'postgresql'] as const
 
 /** `npm test`: what the tests of all parts need, machines included. */
 export const forTests = [...new Set([...forRamdisk, ...forImage, ...forLab, ...forService, ...usedByTests])]
