@@ -13,6 +13,8 @@ export interface PortFilters {
   /** Conductor groups of the node, any of. */
   conductorGroups?: readonly string[] | undefined
   descriptionContains?: string | undefined
+  /** Owner or lessee of the node. */
+  project?: string | undefined
 }
 
 export async function listPortRows(
@@ -31,6 +33,7 @@ export async function listPortRows(
   if (filters.shards !== undefined) query = query.where(ofNodes('ports', 'lower(shard)', filters.shards))
   if (filters.conductorGroups !== undefined)
     query = query.where(ofNodes('ports', 'conductor_group', filters.conductorGroups))
+  if (filters.project !== undefined) query = query.where(ofProject('ports', filters.project))
   return readPage(db, query, { name: 'ports', key: 'uuid' }, page)
 }
 
@@ -52,4 +55,9 @@ export async function findPortRow(
 export function ofNodes(table: 'ports' | 'portgroups', expression: string, values: readonly string[]) {
   const list = sql.join(values.length > 0 ? values : [''])
   return sql<boolean>`${sql.ref(`${table}.node_uuid`)} in (select uuid from nodes where ${sql.raw(expression)} in (${list}))`
+}
+
+/** Whether the node of a row belongs to, or is lent to, a project. */
+export function ofProject(table: 'ports' | 'portgroups' | 'volume_connectors' | 'volume_targets', project: string) {
+  return sql<boolean>`${sql.ref(`${table}.node_uuid`)} in (select uuid from nodes where owner = ${project} or lessee = ${project})`
 }

@@ -10,6 +10,8 @@ import type { Log } from './log.ts'
 export interface FreshFile<T> {
   /** What the file holds; a promise only when it is time to look at it again. */
   read(): T | Promise<T>
+  /** What was read last, at once; a newer version counts from the next question on. */
+  latest(): T
 }
 
 export interface FreshFileOptions<T> {
@@ -53,6 +55,10 @@ export async function openFreshFile<T>(options: FreshFileOptions<T>): Promise<Fr
       if (performance.now() - lookedAtMs < freshForMs) return value
       looking ??= look()
       return looking
+    },
+    latest() {
+      if (performance.now() - lookedAtMs >= freshForMs) looking ??= look()
+      return value
     },
   }
 }

@@ -54,6 +54,8 @@ export interface Call<P = unknown, Q = unknown, B = unknown> extends World {
   allow(target: Target | null): void
   /** Whether a policy by its name lets the caller do it. */
   may(policy: string, target: Target | null): boolean
+  /** Whether there is a rule of this name; some exist only where an operator writes them. */
+  restricts(policy: string): boolean
 }
 
 /** What a handler hands back; the status stands in the declaration. */

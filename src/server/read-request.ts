@@ -65,6 +65,7 @@ export function readRequest(
     caller: { user: identity.userName ?? identity.userId, requestId: request.requestId },
     identity,
     may: (name, target) => policy.allows(identity, name, target),
+    restricts: policy.restricts,
     allow: target => {
       if (endpoint.policy !== 'public') requireAny(policy, identity, endpoint.policy, target)
     },

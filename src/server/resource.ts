@@ -115,8 +115,12 @@ export function resourceOf<F extends Record<string, Field>>(options: {
   return resource
 }
 
-function contextOf(call: Pick<Call, 'links' | 'conductor'>): ViewContext {
-  return { base: escaped(call.links.base), masker: maskerFor(call.conductor.secretKeys()) }
+function contextOf(call: Pick<Call, 'links' | 'conductor' | 'may'>): ViewContext {
+  return {
+    base: escaped(call.links.base),
+    masker: maskerFor(call.conductor.secretKeys()),
+    hides: policy => !call.may(policy, null),
+  }
 }
 
 const nameRegex = new RegExp(namePattern)

@@ -18,6 +18,10 @@ export interface ViewContext {
   /** Base of links, escaped for JSON. */
   readonly base: string
   readonly masker: Masker
+  /** Fields of which this caller may see the secrets. */
+  readonly unmasked?: ReadonlySet<string>
+  /** Whether a policy keeps this caller from a part of the row; absent where none does. */
+  hides?(policy: string, row: RawRow): boolean
   /** Which conductor serves a node; there only where the choice `needsFleet`. */
   conductorOf?(row: RawRow): string | null
 }
@@ -53,6 +57,12 @@ export interface View {
   sortKey(name: string, version: Minor): string
 }
 
+/** A field that not everybody may see: who does not pass the policy reads `instead`, JSON data. */
+export function guarded(policy: string, instead: unknown, printed: Computed): Computed {
+  const text = JSON.stringify(instead)
+  return { ...printed, print: (row, context) => (context.hides?.(policy, row) ? text : printed.print(row, context)) }
+}
+
 type Print = (row: RawRow, context: ViewContext) => string
 
 export function viewOf(options: {
@@ -62,6 +72,8 @@ export function viewOf(options: {
   short: readonly string[]
   /** Column that names the thing in links and markers; always read. */
   key: string
+  /** Further columns that are always read: what decides who may see the row. */
+  always?: readonly string[]
 }): View {
   const { fields, computed, key } = options
   const known = Object.entries(fields).map(([name, field]) => ({ name, field, minor: minorOf(field.from) }))
@@ -70,7 +82,7 @@ export function viewOf(options: {
   const shortByVersion = new Map<Minor, Selection>()
 
   const select = (version: Minor, wanted: (name: string) => boolean): Selection => {
-    const own = new Set([key])
+    const own = new Set([key, ...(options.always ?? [])])
     let joined = false
     let needsFleet = false
     const prefixes: string[] = []
@@ -123,7 +135,10 @@ function tooNew(name: string, field: Field, version: Minor): NotAcceptable {
 
 function printerOf(name: string, field: Field, version: Minor): Print {
   const { secrets, column } = field
-  if (secrets) return (row, { masker }) => masker.text(String(row[name]), secrets.hide)
+  if (secrets) {
+    return (row, { masker, unmasked }) =>
+      unmasked?.has(name) ? String(row[name]) : masker.text(String(row[name]), secrets.hide)
+  }
   if (column === 'json') return row => String(row[name])
   if (column === 'flag') return row => (row[name] === null ? 'null' : Number(row[name]) !== 0 ? 'true' : 'false')
   if (column === 'int') return row => String(row[name])

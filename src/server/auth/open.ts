@@ -7,26 +7,28 @@ import type { Config } from '#config/options.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import { type Authenticator, noauth } from '../auth.ts'
-import { administrators, type Policy, unrestricted } from '../policy/policy.ts'
+import { openEnforcer } from '../policy/enforcer.ts'
+import { type Policy, unrestricted } from '../policy/policy.ts'
 import { openHttpBasic } from './http-basic.ts'
 import { openKeystone } from './keystone.ts'
 import { keystoneSettings } from './keystone-settings.ts'
 
-export type AuthConfig = Pick<Config, 'DEFAULT' | 'api' | 'keystone_authtoken'>
+export type AuthConfig = Pick<Config, 'DEFAULT' | 'api' | 'keystone_authtoken' | 'oslo_policy'>
 
-/** @throws InvalidInput when what the strategy needs is missing or wrong */
-export async function openAccess(
-  config: AuthConfig,
-  tools: { clock: Clock; log: Log },
-): Promise<{ auth: Authenticator; policy: Policy }> {
-  const auth = await openAuthenticator(config, tools)
-  return { auth, policy: config.DEFAULT.auth_strategy === 'keystone' ? administrators : unrestricted }
+interface Tools {
+  readonly clock: Clock
+  readonly log: Log
+  /** A relative `policy_file` is looked for beside them. */
+  readonly configFiles: readonly string[]
 }
 
-async function openAuthenticator(
-  config: AuthConfig,
-  { clock, log }: { clock: Clock; log: Log },
-): Promise<Authenticator> {
+/** @throws InvalidInput when what the strategy needs is missing or wrong */
+export async function openAccess(config: AuthConfig, tools: Tools): Promise<{ auth: Authenticator; policy: Policy }> {
+  const policy = config.DEFAULT.auth_strategy === 'keystone' ? await openEnforcer(config, tools) : unrestricted
+  return { auth: await openAuthenticator(config, tools), policy }
+}
+
+async function openAuthenticator(config: AuthConfig, { clock, log }: Tools): Promise<Authenticator> {
   const { auth_strategy, http_basic_auth_user_file } = config.DEFAULT
   if (auth_strategy === 'http_basic') return openHttpBasic({ path: http_basic_auth_user_file, clock, log })
   if (auth_strategy === 'keystone') return openKeystone(keystoneSettings(config.keystone_authtoken), { clock, log })

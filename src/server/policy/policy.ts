@@ -19,18 +19,15 @@ export interface Policy {
   allows(identity: Identity, policy: string, target: Target | null): boolean
   /** Whether rules are asked at all: not where everybody who is let in may do everything. */
   readonly enforced: boolean
+  /** Whether there is a rule of this name; some exist only where an operator writes them. */
+  restricts(policy: string): boolean
 }
 
 /** With `noauth` and `http_basic` whoever is let in is the administrator. Two policies show secrets: they stay closed. */
 export const unrestricted: Policy = {
   enforced: false,
+  restricts: () => false,
   allows: (_, policy) => !secretPolicies.includes(policy),
-}
-
-/** With `keystone`, as long as there are no rules: administrators only. */
-export const administrators: Policy = {
-  enforced: true,
-  allows: ({ roles }, policy) => roles.includes('admin') && !secretPolicies.includes(policy),
 }
 
 const secretPolicies = ['show_password', 'show_instance_secrets']

@@ -22,10 +22,12 @@ import { Nullable, timestamp } from '#protocol/field.ts'
 import { type Collection, listJson, listSchema, pageOf, paging } from '../collection.ts'
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { candidates, mustFindNode } from '../find-node.ts'
+import { candidates, mustSeeNode } from '../find-node.ts'
 import { escaped, selfAndBookmark } from '../links.ts'
 import { ident, list, text, type ValuesOf } from '../parameters.ts'
 import { applyPatch, JsonPatch, readPatch } from '../patch.ts'
+import { demand, listScope, ownProject } from '../policy/access.ts'
+import type { Target } from '../policy/policy.ts'
 import { answerSchema } from '../schemas.ts'
 import { type Selection, type ViewContext, viewOf } from '../view.ts'
 import { checkAllocationName, checkBackfill, checkRelease } from './allocation-rules.ts'
@@ -62,8 +64,8 @@ function contextOf(call: Pick<Call, 'links' | 'conductor'>): ViewContext {
 }
 
 async function listThem(call: Call<unknown, Query>): Promise<Answer> {
-  call.allow(null)
-  const { node, resource_class, state, owner, fields } = call.query
+  const { node, resource_class, state, fields } = call.query
+  const owner = listScope(call, 'allocation', call.query.owner) ?? call.query.owner
   const page = pageOf(call, call.query, allocationView)
   const selection = chosen(call, fields)
   const node_uuid = node === undefined ? undefined : (await namedNode(call, node)).uuid
@@ -74,7 +76,7 @@ async function listThem(call: Call<unknown, Query>): Promise<Answer> {
 /** A node that a body or a query names; a wrong one is their fault, not the path's. @throws InvalidInput */
 async function namedNode(call: Call, named: string): Promise<Node> {
   try {
-    return await mustFindNode(call, named)
+    return await mustSeeNode(call, named)
   } catch (error) {
     if (error instanceof NotFound) throw new InvalidInput(`Cannot use node ${named}: it could not be found`)
     throw error
@@ -84,6 +86,7 @@ async function namedNode(call: Call, named: string): Promise<Node> {
 async function create(call: Call): Promise<Answer> {
   const { node: named = null, ...body } = call.body as Readonly<Record<string, unknown>> // an object by its schema
   const { version, db, conductor } = call
+  call.allow(null)
   if (named !== null && version < 58) throw new InvalidInput('Naming the node of an allocation needs version 1.58')
   const values = readCreation(allocationFields, body, version)
   checkAllocationName(values.name)
@@ -91,7 +94,7 @@ async function create(call: Call): Promise<Answer> {
   if (named === null && values.resource_class === null) {
     throw new InvalidInput('Cannot create an allocation: expected a resource_class, or a node')
   }
-  call.allow({ owner: typeof values.owner === 'string' ? values.owner : null, lessee: null })
+  values.owner = ownerOf(call, values.owner as string | null) // by its schema
   const node = named === null ? undefined : await namedNode(call, String(named))
   const candidate_nodes: string[] = []
   for (const one of values.candidate_nodes as string[]) candidate_nodes.push((await namedNode(call, one)).uuid) // by its schema
@@ -106,6 +109,15 @@ async function create(call: Call): Promise<Answer> {
   const json = await allocationJson(call, allocation.uuid)
   if (!node) conductor.allocate(allocation.uuid)
   return { json, location: `${call.links.base}/v1/allocations/${allocation.uuid}` }
+}
+
+/** Whose the allocation becomes. @throws Forbidden */
+function ownerOf(call: Call, wanted: string | null): string | null {
+  const project = ownProject(call)
+  if (project === undefined || wanted === project) return wanted
+  if (wanted === null) return project
+  demand(call, ['baremetal:allocation:create_restricted'], null)
+  return wanted
 }
 
 /** Gives a node that is in use already to its allocation. */
@@ -134,19 +146,23 @@ async function mustFind(call: Call<{ allocation_ident: string }>): Promise<Alloc
   const { allocation_ident: named } = call.params
   for (const one of candidates(named, call.version, 1)) {
     const found = await findAllocation(call.db, one)
-    if (!found) continue
-    call.allow({ owner: found.owner, lessee: null })
+    if (!found || !call.may('baremetal:allocation:get', targetOf(found))) continue
+    call.allow(targetOf(found))
     return found
   }
   throw new NotFound(`Allocation ${named} could not be found.`)
 }
 
 async function mustFindOfNode(call: Call<{ node_ident: string }>): Promise<Allocation> {
-  const node = await mustFindNode(call, call.params.node_ident)
+  const node = await mustSeeNode(call, call.params.node_ident)
   const found = await allocationOfNode(call.db, node.uuid)
   if (!found) throw new NotFound(`Node ${node.uuid} has no allocation`)
-  call.allow({ owner: found.owner, lessee: null })
+  call.allow(targetOf(found))
   return found
+}
+
+function targetOf({ owner }: Allocation): Target {
+  return { of: 'allocation', owner }
 }
 
 async function patchIt(call: Call<{ allocation_ident: string }, unknown, JsonPatch>): Promise<Answer> {

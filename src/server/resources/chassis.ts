@@ -25,10 +25,9 @@ const resource = resourceOf({
 const { view } = resource
 
 /** The chassis of a path, which the caller may see. @throws NotFound */
-async function mustFind(call: Call<{ chassis_uuid: string }>) {
-  const found = await resource.find(call, call.params.chassis_uuid)
+function mustFind(call: Call<{ chassis_uuid: string }>) {
   call.allow(null)
-  return found
+  return resource.find(call, call.params.chassis_uuid)
 }
 
 const { chassis_uuid: _, ...filtersBelow } = nodeFilters

@@ -7,6 +7,7 @@ import { isProvisionState } from '#protocol/states.ts'
 import { type Collection, listJson, pageOf, type paging } from '../collection.ts'
 import type { Answer, Call } from '../endpoint.ts'
 import { boolean, list, text, uuid, type ValuesOf } from '../parameters.ts'
+import { listScope } from '../policy/access.ts'
 import type { Selection } from '../view.ts'
 import { nodeContext, nodeView } from './node-view.ts'
 
@@ -40,14 +41,14 @@ type Query = Partial<ValuesOf<typeof nodeFilters>> & ValuesOf<typeof paging>
 
 /** A page of nodes: all, or those of a chassis. */
 export async function listNodes(call: Call<unknown, Query>, selection: Selection, chassis?: string): Promise<Answer> {
-  call.allow(null)
   const { query } = call
+  const project = listScope(call, 'node', query.project) ?? query.project
   const page = pageOf(call, query, nodeView)
   const { chassis_uuid: named } = query
   if (named !== undefined && !(await chassisTable.find(call.db, named))) {
     throw new NotFound(`Chassis ${named} could not be found.`)
   }
-  const filters = filtersOf(query, chassis ?? named)
+  const filters = { ...filtersOf(query, chassis ?? named), project }
   const context = await nodeContext(call, selection)
   const columns = query.conductor === undefined ? selection : withServed(selection)
   const paged = await listNodeRows(call.db, columns, filters, page)
@@ -95,7 +96,6 @@ function filtersOf(query: Query, chassis: string | undefined): NodeFilters {
     associated: query.associated,
     sharded: query.sharded,
     shards: query.shard,
-    project: query.project,
     descriptionContains: query.description_contains,
     parent: query.parent_node,
     includeChildren: query.include_children,

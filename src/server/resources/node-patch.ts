@@ -1,12 +1,14 @@
 /** PATCH of a node: what the patch would write, checked before the node is waited for and again under its lease. */
 import { allocationOfNode } from '#db/allocations.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
-import { InvalidInput } from '#lib/fault.ts'
+import { Conflict, InvalidInput } from '#lib/fault.ts'
 import { nodeFields } from '#protocol/node.ts'
 import type { Answer, Call } from '../endpoint.ts'
-import { mustFindNode } from '../find-node.ts'
+import { mustSeeNode } from '../find-node.ts'
 import { applyPatch, type JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { demand } from '../policy/access.ts'
 import { checkAllocatedChanges } from './allocation-rules.ts'
+import { patchPolicies } from './node-patch-policies.ts'
 import { checkChassis, parentOf } from './node-references.ts'
 import { checkChanges, checkPatchable, consequences, interfaceFields } from './node-rules.ts'
 import { nodeJson } from './node-view.ts'
@@ -20,7 +22,8 @@ export async function patchNode(
   if (resets && !operations.some(one => one.root === 'driver')) {
     throw new InvalidInput('Cannot reset interfaces: the patch does not change /driver')
   }
-  const node = await mustFindNode(call, call.params.node_ident)
+  const node = await mustSeeNode(call, call.params.node_ident)
+  for (const policy of patchPolicies(operations)) demand(call, [policy], node)
   // What cannot be is refused before the node is waited for; under the lease all of it is checked again.
   const foreseen = await planPatch(call, node, operations, resets)
   if (Object.keys(foreseen).length > 0) {
@@ -42,8 +45,15 @@ async function planPatch(
   checkPatchable(node, operations, call.version)
   const changed = applyPatch(nodeFields, node as unknown as Record<string, unknown>, operations) // its fields are its columns
   await checkChassis(call, changed.chassis_uuid)
-  if (typeof changed.parent_node === 'string') changed.parent_node = await parentOf(call, changed.parent_node)
+  if (typeof changed.parent_node === 'string') {
+    changed.parent_node = await parentOf(call, changed.parent_node, node.owner)
+  }
   checkChanges(node, changed, call.version)
+  if ('owner' in changed && node.provision_state === 'active') {
+    if (!call.may('baremetal:node:update_owner_provisioned', node)) {
+      throw new Conflict(`Cannot change the owner of node ${node.uuid} while it is in state "active"`)
+    }
+  }
   if ('instance_uuid' in changed || 'owner' in changed) {
     const allocation = await allocationOfNode(call.db, node.uuid)
     if (allocation) checkAllocatedChanges(node, allocation, changed)

@@ -4,7 +4,8 @@ import { chassisTable } from '#db/chassis.ts'
 import { findNodeRow } from '#db/node-rows.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { Call } from '../endpoint.ts'
-import { nodeView } from './node-view.ts'
+import { seesNode } from '../policy/access.ts'
+import { nodeView, ownership } from './node-view.ts'
 
 /** @throws InvalidInput */
 export async function checkChassis(call: Pick<Call, 'db'>, chassis: unknown): Promise<void> {
@@ -13,15 +14,18 @@ export async function checkChassis(call: Pick<Call, 'db'>, chassis: unknown): Pr
 }
 
 /**
- * UUID of the parent that was named by UUID or name; null where none was.
+ * UUID of the parent that was named by UUID or name; null where none was. A parent that the caller may not see, or that
+ * has another owner than the node, is answered as if there were none.
  * @throws InvalidInput
  */
-export async function parentOf(call: Call, parent: unknown): Promise<string | null> {
+export async function parentOf(call: Call, parent: unknown, owner: string | null): Promise<string | null> {
   if (typeof parent !== 'string') return null
   const selection = nodeView.chosen(['uuid', 'parent_node'], call.version)
   const row = await findNodeRow(call.db, selection, parent)
-  if (!row || row.parent_node !== null) {
-    throw new InvalidInput(`Cannot use node ${parent} as a parent: it could not be found, or has a parent itself`)
+  if (!row || row.parent_node !== null || row.owner !== owner || !seesNode(call, ownership(row))) {
+    throw new InvalidInput(
+      `Cannot use node ${parent} as a parent: it could not be found, has a parent itself, or has another owner`,
+    )
   }
   return String(row.uuid)
 }

@@ -13,10 +13,11 @@ import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
 import { NotAcceptable } from '../faults.ts'
 import { candidates, mustFindNode } from '../find-node.ts'
 import { integer, text } from '../parameters.ts'
+import { demand, demandSteps, seesNode } from '../policy/access.ts'
 import { answerSchema } from '../schemas.ts'
 import { viewOf } from '../view.ts'
-import { maskerFor } from './node-view.ts'
-import { provisionArguments, readProvision } from './provision.ts'
+import { lastError, maskerFor, ownership, revealed } from './node-view.ts'
+import { type ProvisionOptions, provisionArguments, readProvision } from './provision.ts'
 
 const names = [
   'console_enabled',
@@ -32,15 +33,21 @@ const names = [
   'secure_boot',
 ] as const
 const statesFields = Object.fromEntries(names.map(name => [name, nodeFields[name]]))
-const statesView = viewOf({ fields: statesFields, key: 'uuid', short: names, computed: {} })
+const statesView = viewOf({
+  fields: statesFields,
+  key: 'uuid',
+  always: ['owner', 'lessee'],
+  short: names,
+  computed: { last_error: lastError },
+})
 
 async function showStates(call: Call<{ node_ident: string }>): Promise<Answer> {
   const selection = statesView.full(call.version)
   for (const one of candidates(call.params.node_ident, call.version, 5)) {
     const row = await findNodeRow(call.db, selection, one)
-    if (!row) continue
-    call.allow(await mustFindNode(call, one))
-    const context = { base: '', masker: maskerFor(call.conductor.secretKeys()) }
+    if (!row || !seesNode(call, ownership(row))) continue
+    call.allow(ownership(row))
+    const context = { base: '', masker: maskerFor(call.conductor.secretKeys()), ...revealed(call) }
     return { json: selection.print(row, context) }
   }
   throw new NotFound(`Node ${call.params.node_ident} could not be found.`)
@@ -70,6 +77,15 @@ function checkPower(node: Node, target: PowerTarget): void {
   if (node.disable_power_off && powerTargets[target] === 'power off') {
     throw new Conflict(`Cannot power off node ${node.uuid}: its disable_power_off is set`)
   }
+}
+
+/** Options of a verb that need more than the verb. @throws Forbidden */
+function demandOptions(call: Call<unknown, ProvisionOptions>, node: Node): void {
+  const { clean_steps = [], deploy_steps = [], service_steps = [], runbook } = call.query
+  if (runbook !== undefined) return
+  if (clean_steps.length > 0) demand(call, ['baremetal:node:set_provision_state:clean_steps'], node)
+  if (service_steps.length > 0) demand(call, ['baremetal:node:set_provision_state:service_steps'], node)
+  demandSteps(call, [...deploy_steps, ...clean_steps, ...service_steps], node)
 }
 
 function isPowerTarget(text: string): text is PowerTarget {
@@ -117,6 +133,7 @@ export const nodeStates: readonly Endpoint[] = [
     response: null,
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
+      demandOptions(call, node)
       const { verb, request } = readProvision(call, node, call.query)
       await call.conductor.provision(node, verb, request, call.caller)
       return { location: statesUrl(call) }

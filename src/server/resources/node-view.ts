@@ -9,8 +9,9 @@ import { nodeFields } from '#protocol/node.ts'
 import type { Call, World } from '../endpoint.ts'
 import { escaped, selfAndBookmark } from '../links.ts'
 import { type Masker, masked, maskerOf } from '../mask.ts'
+import type { Target } from '../policy/policy.ts'
 import { answerSchema } from '../schemas.ts'
-import { type Computed, type Selection, type ViewContext, viewOf } from '../view.ts'
+import { type Computed, guarded, type Selection, type ViewContext, viewOf } from '../view.ts'
 
 /** A node in answers. */
 export const NodeAnswer = answerSchema(nodeFields)
@@ -20,9 +21,20 @@ const below = (part: string): Computed => ({
   print: ({ uuid }, { base }) => selfAndBookmark(base, `/nodes/${uuid}${part}`),
 })
 
+const plain = (name: string): Computed => ({ columns: [name], print: row => JSON.stringify(row[name]) })
+
+/** Source: REST API reference, "Masking"; the texts are Ironic's. */
+export const lastError = guarded(
+  'baremetal:node:get:last_error',
+  '** Value Redacted - Requires baremetal:node:get:last_error permission. **',
+  plain('last_error'),
+)
+const redactedObject = (text: string) => ({ content: text })
+
 export const nodeView = viewOf({
   fields: nodeFields,
   key: 'uuid',
+  always: ['owner', 'lessee'],
   short: ['uuid', 'name', 'instance_uuid', 'maintenance', 'power_state', 'provision_state', 'links'],
   computed: {
     links: below(''),
@@ -30,7 +42,26 @@ export const nodeView = viewOf({
     states: below('/states'),
     portgroups: below('/portgroups'),
     volume: below('/volume'),
-    driver_internal_info: { columns: ['uuid', 'driver_internal_info'], joined: true, print: internalInfo },
+    last_error: lastError,
+    reservation: guarded(
+      'baremetal:node:get:reservation',
+      '** Redacted - requires baremetal:node:get:reservation permission. **',
+      plain('reservation'),
+    ),
+    driver_info: guarded(
+      'baremetal:node:get:driver_info',
+      redactedObject('** Redacted - requires baremetal:node:get:driver_info permission. **'),
+      {
+        columns: ['driver_info'],
+        print: ({ driver_info }, { masker, unmasked }) =>
+          unmasked?.has('driver_info') ? String(driver_info) : masker.text(String(driver_info)),
+      },
+    ),
+    driver_internal_info: guarded(
+      'baremetal:node:get:driver_internal_info',
+      redactedObject('** Redacted - Requires baremetal:node:get:driver_internal_info permission. **'),
+      { columns: ['uuid', 'driver_internal_info'], joined: true, print: internalInfo },
+    ),
     conductor: {
       columns: ['uuid', 'driver', 'conductor_group'],
       needsFleet: true,
@@ -44,11 +75,15 @@ export const nodeView = viewOf({
 })
 
 /** What printing nodes needs beside their rows. */
-export async function nodeContext(call: Pick<Call, 'links'> & World, selection: Selection): Promise<ViewContext> {
+export async function nodeContext(
+  call: Pick<Call, 'links' | 'may'> & World,
+  selection: Selection,
+): Promise<ViewContext> {
   const fleet = selection.needsFleet ? await call.fleet.read() : undefined
   return {
     base: escaped(call.links.base),
     masker: maskerFor(call.conductor.secretKeys()),
+    ...revealed(call),
     ...(fleet && {
       conductorOf: ({ uuid, driver, conductor_group }: RawRow) =>
         fleet.conductorOf({ uuid: String(uuid), driver: String(driver), conductor_group: String(conductor_group) }),
@@ -62,6 +97,25 @@ export async function nodeJson(call: Call, nodeUuid: string, selection = nodeVie
   const row = await findNodeRow(call.db, selection, nodeUuid)
   if (!row) throw new NotFound(`Node ${nodeUuid} could not be found.`)
   return selection.print(row, context)
+}
+
+/** What of nodes is shown to this caller. */
+export function revealed(call: Pick<Call, 'may'>): Pick<ViewContext, 'unmasked' | 'hides'> {
+  const unmasked = [
+    ...(call.may('show_password', null) ? ['driver_info', 'driver_internal_info'] : []),
+    ...(call.may('show_instance_secrets', null) ? ['instance_info'] : []),
+  ]
+  return {
+    ...(unmasked.length > 0 ? { unmasked: new Set(unmasked) } : {}),
+    ...(call.may('baremetal:node:get:filter_threshold', null)
+      ? {}
+      : { hides: (policy, row) => !call.may(policy, ownership(row)) }),
+  }
+}
+
+/** Whose the node of a row is. */
+export function ownership({ owner, lessee }: RawRow): Target {
+  return { owner: owner == null ? null : String(owner), lessee: lessee == null ? null : String(lessee) }
 }
 
 const maskers = new WeakMap<ReadonlySet<string>, Masker>()
@@ -78,8 +132,9 @@ export function maskerFor(keys: ReadonlySet<string>): Masker {
 }
 
 /** JSON text of driver_internal_info, secrets hidden. */
-export function internalInfo(row: RawRow, { masker }: Pick<ViewContext, 'masker'>): string {
-  const stored = masker.text(String(row.driver_internal_info))
+export function internalInfo(row: RawRow, { masker, unmasked }: Pick<ViewContext, 'masker' | 'unmasked'>): string {
+  const text = String(row.driver_internal_info)
+  const stored = unmasked?.has('driver_internal_info') ? text : masker.text(text)
   const told = agentFacts(row)
   const { flow_progress: progress } = row
   if (told === undefined && typeof progress !== 'string') return stored

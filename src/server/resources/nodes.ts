@@ -13,14 +13,16 @@ import { Link, nodeFields } from '#protocol/node.ts'
 import { choosing, listSchema, paging, selectionOf } from '../collection.ts'
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { candidates, mustFindNode } from '../find-node.ts'
+import { candidates, mustFindNode, mustSeeNode } from '../find-node.ts'
 import { boolean, ident, uuid } from '../parameters.ts'
 import { JsonPatch } from '../patch.ts'
+import { demand, listScope, ownProject, seesNode } from '../policy/access.ts'
 import { listNodes, nodeFilters } from './node-list.ts'
 import { patchNode } from './node-patch.ts'
+import { allPatchPolicies } from './node-patch-policies.ts'
 import { checkChassis, parentOf } from './node-references.ts'
 import { checkBootMode, checkDeletable, checkName, checkValues, interfaceFields } from './node-rules.ts'
-import { NodeAnswer, nodeContext, nodeJson, nodeView } from './node-view.ts'
+import { NodeAnswer, nodeContext, nodeJson, nodeView, ownership } from './node-view.ts'
 
 async function showNode(
   call: Call<{ node_ident: string }, { fields?: readonly string[] | undefined }>,
@@ -30,8 +32,8 @@ async function showNode(
   const context = await nodeContext(call, selection)
   for (const one of candidates(params.node_ident, version, 5)) {
     const row = await findNodeRow(call.db, selection, one)
-    if (!row) continue
-    call.allow({ owner: textOrNull(row.owner), lessee: textOrNull(row.lessee) })
+    if (!row || !seesNode(call, ownership(row))) continue
+    call.allow(ownership(row))
     return { json: selection.print(row, context) }
   }
   throw new NotFound(`Node ${params.node_ident} could not be found.`)
@@ -41,15 +43,23 @@ async function createNode(call: Call): Promise<Answer> {
   const body = call.body as Readonly<Record<string, unknown>> // an object by its schema
   const { config, version } = call
   checkBootMode(body, config.api.disallowed_enrollment_boot_modes)
-  call.allow(null)
+  const selfOwned = config.api.project_admin_can_manage_own_nodes
+  demand(call, selfOwned ? createPolicies : ['baremetal:node:create'], null)
   const values = readCreation(nodeFields, body, version)
   checkName(values.name, version)
+  const project = ownProject(call)
+  if (project !== undefined && selfOwned) {
+    if (values.owner !== null && values.owner !== project) {
+      throw new InvalidInput(`Cannot create a node for project ${values.owner}: expected the caller's own, ${project}`)
+    }
+    values.owner = project
+  }
   checkValues(values)
   checkReasons(values)
   values.conductor_group = String(values.conductor_group || config.DEFAULT.default_conductor_group).toLowerCase()
   values.resource_class ??= config.DEFAULT.default_resource_class
   await checkChassis(call, values.chassis_uuid)
-  values.parent_node = await parentOf(call, values.parent_node)
+  values.parent_node = await parentOf(call, values.parent_node, values.owner as string | null) // by its schema
   const chosen = Object.fromEntries(interfaceFields.map(name => [name, values[name] as string | null])) // by their schemas
   Object.assign(values, call.conductor.interfacesFor(String(values.driver), chosen))
   const node = {
@@ -68,12 +78,12 @@ function checkReasons(values: Readonly<Record<string, unknown>>): void {
   }
 }
 
-function textOrNull(value: unknown): string | null {
-  return typeof value === 'string' ? value : null
-}
+const createPolicies = ['baremetal:node:create', 'baremetal:node:create:self_owned_node']
+const deletePolicies = ['baremetal:node:delete', 'baremetal:node:delete:self_owned_node']
 
 async function deleteNode(call: Call<{ node_ident: string }>): Promise<undefined> {
-  const node = await mustFindNode(call, call.params.node_ident)
+  const node = await mustSeeNode(call, call.params.node_ident)
+  demand(call, call.config.api.project_admin_can_manage_own_nodes ? deletePolicies : ['baremetal:node:delete'], node)
   const options = { availableToo: call.config.conductor.allow_deleting_available_nodes }
   checkDeletable(node, options)
   await call.conductor.withNode(node.uuid, 'delete', async held => {
@@ -125,7 +135,7 @@ export const nodes: readonly Endpoint[] = [
     path: '/v1/nodes',
     from: '1.1',
     status: 201,
-    policy: ['baremetal:node:create', 'baremetal:node:create:self_owned_node'],
+    policy: createPolicies,
     body: creationSchema(nodeFields),
     response: NodeAnswer,
     handle: createNode,
@@ -147,7 +157,7 @@ export const nodes: readonly Endpoint[] = [
     path: '/v1/nodes/{node_ident}',
     from: '1.1',
     status: 200,
-    policy: ['baremetal:node:update'],
+    policy: allPatchPolicies,
     query: { reset_interfaces: boolean({ from: '1.45' }) },
     body: JsonPatch,
     response: NodeAnswer,
@@ -159,7 +169,7 @@ export const nodes: readonly Endpoint[] = [
     path: '/v1/nodes/{node_ident}',
     from: '1.1',
     status: 204,
-    policy: ['baremetal:node:delete', 'baremetal:node:delete:self_owned_node'],
+    policy: deletePolicies,
     response: null,
     handle: deleteNode,
   }),
@@ -199,7 +209,8 @@ export const nodes: readonly Endpoint[] = [
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
       const page = { limit: 100_000, sortKey: 'id', descending: false }
-      const children = await listNodeRows(call.db, { own: ['uuid'], joined: false }, { parent: node.uuid }, page)
+      const filters = { parent: node.uuid, project: listScope(call, 'node') }
+      const children = await listNodeRows(call.db, { own: ['uuid'], joined: false }, filters, page)
       const links = { href: `${call.links.base}/v1/nodes/${node.uuid}/children`, rel: 'children' }
       return { json: JSON.stringify({ children: children.rows.map(row => row.uuid), links }) }
     },

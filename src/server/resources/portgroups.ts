@@ -1,16 +1,17 @@
 /** Portgroups: ports of a node that act as one. Source: REST API reference, "Portgroups". */
 import { findNode, type Node } from '#db/nodes.ts'
-import { ofNodes } from '#db/port-rows.ts'
+import { ofNodes, ofProject } from '#db/port-rows.ts'
 import { memberPorts, portgroupTable, writeMembersNetwork } from '#db/portgroups.ts'
 import { InvalidInput, NotFound } from '#lib/fault.ts'
 import { portgroupFields as fields } from '#protocol/portgroup.ts'
 import { choosing, paging, selectionOf } from '../collection.ts'
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { mustFindNode } from '../find-node.ts'
+import { mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
 import { selfAndBookmark } from '../links.ts'
 import { ident, list, mac, type ValuesOf } from '../parameters.ts'
 import { applyPatch, JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { listScope, seesNode } from '../policy/access.ts'
 import { checkObjectName, resourceOf } from '../resource.ts'
 import type { Selection } from '../view.ts'
 import { checkPortgroupChanges } from './portgroup-rules.ts'
@@ -37,13 +38,14 @@ const filters = {
 type Query = ValuesOf<typeof filters> & ValuesOf<typeof paging>
 
 async function listPortgroups(call: Call<unknown, Query>, selection: Selection): Promise<Answer> {
+  const project = listScope(call, 'portgroup')
   const { node, address, shard, conductor_groups: groups } = call.query
   if ([node, address, shard, groups].filter(one => one !== undefined).length > 1) {
     throw new InvalidInput('Cannot list portgroups by more than one of node, address, shard and conductor_groups')
   }
   const node_uuid = node === undefined ? undefined : (await mustFindNode(call, node)).uuid
-  call.allow(null)
   const where = [
+    ...(project === undefined ? [] : [ofProject('portgroups', project)]),
     ...(shard ? [ofNodes('portgroups', 'lower(shard)', shard)] : []),
     ...(groups ? [ofNodes('portgroups', 'conductor_group', groups)] : []),
   ]
@@ -54,23 +56,17 @@ async function listPortgroups(call: Call<unknown, Query>, selection: Selection):
 async function mustFind(call: Call<{ portgroup_ident: string }>) {
   const found = await resource.find(call, call.params.portgroup_ident)
   const node = await findNode(call.db, found.node_uuid)
-  if (!node) throw new NotFound(`Portgroup ${found.uuid} could not be found.`)
+  if (!node || !seesNode(call, node)) throw new NotFound(`Portgroup ${call.params.portgroup_ident} could not be found.`)
   call.allow(node)
   return { found, node }
 }
 
-/** The node that a body names; a wrong one is the body's fault, not the path's. */
-async function nodeOf(call: Call, uuid: string): Promise<Node> {
-  const node = await findNode(call.db, uuid)
-  if (node) return node
-  throw new InvalidInput(`Cannot give the portgroup to node ${uuid}: it could not be found`)
-}
+const attempt = 'Cannot give the portgroup to node'
 
 async function createPortgroup(call: Call): Promise<Answer> {
   const values = readCreation(fields, call.body as Readonly<Record<string, unknown>>, call.version) // an object by its schema
   checkObjectName('portgroup', values.name)
-  const node = await nodeOf(call, String(values.node_uuid))
-  call.allow(node)
+  const node = await mustFindNamedNode(call, String(values.node_uuid), attempt)
   return resource.add(call, {
     ...values,
     address: lower(values.address),
@@ -109,7 +105,9 @@ async function planPatch(call: Call, uuid: string, node: Node, operations: reado
   if ('address' in changed) changed.address = lower(changed.address)
   const members = await memberPorts(call.db, uuid)
   checkPortgroupChanges({ uuid, node, members, changed }, call.version)
-  if (typeof changed.node_uuid === 'string') changed.node_uuid = (await nodeOf(call, changed.node_uuid)).uuid
+  if (typeof changed.node_uuid === 'string') {
+    changed.node_uuid = (await mustFindNextNode(call, changed.node_uuid, { from: node, attempt })).uuid
+  }
   return changed
 }
 

@@ -12,10 +12,11 @@ import { type Collection, choosing, listJson, listSchema, pageOf, paging, select
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
 import { NotAcceptable } from '../faults.ts'
-import { candidates, mustFindNode } from '../find-node.ts'
+import { candidates, mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
 import { escaped, selfAndBookmark } from '../links.ts'
 import { ident, list, mac, text, uuid, type ValuesOf } from '../parameters.ts'
 import { applyPatch, JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { listScope, seesNode } from '../policy/access.ts'
 import { answerSchema } from '../schemas.ts'
 import { type Selection, type ViewContext, viewOf } from '../view.ts'
 import { maskerFor } from './node-view.ts'
@@ -48,9 +49,9 @@ type Query = Partial<ValuesOf<typeof filters>> & ValuesOf<typeof paging>
 
 async function listPorts(call: Call<unknown, Query>, selection: Selection, below: PortFilters = {}): Promise<Answer> {
   const { query } = call
+  const project = listScope(call, 'port')
   const page = pageOf(call, query, portView)
-  const wanted = { ...(await filtersOf(call, query)), ...below }
-  call.allow(null)
+  const wanted = { ...(await filtersOf(call, query)), ...below, project }
   const paged = await listPortRows(call.db, selection.own, wanted, page)
   return { json: listJson(call, collection, selection, contextOf(call), paged, page) }
 }
@@ -102,8 +103,7 @@ async function createPort(call: Call): Promise<Answer> {
   const values = readCreation(portFields, body, version)
   checkName(values.name)
   checkPortValues(values, version)
-  const node = await nodeOf(call, String(node_ident ?? values.node_uuid))
-  call.allow(node)
+  const node = await mustFindNamedNode(call, String(node_ident ?? values.node_uuid), 'Cannot attach the port to node')
   await checkPortgroup(call, { ...values, node_uuid: node.uuid })
   const port = {
     ...values,
@@ -115,17 +115,6 @@ async function createPort(call: Call): Promise<Answer> {
   await insertPort(call.db, port)
   await tellConductor(call, node)
   return { json: await portJson(call, port.uuid), location: `${call.links.base}/v1/ports/${port.uuid}` }
-}
-
-/** The node that a body names; a wrong one is the body's fault, not the path's. */
-async function nodeOf(call: Call, named: string): Promise<Node> {
-  try {
-    return await mustFindNode(call, named)
-  } catch (error) {
-    if (error instanceof NotFound)
-      throw new InvalidInput(`Cannot attach the port to node ${named}: it could not be found`)
-    throw error
-  }
 }
 
 function checkName(name: unknown): void {
@@ -149,7 +138,7 @@ async function mustFindPortgroup(call: Call, groupIdent: string) {
   for (const one of candidates(groupIdent, call.version, 1)) {
     const group = await portgroupTable.find(call.db, one)
     const node = group && (await findNode(call.db, group.node_uuid))
-    if (!group || !node) continue
+    if (!group || !node || !seesNode(call, node)) continue
     call.allow(node)
     return group
   }
@@ -188,7 +177,10 @@ async function planPatch(call: Call, port: Port, node: Node, operations: readonl
   if (changed.address === port.address) delete changed.address
   if ('name' in changed) checkName(changed.name)
   checkPortValues({ ...port, ...changed }, call.version, new Set(Object.keys(changed)))
-  if (typeof changed.node_uuid === 'string') changed.node_uuid = (await nodeOf(call, changed.node_uuid)).uuid
+  if (typeof changed.node_uuid === 'string') {
+    const next = { from: node, attempt: 'Cannot attach the port to node' }
+    changed.node_uuid = (await mustFindNextNode(call, changed.node_uuid, next)).uuid
+  }
   if ('physical_network' in changed && port.portgroup_uuid !== null && call.version >= 102) {
     throw new InvalidInput(`Cannot set physical_network: it is that of portgroup ${port.portgroup_uuid}`)
   }
@@ -201,7 +193,7 @@ async function mustFindPort(call: Call, portIdent: string): Promise<{ port: Port
   for (const one of candidates(portIdent, call.version, 1)) {
     const port = await findPort(call.db, one)
     const node = port && (await findNode(call.db, port.node_uuid))
-    if (!port || !node) continue
+    if (!port || !node || !seesNode(call, node)) continue
     call.allow(node)
     return { port, node }
   }

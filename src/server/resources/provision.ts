@@ -53,7 +53,8 @@ export const provisionArguments = {
   disable_ramdisk: boolean({}),
   runbook: text({ from: '1.92' }),
 }
-type Arguments = ValuesOf<typeof provisionArguments>
+export type ProvisionOptions = ValuesOf<typeof provisionArguments>
+type Arguments = ProvisionOptions
 
 /** @throws InvalidInput, NotAcceptable, Conflict, NotFound */
 export function readProvision(

@@ -2,6 +2,7 @@
  * Runbooks: steps under a name, for cleaning and servicing, owned by a project or public. They are kept and shown here;
  * running them is the conductor's part. Source: REST API reference, "Runbooks".
  */
+import { type SqlBool, sql } from 'kysely'
 import { Type } from 'typebox'
 import { objectTable } from '#db/objects.ts'
 import { InvalidInput } from '#lib/fault.ts'
@@ -11,7 +12,8 @@ import { choosing, paging, selectionOf } from '../collection.ts'
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Call, type Endpoint, endpoint } from '../endpoint.ts'
 import { boolean } from '../parameters.ts'
-import { applyPatch, JsonPatch, readPatch } from '../patch.ts'
+import { applyPatch, JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { demand, demandSteps, listScope, ownProject } from '../policy/access.ts'
 import { checkObjectName, resourceOf } from '../resource.ts'
 import { checkNoBody, readTraits, TraitsBody } from './node-traits.ts'
 import { readSteps } from './stored-steps.ts'
@@ -26,12 +28,34 @@ const resource = resourceOf({
 })
 
 type Named = Call<{ runbook_ident: string }>
+type Step = { readonly interface: string; readonly step: string }
 
-/** The runbook of a path, which the caller may see or change. @throws NotFound */
+/** The runbook of a path, which the caller may see or change. @throws NotFound, Forbidden */
 async function mustFind(call: Named) {
   const found = await resource.find(call, call.params.runbook_ident)
-  call.allow({ owner: found.owner, lessee: null })
+  call.allow({ of: 'runbook', owner: found.owner })
   return found
+}
+
+/** A project makes runbooks for itself alone. @throws InvalidInput */
+function owned(call: Call, values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const project = ownProject(call)
+  if (project === undefined) return { ...values }
+  if (values.owner !== null && values.owner !== project) {
+    throw new InvalidInput(`Cannot create a runbook for another project: expected the caller's own, ${project}`)
+  }
+  if (values.public === true) throw new InvalidInput('Cannot create a public runbook for a project')
+  return { ...values, owner: project }
+}
+
+/** The policies that a patch needs, all of them. */
+function patchPolicies(operations: readonly Operation[]): ReadonlySet<string> {
+  if (operations.length === 0) return new Set(update)
+  return new Set(
+    operations.map(({ root }) =>
+      root === 'owner' || root === 'public' ? `baremetal:runbook:update:${root}` : 'baremetal:runbook:update',
+    ),
+  )
 }
 
 /** Values in their stored form. @throws InvalidInput */
@@ -49,9 +73,14 @@ function checked(call: Pick<Call, 'version'>, values: Readonly<Record<string, un
 const ownedAndPublic = () =>
   new InvalidInput('Cannot set owner: the runbook is public, and a public runbook has no owner')
 
-/** What a patch of a runbook writes. @throws InvalidInput */
-function plan(call: Named & { body: JsonPatch }, found: Awaited<ReturnType<typeof mustFind>>): Record<string, unknown> {
-  const changed = checked(call, applyPatch(fields, found, readPatch(fields, call.body, call.version)))
+/** What a patch of a runbook writes. @throws InvalidInput, Forbidden */
+function plan(
+  call: Named,
+  found: Awaited<ReturnType<typeof mustFind>>,
+  operations: readonly Operation[],
+): Record<string, unknown> {
+  const changed = checked(call, applyPatch(fields, found, operations))
+  if (changed.steps !== undefined) demandSteps(call, changed.steps as Step[], null) // by its schema
   const isPublic = changed.public ?? found.public
   if (isPublic === true && typeof changed.owner === 'string') throw ownedAndPublic()
   return changed.public === true ? { ...changed, owner: null } : changed
@@ -84,8 +113,9 @@ export const runbooks: readonly Endpoint[] = [
     },
     response: resource.List,
     handle(call) {
-      call.allow(null)
-      return resource.list(call, selectionOf(call, call.query, resource.view), {})
+      const project = listScope(call, 'runbook')
+      const where = project === undefined ? [] : [sql<SqlBool>`(runbooks.owner = ${project} or runbooks.public = 1)`]
+      return resource.list(call, selectionOf(call, call.query, resource.view), { where })
     },
   }),
   endpoint({
@@ -99,9 +129,10 @@ export const runbooks: readonly Endpoint[] = [
     body: creationSchema(fields),
     response: resource.Answer,
     handle(call) {
-      const values = checked(call, readCreation(fields, call.body, call.version))
-      if (values.public === true && values.owner !== null) throw ownedAndPublic()
       call.allow(null)
+      const values = owned(call, checked(call, readCreation(fields, call.body, call.version)))
+      if (values.public === true && values.owner !== null) throw ownedAndPublic()
+      demandSteps(call, values.steps as Step[], null) // by its schema
       return resource.add(call, values)
     },
   }),
@@ -116,8 +147,9 @@ export const runbooks: readonly Endpoint[] = [
     response: resource.Answer,
     async handle(call) {
       const selection = resource.selection(call, call.query.fields)
-      const { uuid } = await mustFind(call)
-      return resource.show(call, uuid, selection)
+      const found = await resource.find(call, call.params.runbook_ident)
+      if (!found.public) call.allow({ of: 'runbook', owner: found.owner })
+      return resource.show(call, found.uuid, selection)
     },
   }),
   endpoint({
@@ -127,12 +159,14 @@ export const runbooks: readonly Endpoint[] = [
     from: '1.92',
     below: 405,
     status: 200,
-    policy: update,
+    policy: [...update, 'baremetal:runbook:update:owner', 'baremetal:runbook:update:public'],
     body: JsonPatch,
     response: resource.Answer,
     async handle(call) {
-      const found = await mustFind(call)
-      await resource.change(call, found.uuid, plan(call, found))
+      const operations = readPatch(fields, call.body, call.version)
+      const found = await resource.find(call, call.params.runbook_ident)
+      for (const policy of patchPolicies(operations)) demand(call, [policy], { of: 'runbook', owner: found.owner })
+      await resource.change(call, found.uuid, plan(call, found, operations))
       return resource.show(call, found.uuid)
     },
   }),

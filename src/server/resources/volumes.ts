@@ -5,6 +5,7 @@
 import { Type } from 'typebox'
 import { findNode, type Node } from '#db/nodes.ts'
 import { type ObjectTable, objectTable } from '#db/objects.ts'
+import { ofProject } from '#db/port-rows.ts'
 import { InvalidInput, NotFound } from '#lib/fault.ts'
 import type { Field } from '#protocol/field.ts'
 import { Link } from '#protocol/node.ts'
@@ -12,10 +13,12 @@ import { volumeConnectorFields, volumeTargetFields } from '#protocol/volume.ts'
 import { choosing, paging, selectionOf } from '../collection.ts'
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { mustFindNode } from '../find-node.ts'
+import { mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
 import { boolean, ident } from '../parameters.ts'
 import { applyPatch, JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { listScope, seesNode } from '../policy/access.ts'
 import { resourceOf } from '../resource.ts'
+import { type Computed, guarded } from '../view.ts'
 
 const from = '1.32'
 const detail = { fields: choosing.fields, detail: boolean({ doc: 'true: all fields' }) }
@@ -28,20 +31,33 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
   /** `connector`, `target` */
   word: 'connector' | 'target'
   short: readonly string[]
+  computed?: Readonly<Record<string, Computed>>
 }): readonly Endpoint[] {
   const { fields, table, word } = kind
   const noun = `Volume ${word}`
   const id = word === 'connector' ? 'volumeConnector' : 'volumeTarget'
   const path = `/volume/${word}s` as const
-  const resource = resourceOf({ table, fields, noun, key: `${word}s`, path, short: kind.short })
+  const resource = resourceOf({
+    table,
+    fields,
+    noun,
+    key: `${word}s`,
+    path,
+    short: kind.short,
+    computed: kind.computed ?? {},
+  })
   const { view } = resource
+  const ofCaller = (call: Call) => {
+    const project = listScope(call, 'volume')
+    return project === undefined ? [] : [ofProject(`volume_${word}s`, project)]
+  }
 
   /** The volume of a path and its node. @throws NotFound */
   async function mustFind(call: Call<Readonly<Record<string, string>>>) {
     const [uuid = ''] = Object.values(call.params) // the path has one
     const found: Readonly<Record<string, unknown>> & { uuid: string } = await resource.find(call, uuid)
     const node = await findNode(call.db, String(found.node_uuid))
-    if (!node) throw new NotFound(`${noun} ${found.uuid} could not be found.`)
+    if (!node || !seesNode(call, node)) throw new NotFound(`${noun} ${uuid} could not be found.`)
     call.allow(node)
     return { found, node }
   }
@@ -54,7 +70,9 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
       )
     }
     const changed = applyPatch(fields, await resource.find(call, uuid), operations)
-    if (typeof changed.node_uuid === 'string') changed.node_uuid = (await nodeOf(call, changed.node_uuid)).uuid
+    if (typeof changed.node_uuid === 'string') {
+      changed.node_uuid = (await mustFindNextNode(call, changed.node_uuid, { from: node, attempt })).uuid
+    }
     return changed
   }
 
@@ -71,9 +89,9 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
       response: resource.List,
       async handle(call) {
         const { node } = call.query
+        const where = ofCaller(call)
         const equal = node === undefined ? {} : { node_uuid: (await mustFindNode(call, node)).uuid }
-        call.allow(null)
-        return resource.list(call, selectionOf(call, call.query, view), { equal })
+        return resource.list(call, selectionOf(call, call.query, view), { equal, where })
       },
     }),
     endpoint({
@@ -101,8 +119,7 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
       response: resource.Answer,
       async handle(call) {
         const values = readCreation(fields, call.body, call.version)
-        const node = await nodeOf(call, String(values.node_uuid))
-        call.allow(node)
+        const node = await mustFindNamedNode(call, String(values.node_uuid), attempt)
         return resource.add(call, { ...values, node_uuid: node.uuid })
       },
     }),
@@ -162,12 +179,7 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
   ]
 }
 
-/** The node that a body names; a wrong one is the body's fault, not the path's. */
-async function nodeOf(call: Call, uuid: string): Promise<Node> {
-  const node = await findNode(call.db, uuid)
-  if (node) return node
-  throw new InvalidInput(`Cannot give the volume to node ${uuid}: it could not be found`)
-}
+const attempt = 'Cannot give the volume to node'
 
 const unpowered = ['manageable', 'enroll', 'adopt failed']
 
@@ -239,5 +251,15 @@ export const volumes: readonly Endpoint[] = [
     fields: volumeTargetFields,
     table: objectTable({ table: 'volume_targets', fields: volumeTargetFields, noun: 'volume target' }),
     short: ['uuid', 'node_uuid', 'volume_type', 'boot_index', 'volume_id', 'links'],
+    computed: {
+      properties: guarded(
+        'baremetal:volume:view_target_properties',
+        {
+          redacted_contents:
+            '** Value redacted: Requires permission baremetal:volume:view_target_properties access. Permission denied. **',
+        },
+        { columns: ['properties'], print: ({ properties }, { masker }) => masker.text(String(properties)) },
+      ),
+    },
   }),
 ]

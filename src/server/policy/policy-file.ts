@@ -1,0 +1,97 @@
+/**
+ * The file with which operators put rules of their own in force: names to rules, YAML or JSON, as oslo.policy reads it.
+ * What is wrong in it is told with the file, the policy and its text, and nothing of such a file counts.
+ */
+import { isScalar, parseDocument } from 'yaml'
+import { closest } from '#lib/closest.ts'
+import { InvalidInput } from '#lib/fault.ts'
+import { namedRules, policies, stepPolicy } from './policies.ts'
+import { NoRule, parseRule, type Rule } from './rule.ts'
+
+/** All rules in force, by name. */
+export type Rules = ReadonlyMap<string, Rule>
+
+export interface ReadRules {
+  readonly rules: Rules
+  /** For the log: what has no effect as it stands. */
+  readonly warnings: readonly string[]
+}
+
+export function defaultRules(): Rules {
+  const rules = new Map<string, Rule>()
+  for (const [name, rule] of Object.entries(namedRules)) rules.set(name, parseRule(rule))
+  for (const [name, { rule }] of Object.entries(policies)) rules.set(name, parseRule(rule))
+  return rules
+}
+
+/** The defaults with the rules of a file in their place. @throws InvalidInput */
+export function readRules(text: string, path: string): ReadRules {
+  const rules = new Map(defaultRules())
+  const warnings: string[] = []
+  for (const [name, rule] of Object.entries(entriesOf(text, path))) {
+    try {
+      rules.set(name, parseRule(asText(rule)))
+    } catch (error) {
+      if (!(error instanceof NoRule)) throw error
+      throw wrong(path, name, rule, error.message)
+    }
+    if (name.startsWith('baremetal:') && !Object.hasOwn(policies, name) && !name.startsWith(stepPolicy)) {
+      const near = closest(name, Object.keys(policies))
+      warnings.push(
+        `${path}: there is no policy ${name}, its rule has no effect${near === undefined ? '' : `; did you mean ${near}?`}`,
+      )
+    }
+  }
+  checkReferences(rules, path)
+  return { rules, warnings }
+}
+
+function entriesOf(text: string, path: string): Record<string, unknown> {
+  // JSON is YAML too.
+  const document = parseDocument(text)
+  const [problem] = document.errors
+  if (problem) throw new InvalidInput(`Cannot read the policy file ${path}: ${problem.message.split('\n', 1)[0]}`)
+  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) return {}
+  const entries: unknown = document.toJS()
+  if (typeof entries === 'object' && entries !== null && !Array.isArray(entries))
+    return entries as Record<string, unknown> // just tested
+  throw new InvalidInput(`Cannot use the policy file ${path}: expected names of policies with their rules`)
+}
+
+/** A rule as text: the older form is a list of lists, any of which must hold as a whole. */
+function asText(rule: unknown): string {
+  if (typeof rule === 'string') return rule
+  if (!Array.isArray(rule)) throw new NoRule(`found ${JSON.stringify(rule)}, expected a rule as text`)
+  if (rule.length === 0) return ''
+  return rule
+    .map(inner => (Array.isArray(inner) ? inner : [inner]).map(String).join(' and '))
+    .map(inner => `(${inner === '' ? '@' : inner})`)
+    .join(' or ')
+}
+
+function wrong(path: string, name: string, rule: unknown, found: string): InvalidInput {
+  const text = typeof rule === 'string' ? rule : JSON.stringify(rule)
+  return new InvalidInput(`Cannot use the policy file ${path}: rule of ${name}, ${JSON.stringify(text)}: ${found}`)
+}
+
+/** Rules that ask rules which do not exist, or each other in a circle. */
+function checkReferences(rules: ReadonlyMap<string, Rule>, path: string): void {
+  const done = new Set<string>()
+  const visit = (name: string, above: readonly string[]): void => {
+    if (above.includes(name)) {
+      throw new InvalidInput(
+        `Cannot use the policy file ${path}: rules ask each other in a circle: ${[...above, name].join(' → ')}`,
+      )
+    }
+    if (done.has(name)) return
+    const rule = rules.get(name)
+    if (!rule) {
+      throw new InvalidInput(
+        `Cannot use the policy file ${path}: the rule of ${above.at(-1)} asks rule:${name}, which does not exist`,
+      )
+    }
+    for (const next of rule.asks) visit(next, [...above, name])
+    done.add(name)
+  }
+  for (const name of rules.keys()) visit(name, [])
+}
