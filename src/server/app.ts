@@ -19,7 +19,7 @@ import { NoRoute } from './faults.ts'
 import { fleetSource } from './fleet.ts'
 import { addHealthcheck } from './healthcheck.ts'
 import { createHttpServer, refuseConnection } from './http-server.ts'
-import { normalPath, routeTable } from './paths.ts'
+import { normalPath, outsideOf, routeTable } from './paths.ts'
 import { type Policy, unrestricted } from './policy/policy.ts'
 import { prepare, type Ready, readRequest } from './read-request.ts'
 import { turnstile } from './turnstile.ts'
@@ -65,7 +65,8 @@ export function createApp(options: AppOptions): FastifyInstance {
   const unread = unreadAnswers()
   const gate = turnstile({ isFull: unread.isFull })
   const cors = corsOf(config.cors)
-  const outside = new Set(config.healthcheck.enabled ? [config.healthcheck.path] : [])
+  const outside = outsideOf(endpoints)
+  if (config.healthcheck.enabled) outside.add(config.healthcheck.path)
 
   const app = Fastify({
     logger: false,

@@ -2,28 +2,38 @@
  * Bodies that create an object: their schema and their reading, from the declarations of the resource's fields. What
  * only one resource demands (names, references, defaults from the configuration) is in that resource's file.
  */
-import { type TObject, type TProperties, type TSchema, Type } from 'typebox'
+import { type TObject, type TSchema, Type } from 'typebox'
 import { type Field, Nullable } from '#protocol/field.ts'
 import { type Minor, minorOf, versionText } from '#protocol/microversion.ts'
 import { NotAcceptable } from './faults.ts'
+import { gated } from './gates.ts'
 import { BooleanText } from './parameters.ts'
 import { checkField, given } from './patch.ts'
 
 type FieldTable = Readonly<Record<string, Field>>
 
-/** Schema of the body; fields that are not mandatory may be null. `extra`: keys that are no fields. */
+/** A key of a body that is no field of the object. */
+interface Extra {
+  readonly from: string
+  readonly schema: TSchema
+}
+
+/** Schema of the body; fields that are not mandatory may be null, and so may the extra ones. */
 export function creationSchema(
   fields: FieldTable,
-  options: { optional?: readonly string[]; extra?: TProperties } = {},
+  options: { optional?: readonly string[]; extra?: Readonly<Record<string, Extra>> } = {},
 ): TObject {
-  const properties: Record<string, TSchema> = { ...options.extra }
+  const properties: Record<string, TSchema> = {}
+  for (const [name, { schema }] of Object.entries(options.extra ?? {})) {
+    properties[name] = Type.Optional(Nullable(schema))
+  }
   for (const [name, field] of Object.entries(fields)) {
     if (!field.create) continue
     const schema = field.column === 'flag' ? BooleanText : field.schema
     if (field.required && !options.optional?.includes(name)) properties[name] = schema
     else properties[name] = Type.Optional(Nullable(schema))
   }
-  return Type.Object(properties, { additionalProperties: false })
+  return gated(Type.Object(properties, { additionalProperties: false }), { ...fields, ...options.extra })
 }
 
 /**

@@ -20,6 +20,7 @@ import { nodeTraits } from './resources/node-traits.ts'
 import { nodeVifs } from './resources/node-vifs.ts'
 import { nodeVmedia } from './resources/node-vmedia.ts'
 import { nodes } from './resources/nodes.ts'
+import { openapi } from './resources/openapi.ts'
 import { portgroups } from './resources/portgroups.ts'
 import { ports } from './resources/ports.ts'
 import { ramdisk } from './resources/ramdisk.ts'
@@ -55,4 +56,5 @@ export const endpoints: readonly Endpoint[] = [
   ...shards,
   ...events,
   ...ramdisk,
+  ...openapi(() => endpoints),
 ]

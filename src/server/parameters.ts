@@ -18,6 +18,8 @@ interface Spec {
   /** What an older request gets that names it. Default 406. */
   readonly below?: 400 | 406
   readonly required?: true
+  /** The words that are taken, each with the version it came with; for documents, as the handler checks them. */
+  readonly values?: Readonly<Record<string, string>>
   readonly doc?: string
 }
 

@@ -76,6 +76,11 @@ function operation(fields: FieldTable, { op, path, value }: JsonPatch[number], v
   return { op, root, rest, value }
 }
 
+/** Pattern of the paths that begin with one of these fields, for documents. */
+export function patchPaths(roots: readonly string[]): string {
+  return `^/(${roots.join('|')})(/.+)?$`
+}
+
 /**
  * What the object would be after the patch: the roots whose value is another one now.
  * @throws InvalidInput when the patch does not apply or the result does not fit the field's schema

@@ -3,6 +3,11 @@ import type { Endpoint } from './endpoint.ts'
 
 const nowhere: ReadonlySet<string> = new Set()
 
+/** Paths of endpoints that are no part of v1. */
+export function outsideOf(endpoints: readonly Endpoint[]): Set<string> {
+  return new Set(endpoints.map(one => one.path).filter(path => !path.startsWith('/v1')))
+}
+
 /**
  * The path with `/v1` in front where it is left out, and without slashes at its end; the query stays.
  * @param outside paths that are no part of v1

@@ -1,16 +1,13 @@
 /** A running API for tests: a real server on a free port, a database in memory, a conductor that keeps the contract. */
 import type { AddressInfo } from 'node:net'
-import { Compile } from 'typebox/compile'
 import { loadConfig, type Overrides } from '#config/load.ts'
 import { type Db, openDatabase } from '#db/database.ts'
 import type { NodePatch } from '#db/nodes.ts'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
 import { type AppOptions, createApp } from './app.ts'
-import { endpoints } from './endpoints.ts'
+import { checkExchange } from './check-exchange.ts'
 import { type FakeConductor, fakeConductor } from './fake-conductor.ts'
-import { misfit } from './misfit.ts'
-import { normalPath } from './paths.ts'
 
 export interface Reply {
   status: number
@@ -89,7 +86,7 @@ export async function startApi(
       })
       const answer = await response.text()
       const json: unknown = answer === '' ? undefined : JSON.parse(answer)
-      checkAnswer(method, path, response, json)
+      checkExchange({ method, path, body: text, response, json })
       return { status: response.status, headers: response.headers, json, fault: faultOf(json) }
     },
     async [Symbol.asyncDispose]() {
@@ -98,27 +95,6 @@ export async function startApi(
     },
   }
   return api
-}
-
-const declared = endpoints.map(endpoint => ({
-  endpoint,
-  regex: new RegExp(`^${endpoint.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
-  validator: endpoint.response ? Compile(endpoint.response) : undefined,
-}))
-
-/** Every answer of every test fits what its endpoint declares. */
-function checkAnswer(method: string, path: string, response: Response, json: unknown): void {
-  const normal = normalPath(path).split('?', 1)[0] ?? ''
-  const fits = declared.filter(one => one.endpoint.method === method && one.regex.test(normal))
-  const found = fits.find(one => !one.endpoint.path.includes('{')) ?? fits[0]
-  if (response.status >= 400 || !found) return
-  if (response.status !== found.endpoint.status) throw new Error(`${method} ${path} answered ${response.status}`)
-  const type = response.headers.get('content-type')
-  if (!found.validator) {
-    if (json !== undefined || type !== null) throw new Error(`${method} ${path} has a body or a Content-Type (${type})`)
-  } else if (!found.validator.Check(json)) {
-    throw new Error(misfit(`The answer of ${method} ${path} does not fit`, found.validator.Errors(json), json))
-  }
 }
 
 /** The text of an error, decoded as clients do. */

@@ -18,7 +18,7 @@ import {
 import type { Node } from '#db/nodes.ts'
 import { Conflict, InvalidInput, NotFound } from '#lib/fault.ts'
 import { allocationFields } from '#protocol/allocation.ts'
-import { Nullable, timestamp } from '#protocol/field.ts'
+import { timestamp } from '#protocol/field.ts'
 import { type Collection, listJson, listSchema, pageOf, paging } from '../collection.ts'
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
@@ -208,7 +208,7 @@ export const allocations: readonly Endpoint[] = [
     below: 405,
     status: 201,
     policy: ['baremetal:allocation:create', 'baremetal:allocation:create_restricted'],
-    body: creationSchema(allocationFields, { extra: { node: Type.Optional(Nullable(Type.String())) } }),
+    body: creationSchema(allocationFields, { extra: { node: { from: '1.58', schema: Type.String() } } }),
     response: AllocationAnswer,
     handle: create,
   }),

@@ -7,6 +7,7 @@ import { type Minor, minorOf, versionText } from '#protocol/microversion.ts'
 import { Link, nodeFields } from '#protocol/node.ts'
 import { type Call, type Endpoint, endpoint, type World } from '../endpoint.ts'
 import { NotAcceptable } from '../faults.ts'
+import { gated } from '../gates.ts'
 import { boolean, list, word } from '../parameters.ts'
 
 /** Interface types with the version from which a driver shows them. */
@@ -116,7 +117,10 @@ for (const type of interfaceTypes) {
   properties[`default_${type}_interface`] = Type.Optional(Type.Union([Type.String(), Type.Null()]))
   properties[`enabled_${type}_interfaces`] = Type.Optional(Type.Array(Type.String()))
 }
-const DriverAnswer = Type.Object(properties, { additionalProperties: false })
+const DriverAnswer = gated(
+  Type.Object(properties, { additionalProperties: false }),
+  Object.fromEntries(Object.entries(fieldsFrom).map(([name, from]) => [name, { from: versionText(from) }])),
+)
 
 export const drivers: readonly Endpoint[] = [
   endpoint({

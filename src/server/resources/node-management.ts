@@ -64,7 +64,10 @@ export const nodeManagement: readonly Endpoint[] = [
     from: '1.1',
     status: 204,
     policy: ['baremetal:node:set_boot_device'],
-    args: { boot_device: text({ required: true }), persistent: boolean({ doc: 'default: for the next boot only' }) },
+    args: {
+      boot_device: text({ required: true, values: Object.fromEntries(bootDevices.map(device => [device, '1.1'])) }),
+      persistent: boolean({ doc: 'default: for the next boot only' }),
+    },
     response: null,
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)

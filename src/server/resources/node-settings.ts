@@ -83,7 +83,7 @@ export const nodeSettings: readonly Endpoint[] = [
     from: '1.76',
     status: 202,
     policy: ['baremetal:node:set_boot_mode'],
-    args: { target: text({ required: true, doc: bootModes.join(', ') }) },
+    args: { target: text({ required: true, values: Object.fromEntries(bootModes.map(mode => [mode, '1.76'])) }) },
     response: null,
     async handle(call) {
       const { target } = call.query

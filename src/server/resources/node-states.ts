@@ -96,6 +96,10 @@ function statesUrl(call: Call<{ node_ident: string }>): string {
   return `${call.links.base}/v1/nodes/${call.params.node_ident}/states`
 }
 
+const powerFrom = Object.fromEntries(
+  Object.keys(powerTargets).map(target => [target, target.startsWith('soft ') ? '1.27' : '1.1']),
+)
+
 export const nodeStates: readonly Endpoint[] = [
   endpoint({
     id: 'node.states',
@@ -115,7 +119,7 @@ export const nodeStates: readonly Endpoint[] = [
     status: 202,
     policy: ['baremetal:node:set_power_state'],
     args: {
-      target: text({ required: true, doc: Object.keys(powerTargets).join(', ') }),
+      target: text({ required: true, values: powerFrom }),
       timeout: integer({ from: '1.27', min: 1, doc: 'seconds' }),
     },
     response: null,

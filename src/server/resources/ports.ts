@@ -94,13 +94,13 @@ async function portJson(call: Call, portIdent: string, selection = portView.full
 }
 
 async function createPort(call: Call): Promise<Answer> {
-  const { node_ident, ...body } = call.body as Readonly<Record<string, unknown>> // an object by its schema
+  const { node_ident = null, node_uuid = null, ...body } = call.body as Readonly<Record<string, unknown>> // by its schema
   const { version } = call
-  if (node_ident !== undefined && version < 94) throw new NotAcceptable('Setting node_ident needs version 1.94')
-  if ((node_ident === undefined) === (body.node_uuid === undefined)) {
+  if (node_ident !== null && version < 94) throw new NotAcceptable('Setting node_ident needs version 1.94')
+  if ((node_ident === null) === (node_uuid === null)) {
     throw new InvalidInput('Cannot create a port: expected exactly one of node_uuid and node_ident')
   }
-  const values = readCreation(portFields, body, version)
+  const values = readCreation(portFields, { ...body, node_uuid }, version)
   checkName(values.name)
   checkPortValues(values, version)
   const node = await mustFindNamedNode(call, String(node_ident ?? values.node_uuid), 'Cannot attach the port to node')
@@ -242,7 +242,10 @@ export const ports: readonly Endpoint[] = [
     from: '1.1',
     status: 201,
     policy: ['baremetal:port:create'],
-    body: creationSchema(portFields, { optional: ['node_uuid'], extra: { node_ident: Type.Optional(Type.String()) } }),
+    body: creationSchema(portFields, {
+      optional: ['node_uuid'],
+      extra: { node_ident: { from: '1.94', schema: Type.String() } },
+    }),
     response: PortAnswer,
     handle: createPort,
   }),

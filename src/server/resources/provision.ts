@@ -43,8 +43,14 @@ const ConfigDrive = Type.Union([
   ),
 ])
 
+// The version of "undeploy" is not checked: clients of any version may say it for "deleted".
+const verbsFrom = {
+  ...Object.fromEntries(Object.entries(verbs).map(([verb, { from }]) => [verb, from])),
+  undeploy: '1.1',
+}
+
 export const provisionArguments = {
-  target: word(Object.keys(verbs) as Verb[], { required: true }), // keys of the literal table
+  target: word(Object.keys(verbs) as Verb[], { required: true, values: verbsFrom }), // keys of the literal table
   configdrive: json(ConfigDrive, { doc: 'URL, base64 of a gzipped ISO, or its contents as an object' }),
   deploy_steps: json(Type.Array(DeployStep), { from: '1.69' }),
   clean_steps: json(Type.Array(UserStep), {}),

@@ -3,6 +3,7 @@ import { type TSchema, Type } from 'typebox'
 import { maximum, minimum, minorOf, versionText } from '#protocol/microversion.ts'
 import { Link } from '#protocol/node.ts'
 import { type Endpoint, endpoint } from '../endpoint.ts'
+import { gated } from '../gates.ts'
 import type { Links } from '../links.ts'
 
 const VersionDocument = Type.Object({
@@ -36,6 +37,17 @@ const collections: Readonly<Record<string, string>> = {
 const linked: Record<string, TSchema> = {}
 for (const name of Object.keys(collections)) linked[name] = Type.Optional(Type.Array(Link))
 
+const V1Document = gated(
+  Type.Object({
+    id: Type.Literal('v1'),
+    version: VersionDocument,
+    links: Type.Array(Link),
+    media_types: Type.Object({ base: Type.String(), type: Type.String() }),
+    ...linked,
+  }),
+  Object.fromEntries(Object.entries(collections).map(([name, from]) => [name, { from }])),
+)
+
 export const root: readonly Endpoint[] = [
   endpoint({
     id: 'root.get',
@@ -66,13 +78,7 @@ export const root: readonly Endpoint[] = [
     status: 200,
     policy: 'public',
     urgent: true,
-    response: Type.Object({
-      id: Type.Literal('v1'),
-      version: VersionDocument,
-      links: Type.Array(Link),
-      media_types: Type.Object({ base: Type.String(), type: Type.String() }),
-      ...linked,
-    }),
+    response: V1Document,
     handle({ links, version }) {
       const { base } = links
       const document: Record<string, unknown> = {
