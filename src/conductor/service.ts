@@ -41,6 +41,8 @@ export interface ConductorOptions {
   registry: Registry
   clock: Clock
   log: Log
+  /** Default: nothing is shared yet. */
+  shared?: Shared
   /** Tells DHCP and boot files that the ports of a node are others now. */
   portsChanged(node: Node): Promise<void>
 }
@@ -66,7 +68,7 @@ const absent: readonly Verb[] = ['adopt', 'rescue', 'unrescue', 'service', 'unho
 export function createConductor(options: ConductorOptions): Conductor {
   const { db, config, registry, clock, log } = options
   const hostname = config.DEFAULT.host
-  const shared = new Shared()
+  const { shared = new Shared() } = options
   const never = new AbortController().signal
 
   async function nodeContext(node: Node, signal: AbortSignal = never): Promise<NodeContext> {

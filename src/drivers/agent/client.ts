@@ -15,13 +15,20 @@ import type { NodeContext } from '../driver.ts'
 /** The agent did not answer: no connection, a broken one, a certificate that is not the pinned one. */
 export class AgentUnreachable extends Fault {
   readonly status = 503
-  readonly code = 'agent-unreachable'
+  readonly code: string = 'agent-unreachable'
+  readonly mayPass: boolean = true
+}
+
+/** No agent is known: none has called since the machine's last boot. */
+export class NoAgentKnown extends AgentUnreachable {
+  override readonly mayPass = false
 }
 
 /** The agent works on another command. */
 export class AgentBusy extends Fault {
   readonly status = 409
   readonly code = 'agent-busy'
+  readonly mayPass = true
 }
 
 /** The agent answered, and refused. */
@@ -48,10 +55,9 @@ export interface AgentClient {
 export function agentClient(ctx: NodeContext): AgentClient {
   const { agent, config } = ctx
   if (!agent?.url)
-    throw new AgentUnreachable(`Node ${ctx.node.uuid} has no running agent: none has called since its last boot`)
+    throw new NoAgentKnown(`Node ${ctx.node.uuid} has no running agent: none has called since its last boot`)
   const base = `${agent.url.replace(/\/+$/, '')}/${config.agent.agent_api_version}/commands/`
-  const timeoutMs = config.agent.command_timeout * 1000
-  const pool = ctx.shared(poolsKey, () => new Pools()).of(agent.url, agent.verify_ca, ctx)
+  const exchange = ctx.shared<AgentExchange>(exchangeKey, () => new HttpExchange())
   const token = agent.token
 
   async function call(method: 'GET' | 'POST', path: string, query: Record<string, string>, body?: unknown) {
@@ -63,7 +69,7 @@ export function agentClient(ctx: NodeContext): AgentClient {
     let lastError: unknown
     for (let attempt = 0; attempt < attempts; attempt++) {
       try {
-        return { ...(await send(url, method, body, pool, timeoutMs, ctx.signal)), what }
+        return { ...(await exchange.send(ctx, url, method, body)), what }
       } catch (error) {
         if (ctx.signal.aborted) throw error
         lastError = error
@@ -101,13 +107,24 @@ function refusal(what: string, status: number, body: unknown): Fault {
   return new AgentRefused(`${what} was answered with status ${status}${said ? `: ${said}` : ' and no explanation'}`)
 }
 
-const poolsKey = Symbol('connections to agents')
+/** How requests reach agents: over HTTP, unless something else was shared under this key before. */
+export const exchangeKey = Symbol('requests to agents')
+
+export interface AgentExchange {
+  /** One exchange, bounded by [agent] command_timeout; an answer that is not JSON has the body null. */
+  send(ctx: NodeContext, url: URL, method: string, body: unknown): Promise<{ status: number; body: unknown }>
+}
 
 /** Keeps connections open between looks at a running command: a handshake costs a slow machine more than the answer. */
-class Pools {
+class HttpExchange implements AgentExchange {
   readonly #pools = new Map<string, HttpAgent>()
 
-  of(url: string, certificate: string | null, ctx: NodeContext): HttpAgent {
+  send(ctx: NodeContext, url: URL, method: string, body: unknown): Promise<{ status: number; body: unknown }> {
+    const pool = this.#pool(ctx.agent?.url ?? url.origin, ctx.agent?.verify_ca ?? null, ctx)
+    return send(url, method, body, pool, ctx.config.agent.command_timeout * 1000, ctx.signal)
+  }
+
+  #pool(url: string, certificate: string | null, ctx: NodeContext): HttpAgent {
     const key = `${url}\n${certificate}`
     let pool = this.#pools.get(key)
     if (!pool) {
