@@ -1,47 +1,95 @@
 /** Slow clients and floods: they may wait or be sent away, heartbeats are served all the same. */
 import assert from 'node:assert/strict'
+import { request } from 'node:https'
 import { connect, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
+import { connect as connectTls } from 'node:tls'
+import { selfSigned } from '#lib/x509.ts'
 import { startApi, type TestApi } from './test-api.ts'
 import { turnstile } from './turnstile.ts'
 
+type Caller = (method: string, path: string, body?: object) => Promise<{ status: number; json: unknown }>
+
 let api: TestApi
-let uuid: string
-let token: string
+let machine: Machine
+const call: Caller = (method, path, body) => api.call(method, path, { body, version: '1.68' })
 before(async () => {
   api = await startApi()
-  uuid = await api.node()
-  await api.set(uuid, { provision_state: 'wait call-back' })
-  const { json } = await api.call('GET', `/v1/lookup?node_uuid=${uuid}`)
-  token = (json as { config: { agent_token: string } }).config.agent_token
+  machine = await waitingMachine(api, call)
 })
 after(() => api[Symbol.asyncDispose]())
 
-async function beat(): Promise<number> {
-  const began = performance.now()
-  const body = { callback_url: 'https://10.0.0.5:9999', agent_version: '1', agent_token: token }
-  const { status, fault } = await api.call('POST', `/v1/heartbeat/${uuid}`, { body, version: '1.68' })
-  assert.equal(status, 202, fault)
-  return performance.now() - began
+interface Machine {
+  uuid: string
+  token: string
 }
 
-test('a heartbeat passes five hundred clients that never finish their requests', async () => {
-  const port = Number(new URL(api.url).port)
-  const slow: Socket[] = []
-  try {
-    for (let i = 0; i < 500; i += 1) {
-      const socket = connect(port, '127.0.0.1')
-      socket.on('error', () => {})
-      socket.write(
-        `POST /v1/nodes HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"dri`,
-      )
-      slow.push(socket)
-    }
-    await new Promise(resolve => setTimeout(resolve, 200))
-    await beat()
-  } finally {
-    for (const socket of slow) socket.destroy()
+/** A node that waits for its ramdisk's call. */
+async function waitingMachine(api: TestApi, call: Caller): Promise<Machine> {
+  const { json: node } = await call('POST', '/v1/nodes', { driver: 'fake-hardware' })
+  const { uuid } = node as { uuid: string } // checked where nodes are tested
+  await api.set(uuid, { provision_state: 'wait call-back' })
+  const { json } = await call('GET', `/v1/lookup?node_uuid=${uuid}`)
+  return { uuid, token: (json as { config: { agent_token: string } }).config.agent_token }
+}
+
+async function beat(of = machine, by = call): Promise<void> {
+  const body = { callback_url: 'https://10.0.0.5:9999', agent_version: '1', agent_token: of.token }
+  const { status, json } = await by('POST', `/v1/heartbeat/${of.uuid}`, body)
+  assert.equal(status, 202, JSON.stringify(json))
+}
+
+/** Opens connections that say `text` and then neither send nor read anything. */
+function silentClients(url: string, count: number, text: string): Disposable & { sockets: Socket[] } {
+  const port = Number(new URL(url).port)
+  const sockets = Array.from({ length: count }, () => {
+    const socket = url.startsWith('https')
+      ? connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+      : connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    socket.pause()
+    socket.write(text)
+    return socket
+  })
+  return {
+    sockets,
+    [Symbol.dispose]() {
+      for (const socket of sockets) socket.destroy()
+    },
   }
+}
+
+const half = 'POST /v1/nodes HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"dri'
+const details = 'GET /v1/nodes/detail HTTP/1.1\r\nHost: h\r\nX-OpenStack-Ironic-API-Version: 1.82\r\n\r\n'
+const aMoment = () => new Promise(resolve => setTimeout(resolve, 200))
+
+test('a heartbeat passes five hundred clients that never finish their requests', async () => {
+  using _slow = silentClients(api.url, 500, half)
+  await aMoment()
+  await beat()
+})
+
+test('over TLS it passes clients that never finish their requests, and such that never shake hands', async () => {
+  const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)]
+  const names = { commonName: 'api', ipAddresses: ['127.0.0.1'] }
+  const { certPem, keyPem } = selfSigned({ ...names, notBefore, notAfter, curve: 'p256' })
+  await using secure = await startApi({}, { tls: { cert: certPem, key: keyPem } })
+  const callSecure: Caller = (method, path, body) =>
+    new Promise((resolve, reject) => {
+      const headers = { 'Content-Type': 'application/json', 'X-OpenStack-Ironic-API-Version': '1.68' }
+      const sent = request(secure.url + path, { method, ca: certPem, headers, agent: false })
+      sent.once('error', reject)
+      sent.once('response', async response => {
+        const answer = Buffer.concat(await response.toArray()).toString()
+        resolve({ status: response.statusCode ?? 0, json: answer === '' ? undefined : JSON.parse(answer) })
+      })
+      sent.end(body && JSON.stringify(body))
+    })
+  const waiting = await waitingMachine(secure, callSecure)
+  using _slow = silentClients(secure.url, 100, half)
+  using _mute = silentClients(secure.url.replace('https', 'http'), 100, 'GET')
+  await aMoment()
+  await beat(waiting, callSecure)
 })
 
 test('heartbeats overtake a flood of long lists', async () => {
@@ -72,6 +120,30 @@ test('heartbeats overtake a flood of long lists', async () => {
   )
 })
 
+test('clients that do not read what they asked for fill the service to its limit, and no further', async () => {
+  const extra = { text: 'x'.repeat(400_000) }
+  for (let i = 0; i < 20; i += 1) await api.node({ extra })
+  // Each asks for some 8 MB, of which the system takes a part.
+  using slow = silentClients(api.url, 60, details)
+  const list = () => api.call('GET', '/v1/nodes?limit=1').then(({ status }) => status)
+  let waiting = list()
+  for (let tries = 0; (await Promise.race([waiting, aMoment()])) === 200; tries += 1) {
+    assert.ok(tries < 1000, 'the service never was full')
+    waiting = list()
+  }
+  await beat()
+  await beat()
+  slow[Symbol.dispose]()
+  assert.equal(await waiting, 200)
+})
+
+test('a thousand requests at once over one connection keep nobody else waiting', async () => {
+  using _greedy = silentClients(api.url, 1, details.repeat(1000))
+  await beat()
+  const { status } = await api.call('GET', '/v1/nodes?limit=1')
+  assert.equal(status, 200)
+})
+
 test('the turnstile lets everyone pass at first, then one each turn, and has an end', async () => {
   const gate = turnstile({ turnBudgetMs: 1, longestQueue: 3 })
   const from = {}
@@ -95,4 +167,21 @@ test('the turnstile lets everyone pass at first, then one each turn, and has an 
   assert.ok(turns >= 2)
   await new Promise(resolve => setImmediate(resolve))
   assert.equal(gate.pass(from), undefined)
+})
+
+test('the turnstile holds everyone back while there is no room, and nobody may fill its queue alone', async () => {
+  let full = true
+  const gate = turnstile({ isFull: () => full, longestOfOne: 2 })
+  const [greedy, other] = [{}, {}]
+  const order: string[] = []
+  const waiting = [greedy, greedy, other].map(async (from, number) => {
+    await gate.pass(from)
+    order.push(`${number}`)
+  })
+  assert.throws(() => gate.pass(greedy), { status: 503 })
+  await aMoment()
+  assert.deepEqual(order, [])
+  full = false
+  await Promise.all(waiting)
+  assert.deepEqual(order, ['0', '1', '2'])
 })

@@ -38,7 +38,7 @@ export interface TestApi extends AsyncDisposable {
 
 export async function startApi(
   overrides: Overrides = {},
-  access: Pick<AppOptions, 'auth' | 'policy'> = {},
+  access: Pick<AppOptions, 'auth' | 'policy' | 'tls'> = {},
 ): Promise<TestApi> {
   let statements = 0
   const db = (await openDatabase(':memory:')).withPlugin({
@@ -53,7 +53,7 @@ export async function startApi(
   const app = createApp({ db, conductor, config, log: silent, clock: systemClock, ...access })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo // listening on TCP, so not a pipe name
-  const url = `http://127.0.0.1:${port}`
+  const url = `http${access.tls ? 's' : ''}://127.0.0.1:${port}`
   const api: TestApi = {
     db,
     conductor,

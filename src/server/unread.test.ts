@@ -26,23 +26,37 @@ test('answers count until they were taken, or their connection is gone', () => {
   unread.hold(one, 2 * mib)
   unread.hold(two, mib)
   assert.equal(unread.isFull(), false)
-  unread.hold(three, mib)
+  two.emit('close')
+  unread.hold(three, 2 * mib)
   assert.equal(unread.isFull(), true)
   one.emit('close')
   assert.equal(unread.isFull(), false)
-  unread.hold(second.answer(), 3 * mib)
+  const four = first.answer()
+  unread.hold(four, 2 * mib)
   assert.equal(unread.isFull(), true)
   second.destroy()
   three.emit('close')
   assert.equal(unread.isFull(), false)
-  unread.hold(first.answer(), 2 * mib)
+  unread.hold(new Connection().answer(), mib)
   assert.equal(unread.isFull(), false, 'nothing was counted off twice')
+  unread.hold(new Connection().answer(), mib)
+  assert.equal(unread.isFull(), true)
 })
 
 test('short answers do not count', () => {
   const unread = unreadAnswers({ mostBytes: 0 })
   unread.hold(new Connection().answer(), 1000)
   assert.equal(unread.isFull(), false)
+})
+
+test('while there is no room, a connection that asked for more than it takes is closed', () => {
+  const unread = unreadAnswers({ mostBytes: 3 * mib, patienceMs: 60_000 })
+  const [fair, greedy] = [new Connection(), new Connection()]
+  unread.hold(fair.answer(), 2 * mib)
+  unread.hold(greedy.answer(), mib)
+  unread.hold(greedy.answer(), mib)
+  assert.equal(unread.isFull(), false)
+  assert.deepEqual([fair.destroyed, greedy.destroyed], [false, true])
 })
 
 test('a connection that makes no room for too long is closed, but only while there is none', async () => {

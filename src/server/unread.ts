@@ -18,6 +18,7 @@ export interface Unread {
 /** What one connection has not taken yet. */
 interface Held {
   bytes: number
+  answers: number
   readonly sinceMs: number
 }
 
@@ -27,15 +28,17 @@ const shortBytes = 64 * 1024
  * @param mostBytes how much may be held by all together
  * @param patienceMs how long a connection may hold anything while others wait for room
  */
-export function unreadAnswers({ mostBytes = 64 * 1024 * 1024, patienceMs = 15_000 } = {}): Unread {
+export function unreadAnswers({ mostBytes = 64 * 1024 * 1024, patienceMs = 5000 } = {}): Unread {
   /** The oldest first. */
   const held = new Map<Socket, Held>()
+  const watched = new WeakSet<Socket>()
   let total = 0
 
   const release = (socket: Socket, bytes: number) => {
     const one = held.get(socket)
     if (!one) return
     one.bytes -= bytes
+    one.answers -= 1
     total -= bytes
     if (one.bytes <= 0) held.delete(socket)
   }
@@ -48,17 +51,21 @@ export function unreadAnswers({ mostBytes = 64 * 1024 * 1024, patienceMs = 15_00
       if (socket.destroyed) return
       const one = held.get(socket)
       total += sizeBytes
-      if (one) one.bytes += sizeBytes
-      else {
-        held.set(socket, { bytes: sizeBytes, sinceMs: performance.now() })
+      if (one) {
+        one.bytes += sizeBytes
+        one.answers += 1
+      } else held.set(socket, { bytes: sizeBytes, answers: 1, sinceMs: performance.now() })
+      if (!watched.has(socket)) {
+        watched.add(socket)
         socket.once('close', () => forget(socket))
       }
       response.once('close', () => release(socket, sizeBytes))
     },
     isFull() {
       if (total <= mostBytes) return false
-      for (const [socket, { sinceMs }] of held) {
-        if (performance.now() - sinceMs < patienceMs) break
+      for (const [socket, { answers, sinceMs }] of held) {
+        // Who asks for more before they took what they had asked for goes first.
+        if (answers === 1 && performance.now() - sinceMs < patienceMs) continue
         forget(socket)
         socket.destroy()
       }
