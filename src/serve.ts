@@ -4,7 +4,6 @@
  */
 import { mkdir } from 'node:fs/promises'
 import type { Server } from 'node:https'
-import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Logger, pino } from 'pino'
 import { startBootServices } from '#boot/services.ts'
@@ -13,9 +12,10 @@ import { openConfig } from '#config/load.ts'
 import type { Config } from '#config/options.ts'
 import { registerConductor, touchConductor, unregisterConductor } from '#db/conductors.ts'
 import { openDatabase } from '#db/database.ts'
+import type { PoolOptions } from '#db/postgres.ts'
 import { loadRegistry } from '#drivers/registry.ts'
 import { type Clock, systemClock } from '#lib/clock.ts'
-import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
+import { Fault, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { createApp } from '#server/app.ts'
 import { openAccess } from '#server/auth/open.ts'
@@ -57,7 +57,7 @@ async function serve(files: string[]): Promise<number> {
   await mkdir(config.DEFAULT.tempdir, { recursive: true })
 
   await using cleanUp = new AsyncDisposableStack()
-  const db = await openDatabase(databasePath(config))
+  const db = await openDatabase(config.database.connection, { ...poolOptions(config), log: log.child({ part: 'db' }) })
   cleanUp.defer(() => db.destroy())
   const registry = await loadRegistry(config)
   const boot = await startBootServices({ config, db, clock, log: log.child({ part: 'boot' }) })
@@ -122,17 +122,18 @@ async function serve(files: string[]): Promise<number> {
   return 0
 }
 
-/** The file of a `sqlite:///…` URL. */
-function databasePath(config: Config): string {
-  const { connection } = config.database
-  const match = /^sqlite:\/\/\/(.+)$/.exec(connection)
-  if (!match?.[1]) {
-    const kind = connection.split(':', 1)[0]
-    throw new InvalidInput(
-      `Cannot open the database: [database] connection is of kind "${kind}"; expected sqlite:///PATH`,
-    )
+/** [database], for PostgreSQL. */
+function poolOptions({ database }: Config): Partial<PoolOptions> {
+  return {
+    minConnections: database.max_pool_size,
+    maxConnections: database.max_pool_size + database.max_overflow,
+    ...(database.pool_timeout === null ? {} : { acquireTimeoutMs: database.pool_timeout * 1000 }),
+    recycleS: Math.max(0, database.connection_recycle_time),
+    connectTries: Math.max(0, database.max_retries),
+    connectIntervalMs: database.retry_interval * 1000,
+    statementTries: database.db_max_retries,
+    statementIntervalMs: database.db_retry_interval * 1000,
   }
-  return resolve(match[1])
 }
 
 async function keepAlive(

@@ -7,7 +7,8 @@ import { Conflict, NotFound } from '#lib/fault.ts'
 import { allocationFields } from '#protocol/allocation.ts'
 import { timestamp } from '#protocol/field.ts'
 import { codecOf, type Raw, type Stored } from './codec.ts'
-import type { Db, Trx } from './database.ts'
+import { type Db, inTransaction, type Trx } from './database.ts'
+import { duplicateColumns } from './faults.ts'
 import { dropLease, type Node, readNode, takeLease, writeNode } from './nodes.ts'
 import type { Tables } from './tables.ts'
 
@@ -130,7 +131,7 @@ export async function bindNode(
   by: { holder: string; nowMs: number },
 ): Promise<'bound' | 'unfit' | 'gone'> {
   const { holder, nowMs } = by
-  return db.transaction().execute(async trx => {
+  return inTransaction(db, async trx => {
     const lease = { holder, purpose: 'allocation', nowMs, forMs: 60_000, visible: true }
     const token = await takeLease(trx, nodeUuid, lease)
     const [node] = await nodesFor(trx, allocation, nodeUuid)
@@ -156,8 +157,7 @@ async function bind(trx: Trx, allocation: Allocation, node: Node, nowMs: number)
 }
 
 function duplicateOf(error: unknown, values: AllocationPatch & { uuid?: string }): Error | undefined {
-  const match = error instanceof Error ? /UNIQUE constraint failed: allocations\.(\w+)/.exec(error.message) : null
-  if (!match) return undefined
-  const field = match[1] as keyof typeof values // the pattern's group is a column name
+  const field = duplicateColumns(error)?.columns[0] as keyof typeof values | undefined // a column of allocations
+  if (field === undefined) return undefined
   return new Conflict(`An allocation with ${field} ${JSON.stringify(values[field])} already exists`)
 }

@@ -1,7 +1,7 @@
 /** Queries on conductors: which processes are there, and what each can drive. */
 import { timestamp } from '#protocol/field.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
-import type { Db, Trx } from './database.ts'
+import { type Db, inTransaction, type Trx } from './database.ts'
 
 export interface ConductorRow {
   hostname: string
@@ -27,7 +27,7 @@ export async function registerConductor(
 ): Promise<void> {
   const at = timestamp(conductor.nowMs)
   const alive = { conductor_group: conductor.group, updated_at: at, updated_at_ms: conductor.nowMs, online: 1 }
-  await db.transaction().execute(async trx => {
+  await inTransaction(db, async trx => {
     await trx
       .insertInto('conductors')
       .values({ hostname: conductor.hostname, created_at: at, ...alive })

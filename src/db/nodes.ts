@@ -7,7 +7,8 @@ import { Conflict, NodeLocked, NotFound } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import { nodeFields } from '#protocol/node.ts'
 import { codecOf, type Stored } from './codec.ts'
-import type { Db, Trx } from './database.ts'
+import { type Db, inTransaction, type Trx } from './database.ts'
+import { duplicateColumns } from './faults.ts'
 import type { Tables } from './tables.ts'
 
 const codec = codecOf(nodeFields)
@@ -175,11 +176,10 @@ export async function writeNode(
   nowMs: number,
 ): Promise<void> {
   if (patch.instance_uuid !== null) return writeFields(db, uuid, token, patch, nowMs)
-  const part = async (trx: Db | Trx) => {
+  await inTransaction(db, async trx => {
     await writeFields(trx, uuid, token, patch, nowMs)
     await trx.deleteFrom('allocations').where('node_uuid', '=', uuid).execute()
-  }
-  await (db.isTransaction ? part(db) : db.transaction().execute(part))
+  })
 }
 
 async function writeFields(db: Db | Trx, uuid: string, token: number, patch: NodePatch, nowMs: number): Promise<void> {
@@ -238,8 +238,7 @@ function duplicateOf(
   error: unknown,
   values: { name?: unknown; uuid?: unknown; instance_uuid?: unknown },
 ): Error | undefined {
-  const match = error instanceof Error ? /UNIQUE constraint failed: nodes\.(\w+)/.exec(error.message) : null
-  if (!match) return undefined
-  const field = match[1] as keyof typeof values // the pattern's group is a column name; others read as undefined
+  const field = duplicateColumns(error)?.columns[0] as keyof typeof values | undefined // others read as undefined
+  if (field === undefined) return undefined
   return new Conflict(`A node with ${field} ${JSON.stringify(values[field])} already exists`)
 }

@@ -8,6 +8,7 @@ import { Conflict } from '#lib/fault.ts'
 import { type Field, timestamp } from '#protocol/field.ts'
 import { codecOf, type Stored } from './codec.ts'
 import type { Db, Trx } from './database.ts'
+import { duplicateColumns, isBrokenReference } from './faults.ts'
 import { type Page, type Paged, type RawRow, readPage } from './page.ts'
 import type { Tables } from './tables.ts'
 
@@ -106,16 +107,14 @@ export function objectTable<F extends FieldTable>(options: {
 
 /** Turns the engine's message about a constraint into one about the fields. */
 function explain(error: unknown, noun: string, values: Readonly<Record<string, unknown>>): never {
-  if (!(error instanceof Error)) throw error
-  const unique = /UNIQUE constraint failed: (.+)$/.exec(error.message)?.[1]
-  if (unique !== undefined) {
-    const columns = unique.split(', ').map(column => column.slice(column.indexOf('.') + 1))
-    const shown = columns.map(column =>
+  const duplicate = duplicateColumns(error)
+  if (duplicate) {
+    const shown = duplicate.columns.map(column =>
       values[column] === undefined ? column : `${column} ${JSON.stringify(values[column])}`,
     )
     throw new Conflict(`A ${noun} with ${shown.join(' and ')} already exists`)
   }
-  if (error.message.includes('FOREIGN KEY constraint failed')) {
+  if (isBrokenReference(error)) {
     throw new Conflict(`Cannot write the ${noun}: what it refers to, or what refers to it, has just changed`)
   }
   throw error

@@ -5,6 +5,7 @@ import { timestamp } from '#protocol/field.ts'
 import { portFields } from '#protocol/port.ts'
 import { codecOf, type Raw, type Stored } from './codec.ts'
 import type { Db, Trx } from './database.ts'
+import { duplicateColumns } from './faults.ts'
 import type { Tables } from './tables.ts'
 
 const codec = codecOf(portFields)
@@ -73,13 +74,14 @@ async function duplicateOf(
   error: unknown,
   port: PortPatch & { uuid?: string },
 ): Promise<Error | undefined> {
-  const match = error instanceof Error ? /UNIQUE constraint failed: ports\.(\w+)/.exec(error.message) : null
-  if (!match) return undefined
-  if (match[1] !== 'address' || port.address === undefined) {
-    return new Conflict(`A port with ${match[1]} ${JSON.stringify(port[match[1] as 'name'])} already exists`)
+  const column = duplicateColumns(error)?.columns[0]
+  if (column === undefined) return undefined
+  if (column !== 'address' || port.address === undefined) {
+    return new Conflict(`A port with ${column} ${JSON.stringify(port[column as 'name'])} already exists`)
   }
+  const message = `A port with MAC address ${port.address} already exists`
+  // Nothing can be asked any more in a transaction that failed.
+  if (db.isTransaction) return new Conflict(message)
   const [other] = await portsByAddress(db, [port.address])
-  return new Conflict(
-    `A port with MAC address ${port.address} already exists: port ${other?.uuid} of node ${other?.node_uuid}`,
-  )
+  return new Conflict(`${message}: port ${other?.uuid} of node ${other?.node_uuid}`)
 }
