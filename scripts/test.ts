@@ -1,10 +1,12 @@
 /**
- * `npm test`: type check, lint, every unit test and scenario, then the tests that boot virtual machines, one file at a
- * time. Installs the host packages that are missing first. With arguments it runs just those test files.
+ * `npm test`: type check, lint, every unit test and scenario, a part of them again on PostgreSQL, then the tests that
+ * boot virtual machines, one file at a time. Installs the host packages that are missing first. With arguments it runs
+ * just those test files.
  */
 import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
+import { startPostgres } from '../src/db/test-server.ts'
 import { ensureHostPackages, forImage, forLab, forRamdisk, forTests } from '../src/lab/host-packages.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -32,6 +34,26 @@ const named = process.argv.slice(2)
 if (named.length > 0)
   process.exit(run('named tests', process.execPath, nodeTest(named, ['--test-concurrency=1'])) ? 0 : 1)
 
+/** The tests whose databases are of the engine that FERRITE_TEST_DB names, on a PostgreSQL server that ends with them. */
+async function runOnPostgres(files: readonly string[]): Promise<boolean> {
+  const server = await startPostgres()
+  process.env.FERRITE_TEST_DB = 'postgresql'
+  process.env.FERRITE_TEST_POSTGRES = server.url
+  const passed = run('the same on PostgreSQL', process.execPath, nodeTest(files, ['--test-concurrency=2']))
+  delete process.env.FERRITE_TEST_DB
+  delete process.env.FERRITE_TEST_POSTGRES
+  await server.stop()
+  return passed
+}
+
+/** Those that touch what differs between the engines, and what several processes share; not every page of the API. */
+const onBothEngines = [
+  'src/conductor/**/*.test.ts',
+  'src/db/!(postgres).test.ts',
+  'src/server/{app,fuzz}.test.ts',
+  'src/server/resources/{allocations,node-history,nodes,portgroups,ports,provision,ramdisk,runbooks}.test.ts',
+]
+
 await ensureHostPackages([...forLab, ...forRamdisk, ...forImage, ...forTests], message => console.log(message))
 const plain = [...globSync('src/**/*.test.ts'), ...globSync('test/*.test.ts')].sort()
 const machines = globSync('test/vm/*.test.ts').sort()
@@ -39,6 +61,7 @@ const passed = [
   run('types', bin('tsc'), []),
   run('lint and format', bin('biome'), ['check', '.']),
   run('unit tests and scenarios', process.execPath, nodeTest(plain, ['--test-concurrency=2'])),
+  await runOnPostgres(onBothEngines.flatMap(pattern => globSync(pattern)).sort()),
   run('virtual machines', process.execPath, nodeTest(machines, ['--test-concurrency=1'])),
 ]
 process.exit(passed.every(Boolean) ? 0 : 1)

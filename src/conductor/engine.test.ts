@@ -1,18 +1,13 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { openDatabase } from '#db/database.ts'
 import { findFlow, liveFlow } from '#db/flows.ts'
 import { findNode, LeaseLost, takeLease, writeNode } from '#db/nodes.ts'
+import { freshDatabase, freshUrl } from '#db/test-database.ts'
 import { systemClock } from '#lib/clock.ts'
 import { InvalidInput, NodeLocked } from '#lib/fault.ts'
 import type { FlowDefinition } from './engine.ts'
 import { addNode, caller, engineOver, eventually } from './test-engine.ts'
-
-const folder = mkdtempSync(join(tmpdir(), 'ferrite-engine-'))
-after(() => rmSync(folder, { recursive: true, force: true }))
 
 /** A flow with steps before and after a wait for the agent, over a world that counts what was done to it. */
 function sample(world: {
@@ -47,7 +42,7 @@ function sample(world: {
 
 describe('a flow', () => {
   test('runs to its end, and is seen in its states', async () => {
-    const db = await openDatabase(':memory:')
+    const db = await freshDatabase()
     const world = { effects: [] as string[], heartbeat: false }
     const engine = engineOver(db, sample(world))
     await engine.start()
@@ -78,8 +73,8 @@ describe('a flow', () => {
   ])
   for (const point of points) {
     test(`whose process dies ${point.when} "${point.name}" is finished by the next process`, async () => {
-      const file = join(folder, `${point.name}-${point.when}.sqlite`.replaceAll(' ', '-'))
-      const first = await openDatabase(file)
+      const url = await freshUrl()
+      const first = await openDatabase(url)
       const uuid = await addNode(first, 'available')
       let dead = false
       const world = {
@@ -99,7 +94,7 @@ describe('a flow', () => {
       await eventually('the process dies', async () => dead)
       await doomed.stop()
 
-      const second = await openDatabase(file)
+      const second = await openDatabase(url)
       const engine = engineOver(second, sample(world))
       await engine.start()
       await eventually('is active', async () => (await findNode(second, uuid))?.provision_state === 'active')
@@ -111,7 +106,7 @@ describe('a flow', () => {
   }
 
   test('that fails runs its undo, tells why, and leaves the node free', async () => {
-    const db = await openDatabase(':memory:')
+    const db = await freshDatabase()
     const undone: string[] = []
     const engine = engineOver(db, {
       kind: 'deploy',
@@ -140,7 +135,7 @@ describe('a flow', () => {
   })
 
   test('that waits too long fails with what its wait says', async () => {
-    const db = await openDatabase(':memory:')
+    const db = await freshDatabase()
     const engine = engineOver(db, {
       kind: 'inspect',
       async run({ flow }) {
@@ -159,7 +154,7 @@ describe('a flow', () => {
   })
 
   test('is aborted while it waits: the state shows at once, the undo follows', async () => {
-    const db = await openDatabase(':memory:')
+    const db = await freshDatabase()
     let undone = false
     const engine = engineOver(db, {
       ...sample({ effects: [], heartbeat: false }),
@@ -197,7 +192,7 @@ describe('a flow', () => {
 
 describe('a lease', () => {
   test('is held by one, and fences a former holder', async () => {
-    const db = await openDatabase(':memory:')
+    const db = await freshDatabase()
     const uuid = await addNode(db, 'available')
     const lease = { holder: 'a', purpose: 'test', nowMs: 1000, forMs: 100, visible: true }
     const old = await takeLease(db, uuid, lease)
@@ -211,7 +206,7 @@ describe('a lease', () => {
   })
 
   test('lets only one of two flows begin', async () => {
-    const db = await openDatabase(':memory:')
+    const db = await freshDatabase()
     const engine = engineOver(db, sample({ effects: [], heartbeat: false }))
     const uuid = await addNode(db, 'available')
     const begin = () => engine.begin({ nodeUuid: uuid, kind: 'deploy', args: {}, event: 'deploy', caller })

@@ -1,8 +1,9 @@
 /** For tests of the engine: a database, nodes in it, and an engine over one flow or several. No drivers. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { type Db, openDatabase } from '#db/database.ts'
+import type { Db } from '#db/database.ts'
 import { findNode, insertNode, type Node } from '#db/nodes.ts'
+import { freshDatabase } from '#db/test-database.ts'
 import type { FlowContext } from '#drivers/driver.ts'
 import { type Clock, systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
@@ -45,7 +46,7 @@ export function engineOver(db: Db, flows: FlowDefinition | FlowDefinition[], wor
 
 /** A database in memory and a started engine over these flows; both end with the test. */
 export async function startEngine(flows: FlowDefinition | FlowDefinition[], world: EngineWorld = {}) {
-  const db = await openDatabase(':memory:')
+  const db = await freshDatabase()
   const engine = engineOver(db, flows, world)
   await engine.start()
   return {

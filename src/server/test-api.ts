@@ -1,8 +1,9 @@
 /** A running API for tests: a real server on a free port, a database in memory, a conductor that keeps the contract. */
 import type { AddressInfo } from 'node:net'
 import { loadConfig, type Overrides } from '#config/load.ts'
-import { type Db, openDatabase } from '#db/database.ts'
+import type { Db } from '#db/database.ts'
 import type { NodePatch } from '#db/nodes.ts'
+import { freshDatabase } from '#db/test-database.ts'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
 import { type AppOptions, createApp } from './app.ts'
@@ -41,7 +42,7 @@ export async function startApi(
   access: Pick<AppOptions, 'auth' | 'policy' | 'tls'> = {},
 ): Promise<TestApi> {
   let statements = 0
-  const db = (await openDatabase(':memory:')).withPlugin({
+  const db = (await freshDatabase()).withPlugin({
     transformQuery: ({ node }) => node,
     async transformResult({ result }) {
       statements += 1
