@@ -1,12 +1,13 @@
 /**
- * SQLite through Node's own driver, in WAL mode: one file, one process, one connection. Applies the migrations and
- * answers what Kysely's dialect asks of a driver. Knows no table.
+ * SQLite through Node's own driver, in WAL mode: one file, one process, one connection. Applies the migrations;
+ * statements go through sqlite-driver.ts. Knows no table.
  */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { type Dialect, SqliteDialect } from 'kysely'
+import { DatabaseSync } from 'node:sqlite'
+import { type Dialect, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
 import { failedMigration, migrationsFor } from './migrations.ts'
+import { SqliteDriver } from './sqlite-driver.ts'
 
 /** Opens (and creates) the file at `path`, or a database in memory for `:memory:`, and brings it up to date. */
 export function openSqlite(path: string): Dialect {
@@ -18,7 +19,12 @@ export function openSqlite(path: string): Dialect {
     'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000',
   )
   migrate(sqlite)
-  return new SqliteDialect({ database: adapter(sqlite) })
+  return {
+    createDriver: () => new SqliteDriver(sqlite, { shared: path !== ':memory:' }),
+    createAdapter: () => new SqliteAdapter(),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createIntrospector: db => new SqliteIntrospector(db),
+  }
 }
 
 /** Applies what is missing, each migration in a transaction of its own. */
@@ -37,30 +43,5 @@ function migrate(sqlite: DatabaseSync): void {
       sqlite.exec('ROLLBACK')
       throw failedMigration(name, error)
     }
-  }
-}
-
-/** What Kysely's SQLite dialect asks of a driver, answered by node:sqlite; statements are compiled once per text. */
-function adapter(sqlite: DatabaseSync) {
-  const compiled = new Map<string, { statement: StatementSync; reader: boolean }>()
-  const limit = 500
-  return {
-    close: () => sqlite.close(),
-    prepare(sql: string) {
-      let entry = compiled.get(sql)
-      if (!entry) {
-        const statement = sqlite.prepare(sql)
-        entry = { statement, reader: statement.columns().length > 0 }
-        if (compiled.size >= limit) compiled.delete(compiled.keys().next().value ?? '')
-        compiled.set(sql, entry)
-      }
-      const { statement, reader } = entry
-      return {
-        reader,
-        all: (values: readonly unknown[]) => statement.all(...(values as SQLInputValue[])), // Kysely passes bindable values
-        run: (values: readonly unknown[]) => statement.run(...(values as SQLInputValue[])),
-        iterate: (values: readonly unknown[]) => statement.iterate(...(values as SQLInputValue[])),
-      }
-    },
   }
 }
