@@ -136,7 +136,7 @@ export class Pass implements Flow {
   }
 
   recall<T>(name: string): T | undefined {
-    const recorded = this.#steps.get(this.#stored(name))
+    const recorded = this.#steps.get(name)
     return recorded?.state === 'done' ? (recorded.result as T) : undefined // what its step returned, through JSON
   }
 
@@ -179,13 +179,8 @@ export class Pass implements Flow {
   }
 
   /** The stored name of a step; the two phases do not share names. */
-  #stored(name: string): string {
-    return this.#flow.phase === 'undo' ? `undo/${name}` : name
-  }
-
-  /** The same, for a step that this pass now comes to. */
   #key(name: string): string {
-    const key = this.#stored(name)
+    const key = this.#flow.phase === 'undo' ? `undo/${name}` : name
     if (this.#used.has(key)) throw new Error(`flow ${this.#flow.kind} has two steps called ${key}`)
     this.#used.add(key)
     return key

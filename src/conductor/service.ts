@@ -14,23 +14,27 @@ import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#dri
 import type { Registry } from '#drivers/registry.ts'
 import { cleanImageStore, releaseInstanceImage } from '#images/instance.ts'
 import type { Clock } from '#lib/clock.ts'
-import { Conflict, Fault, Forbidden, InvalidInput, messageOf, NodeLocked, NotFound } from '#lib/fault.ts'
+import { Conflict, Fault, InvalidInput, messageOf, NodeLocked, NotFound } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
-import { isUnstable, powerTargets, type Verb, verbs, verbTarget } from '#protocol/states.ts'
+import { isUnstable, powerTargets, verbs } from '#protocol/states.ts'
 import { Allocator } from './allocations.ts'
-import type { Caller, ConductorService, ProvisionRequest } from './conductor.ts'
+import type { Caller, ConductorService } from './conductor.ts'
 import { type Args, FlowEngine } from './engine.ts'
+import { adopt } from './flows/adopt.ts'
 import { bootSettings } from './flows/boot-settings.ts'
 import { clean } from './flows/clean.ts'
 import { deploy } from './flows/deploy.ts'
 import { inspect } from './flows/inspect.ts'
 import { power } from './flows/power.ts'
+import { rescue, unrescue } from './flows/rescue.ts'
+import { serviceAbort, service as servicing } from './flows/service.ts'
 import { undeploy } from './flows/undeploy.ts'
 import { verify } from './flows/verify.ts'
 import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
+import { argsOf, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
 import { prune } from './prune.ts'
 import { Shared } from './shared.ts'
 import { Watch } from './watch.ts'
@@ -51,19 +55,6 @@ export interface Conductor extends ConductorService {
   start(): Promise<void>
   stop(): Promise<void>
 }
-
-/** The flow of each event that starts work; events that are not here only change the state. */
-const flowOfEvent: Readonly<Record<string, string>> = {
-  deploy: 'deploy',
-  rebuild: 'deploy',
-  delete: 'undeploy',
-  inspect: 'inspect',
-  provide: 'clean',
-  clean: 'clean',
-}
-
-/** Verbs whose work comes later; asking for them is answered honestly. */
-const absent: readonly Verb[] = ['adopt', 'rescue', 'unrescue', 'service', 'unhold']
 
 export function createConductor(options: ConductorOptions): Conductor {
   const { db, config, registry, clock, log } = options
@@ -103,7 +94,20 @@ export function createConductor(options: ConductorOptions): Conductor {
     log,
     hostname,
     errorLimit: config.DEFAULT.log_in_db_max_size,
-    definitions: [verify, inspect, clean, deploy, undeploy, power, bootSettings],
+    definitions: [
+      verify,
+      inspect,
+      clean,
+      deploy,
+      undeploy,
+      adopt,
+      rescue,
+      unrescue,
+      servicing,
+      serviceAbort,
+      power,
+      bootSettings,
+    ],
     context: flowContext,
   })
 
@@ -190,17 +194,18 @@ export function createConductor(options: ConductorOptions): Conductor {
     async provision(node, verb, request, caller) {
       checkVerb(node, verb, config)
       const { event } = verbs[verb]
-      if (event === 'abort') return patiently(node.uuid, () => engine.abort(node.uuid, cuttable))
-      if (event === 'manage' && node.provision_state !== 'enroll') return manage(node)
-      const kind = event === 'manage' ? 'verify' : flowOfEvent[event]
-      if (kind === undefined) throw new InvalidInput(`Verb ${verb} has no flow`)
-      const ctx = await nodeContext(node)
-      await validateFor(ctx, kind)
-      const args = argsOf(kind, request)
+      const kind = flowFor(node.provision_state, verb)
+      if (kind === null) {
+        if (event === 'abort') return patiently(node.uuid, () => engine.abort(node.uuid, cuttable, caller))
+        if (event === 'unhold') return patiently(node.uuid, () => engine.unhold(node.uuid, caller))
+        return manage(node, caller)
+      }
+      await validateFor(await nodeContext(node), db, kind, request)
+      const args = await argsOf(kind, request, config)
       // Somebody may have protected the node, or put it in maintenance, while it was waited for.
       const check = (now: Node) => checkVerb({ ...now, reservation: null }, verb, config)
       await patiently(node.uuid, () =>
-        engine.begin({ nodeUuid: node.uuid, kind, args, event, caller, check, patch: startPatch(kind) }),
+        engine.begin({ nodeUuid: node.uuid, kind, args, event, caller, check, patch: startPatch(kind, config) }),
       )
     },
 
@@ -344,22 +349,11 @@ export function createConductor(options: ConductorOptions): Conductor {
     )
   }
 
-  /** Drivers that will be needed say so now, while somebody listens. */
-  async function validateFor(ctx: NodeContext, kind: string): Promise<void> {
-    await ctx.interfaces.power.validate(ctx)
-    if (kind === 'deploy') await ctx.interfaces.deploy.validate(ctx)
-    if (kind === 'inspect') await ctx.interfaces.inspect.validate(ctx)
-    if (kind !== 'clean') return
-    await ctx.interfaces.network.validate(ctx)
-    // Cleaning boots the ramdisk: what is missing for that is better heard of now than from a failed cleaning.
-    if (ctx.node.automated_clean ?? config.conductor.automated_clean) await ctx.interfaces.boot.validate(ctx)
-  }
-
   /** From a failed state, or back from available: only the state changes. */
-  async function manage(node: Node): Promise<void> {
+  async function manage(node: Node, { user }: Caller): Promise<void> {
     await service.withNode(node.uuid, 'manage', async held => {
       await held.write(movedFields(held.node, 'manage', undefined, clock.now()))
-      const data = { from: held.node.provision_state, to: 'manageable' }
+      const data = { from: held.node.provision_state, to: 'manageable', user, conductor: hostname }
       await appendEvent(db, { nowMs: clock.now(), node_uuid: node.uuid, kind: 'provision state', data })
     })
   }
@@ -393,48 +387,4 @@ export function createConductor(options: ConductorOptions): Conductor {
 function checkSettled(node: Node): void {
   if (!isUnstable(node.provision_state)) return
   throw new Conflict(`Cannot change boot settings of node ${node.uuid} in state "${node.provision_state}"`)
-}
-
-/** May this verb start on this node? Checks that need no driver and no lease. */
-function checkVerb(node: Node, verb: Verb, config: Config): void {
-  const { inMaintenance } = verbs[verb]
-  const byOption = inMaintenance === 'by option' && !config.conductor.allow_provisioning_in_maintenance
-  if (node.maintenance && (inMaintenance === 'refused' || byOption)) {
-    throw new InvalidInput(`Cannot ${verb} node ${node.uuid} while it is in maintenance`)
-  }
-  if (verbTarget(node.provision_state, verb) === undefined) {
-    const message = `Cannot ${verb} node ${node.uuid} in provision state "${node.provision_state}"`
-    // While somebody works on it another try may help; in a state at rest it will not.
-    if (node.reservation !== null) throw new NodeLocked(`${message}: host ${node.reservation} is working on it`)
-    throw new InvalidInput(message)
-  }
-  if (node.protected && (verb === 'deleted' || verb === 'undeploy' || verb === 'rebuild')) {
-    throw new Forbidden(
-      `Cannot ${verb} node ${node.uuid}: it is protected${node.protected_reason ? ` (${node.protected_reason})` : ''}`,
-    )
-  }
-  if (verb === 'provide' && node.retired) throw new InvalidInput(`Cannot provide node ${node.uuid}: it is retired`)
-  if (absent.includes(verb)) throw new InvalidInput(`Verb "${verb}" is not implemented in this version of Ferrite`)
-}
-
-function argsOf(kind: string, request: ProvisionRequest): Args {
-  if (kind === 'deploy') {
-    const { configdrive, deploy_steps } = request
-    return { ...(configdrive === undefined ? {} : { configdrive }), ...(deploy_steps ? { deploy_steps } : {}) }
-  }
-  if (kind === 'clean' && request.clean_steps) return { clean_steps: request.clean_steps }
-  return {}
-}
-
-/** May the node's flow be cut off where it is, or does a step run that must be seen to its end? */
-function cuttable(node: Node): boolean {
-  return node.provision_state !== 'clean wait' || !('step' in node.clean_step) || node.clean_step.abortable !== false
-}
-
-/** Fields that starting a flow writes besides the state. */
-function startPatch(kind: string): (node: Node) => { instance_name?: string } {
-  return node => {
-    const name = node.instance_info.display_name
-    return kind === 'deploy' && node.instance_name === null && typeof name === 'string' ? { instance_name: name } : {}
-  }
 }

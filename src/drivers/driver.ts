@@ -49,9 +49,15 @@ export class Unsupported extends Fault {
 export class HardwareFault extends Fault {
   readonly status = 500
   readonly code: string = 'hardware'
+  /** The same request may succeed a little later. */
+  get mayPass(): boolean {
+    return false
+  }
 }
 
 interface Validated {
+  /** What it offers to deploying, cleaning, servicing, verifying. */
+  readonly steps?: readonly Step[]
   /** @throws InvalidInput naming the missing or wrong setting; Unsupported when the interface is a "no-…" one */
   validate(ctx: NodeContext): Promise<void>
 }
@@ -119,10 +125,14 @@ export interface StepSpec {
   argsinfo?: Record<string, { description: string; required?: boolean }> | null
 }
 
+/** How a step ended that did not fail: done, or not begun because the agent's hardware managers are others now. */
+export type StepEnd = 'done' | 'versions changed'
+
 /** A step that an interface of the conductor's side offers: a value beside the function it runs. */
 export interface Step extends StepSpec {
   kinds: readonly StepKind[]
-  run(ctx: FlowContext, args: Record<string, unknown>): Promise<void>
+  // biome-ignore lint/suspicious/noConfusingVoidType: most steps have nothing to tell but that they ended
+  run(ctx: FlowContext, args: Record<string, unknown>): Promise<StepEnd | void>
 }
 
 /** A wait, declared: which events end it early, how often to look, when to give up. */
@@ -152,7 +162,7 @@ export interface Flow {
   until<T>(name: string, wait: Wait, look: () => Promise<T | undefined>): Promise<T>
   /** Keeps the node in its "hold" state, free for everybody, until an operator lets it go on. */
   hold(name: string): Promise<void>
-  /** What a recorded step answered; undefined when it has not run. */
+  /** What a step answered before, while undoing one of the run; undefined when it has not run. */
   recall<T>(name: string): T | undefined
   /** The same hand on a node that this one contains; `prefix` keeps the names of its steps apart. */
   child(uuid: string, prefix: string): Flow
@@ -191,7 +201,13 @@ export interface DeployInterface extends Validated {
   tearDown(ctx: FlowContext): Promise<void>
   /** Boots the ramdisk for cleaning, and puts everything back afterwards. */
   prepareCleaning(ctx: FlowContext): Promise<void>
-  tearDownCleaning(ctx: FlowContext, options: { powerOff: boolean }): Promise<void>
+  tearDownCleaning(ctx: FlowContext, options: { powerOff: boolean; fastTrack?: boolean }): Promise<void>
+  /** Takes the instance down and boots the ramdisk for servicing. */
+  prepareService(ctx: FlowContext): Promise<void>
+  /** Removes the ramdisk; with `instance` the machine runs its instance again afterwards. */
+  tearDownService(ctx: FlowContext, options: { instance: boolean; powerOff: boolean }): Promise<void>
+  /** Takes over a machine that runs an instance already: boot files, never power or disk. */
+  adopt(ctx: FlowContext): Promise<void>
   /** Does it need the agent to be asked for its steps? */
   readonly usesAgent: boolean
 }
@@ -203,6 +219,24 @@ export interface InspectInterface extends Validated {
   cleanUp(ctx: FlowContext): Promise<void>
 }
 
+/** Booting a machine beside its instance, for a user who cannot get in any more. */
+export interface RescueInterface extends Validated {
+  /** Boots the rescue ramdisk, gives it the password, and connects it where the instance was. */
+  rescue(ctx: FlowContext, secret: RescueSecret): Promise<void>
+  /** Boots the instance again. */
+  unrescue(ctx: FlowContext): Promise<void>
+  /** After a failure or an abort, and before the instance goes: boot files and network of the ramdisk. */
+  cleanUp(ctx: FlowContext): Promise<void>
+}
+
+/** The password of the user `rescue`. */
+export interface RescueSecret {
+  /** As crypt(3) writes it. */
+  hash: string
+  /** For agents that take no hash; only where [conductor] require_rescue_password_hashed is off. */
+  clear?: string
+}
+
 /** A way to the machine's screen or serial line. */
 export interface ConsoleInterface extends Validated {
   start(ctx: NodeContext): Promise<void>
@@ -212,9 +246,7 @@ export interface ConsoleInterface extends Validated {
 }
 
 /** Interfaces that only say whether they are there, until their issue of work comes. */
-export interface PlainInterface extends Validated {
-  readonly steps?: readonly Step[]
-}
+export interface PlainInterface extends Validated {}
 
 export interface Interfaces {
   bios: PlainInterface
@@ -227,7 +259,7 @@ export interface Interfaces {
   network: NetworkInterface
   power: PowerInterface
   raid: PlainInterface
-  rescue: PlainInterface
+  rescue: RescueInterface
   storage: PlainInterface
   vendor: PlainInterface
 }

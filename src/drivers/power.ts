@@ -3,9 +3,10 @@
  * flow and deploy interface, so that all of them wait, give up and explain in the same way.
  */
 import { forgetAgent } from '#db/agents.ts'
-import { Fault } from '#lib/fault.ts'
+import { Fault, messageOf } from '#lib/fault.ts'
 import type { PowerState } from '#protocol/states.ts'
 import type { FlowContext } from './driver.ts'
+import { bmcPatienceMs, mayPass, patiently } from './patience.ts'
 
 /** The BMC accepted the request, but the machine did not get there in time. */
 export class PowerStateTimeout extends Fault {
@@ -25,7 +26,7 @@ export async function powerTo(ctx: FlowContext, name: string, wanted: 'power on'
   await flow.once(`${name}: ask`, async () => {
     const now = await ctx.fresh()
     await flow.write({ target_power_state: wanted })
-    await now.interfaces.power.set(now, wanted)
+    await patiently(now, bmcPatienceMs, () => now.interfaces.power.set(now, wanted))
   })
   await reached(ctx, name, wanted, config.conductor.power_state_change_timeout * 1000)
   await flow.once(`${name}: done`, async () => {
@@ -41,7 +42,7 @@ export async function powerCycle(ctx: FlowContext, name: string): Promise<void> 
     await ctx.flow.once(`${name}: reset`, async () => {
       const now = await ctx.fresh()
       await forgetAgent(ctx.db, ctx.flow.nodeUuid, { keepPregenerated: true })
-      await now.interfaces.power.set(now, 'reset')
+      await patiently(now, bmcPatienceMs, () => now.interfaces.power.set(now, 'reset'))
       await ctx.flow.event('power', { state: 'reset' })
     })
     return
@@ -52,15 +53,23 @@ export async function powerCycle(ctx: FlowContext, name: string): Promise<void> 
 
 /** Waits until the BMC reports `wanted`. */
 async function reached(ctx: FlowContext, name: string, wanted: PowerState, timeoutMs: number): Promise<void> {
-  let seen: PowerState | null = null
+  let seen = 'reports no power state'
   const onTimeout = () =>
     new PowerStateTimeout(
       `Node ${ctx.flow.nodeUuid} did not reach "${wanted}" within ${timeoutMs / 1000} s: ` +
-        `its BMC accepted the request and still reports ${seen === null ? 'no power state' : `"${seen}"`}`,
+        `its BMC accepted the request and then ${seen}`,
     )
   await ctx.flow.until(`${name}: wait`, { everyMs: pollMs, timeoutMs, onTimeout }, async () => {
     const now = await ctx.fresh()
-    seen = await now.interfaces.power.get(now)
-    return seen === wanted ? true : undefined
+    try {
+      const state: PowerState | null = await now.interfaces.power.get(now)
+      if (state !== null) seen = `still reports "${state}"`
+      return state === wanted ? true : undefined
+    } catch (error) {
+      // A BMC that is away for a moment tells at the next look; the wait has its own limit.
+      if (!mayPass(error)) throw error
+      seen = `could not be asked: ${messageOf(error)}`
+      return undefined
+    }
   })
 }

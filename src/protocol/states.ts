@@ -284,6 +284,19 @@ export function isUnstable(state: ProvisionState): boolean {
   return kind === 'transitional' || kind === 'wait'
 }
 
+/** The field that shows the step which runs, waits or holds in `state`; undefined where there are no steps. */
+export function stepFieldOf(state: ProvisionState): 'clean_step' | 'deploy_step' | 'service_step' | undefined {
+  const { kind } = provision[state]
+  if (kind === 'stable' || kind === 'failed') return undefined
+  if (reaches(state, 'clean failed')) return 'clean_step'
+  if (reaches(state, 'deploy failed')) return 'deploy_step'
+  return reaches(state, 'service failed') ? 'service_step' : undefined
+}
+
+function reaches(state: ProvisionState, failed: ProvisionState): boolean {
+  return target(state, 'fail') === failed || target(state, 'abort') === failed
+}
+
 export function isProvisionState(text: string): text is ProvisionState {
   return Object.hasOwn(provision, text)
 }

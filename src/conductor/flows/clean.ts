@@ -1,13 +1,17 @@
 /**
  * Cleaning: automated on the way to available, manual when an operator lists steps. Undeploying ends with it, too, so
  * the work is a function of its own that both flows call.
+ *
+ * Source: cleaning facts, "Cleaning" (ironic/conductor/cleaning.py restated).
  */
-import type { Config } from '#config/options.ts'
-import type { Node, NodePatch } from '#db/nodes.ts'
+import type { NodePatch } from '#db/nodes.ts'
 import type { FlowContext } from '#drivers/driver.ts'
-import { InvalidInput } from '#lib/fault.ts'
-import type { Args, FlowDefinition } from '../engine.ts'
-import { available, planAsAsked, planAutomatedClean, runSteps, type UserStep } from '../steps.ts'
+import { Conflict } from '#lib/fault.ts'
+import type { Args, Failure, FlowDefinition } from '../engine.ts'
+import { type AskedStep, own, planAsAsked, planByPriority, withAgent } from '../steps/plan.ts'
+import { planAndRun } from '../steps/run.ts'
+import { automatedSteps, type ListedSteps } from './automated-clean.ts'
+import { checkListed, checkName, usedRamdisk } from './listed-steps.ts'
 
 export const clean: FlowDefinition = {
   kind: 'clean',
@@ -17,47 +21,69 @@ export const clean: FlowDefinition = {
   target: args => (args.clean_steps ? 'manageable' : undefined),
 }
 
-/** Boots the ramdisk, runs the steps, switches off; returns the event that ends it. */
+/** Boots the ramdisk if it is needed, runs the steps, switches off; returns the event that ends it. */
 export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
   const { flow, config } = ctx
-  const asked = args.clean_steps as UserStep[] | undefined // checked against its schema by the API
-  const { end, enabled } = await flow.once('what to clean', async () => {
-    const { node } = await ctx.fresh()
-    const enabled = asked !== undefined || (node.automated_clean ?? config.conductor.automated_clean)
-    if (enabled) checkMaintenance(node, config)
-    return { end: asked || node.retired ? 'manage' : 'done', enabled }
+  const manual = args.clean_steps as AskedStep[] | undefined // checked against its schema by the API
+  const { end, enabled, listed } = await flow.once('what to clean', async () => {
+    const now = await ctx.fresh()
+    const { node } = now
+    const enabled = manual !== undefined || (node.automated_clean ?? config.conductor.automated_clean)
+    if (enabled && node.maintenance && !config.conductor.allow_provisioning_in_maintenance) {
+      throw new Conflict(`Cannot clean node ${node.uuid} while it is in maintenance`)
+    }
+    const asked: ListedSteps | null = manual
+      ? { steps: manual, disable_ramdisk: args.disable_ramdisk === true }
+      : enabled
+        ? await automatedSteps(now)
+        : null
+    return { end: manual || node.retired ? 'manage' : 'done', enabled, listed: asked }
   })
   if (!enabled) return end
 
   const { deploy } = ctx.interfaces
-  await deploy.prepareCleaning(ctx)
-  const plan = await flow.once('plan cleaning', async () => {
-    const offer = await available(await ctx.fresh(), 'clean', { agent: deploy.usesAgent })
-    const steps = asked ? planAsAsked(offer, asked, 'clean') : planAutomatedClean(offer, overrides(ctx))
-    return { steps, versions: offer.versions }
+  const { ramdisk } = await flow.once(checkName, async () =>
+    listed ? checkListed(await ctx.fresh(), 'clean', listed) : { ramdisk: true },
+  )
+  if (ramdisk) await deploy.prepareCleaning(ctx)
+  await planAndRun(ctx, {
+    kind: 'clean',
+    prefix: 'clean ',
+    planName: 'plan cleaning',
+    async plan() {
+      const now = await ctx.fresh()
+      const offer = ramdisk && deploy.usesAgent ? await withAgent(now, 'clean') : own(now.interfaces, 'clean')
+      const { disallow_clean_steps: disallowed } = config.api
+      const steps = listed
+        ? planAsAsked(offer, listed.steps, 'clean', { complete: true, ramdisk })
+        : planByPriority(offer, 'clean', { overrides: overrides(ctx), disallowed })
+      return { steps, versions: offer.versions }
+    },
+    // What a list names is not run twice; steps that other hardware managers chose may all be others now.
+    rest: (steps, ran) => (listed ? steps.slice(ran.length) : steps),
+    ramdiskAt: () => ramdisk && deploy.usesAgent,
   })
-  await runSteps(ctx, 'clean', plan.steps, { prefix: 'clean ', versions: plan.versions })
-  await deploy.tearDownCleaning(ctx, { powerOff: true })
+  if (ramdisk) await deploy.tearDownCleaning(ctx, { powerOff: true, fastTrack: true })
   return end
 }
 
-/** Undeploying in maintenance is allowed; the automated cleaning behind it is not, where the option says so. */
-function checkMaintenance(node: Node, config: Config): void {
-  if (!node.maintenance || config.conductor.allow_provisioning_in_maintenance) return
-  throw new InvalidInput(`Cannot clean node ${node.uuid} while it is in maintenance`)
-}
-
-/** After a failed or aborted cleaning: boot files go; the machine stays on for a look unless configured otherwise. */
-export async function undoCleaning(ctx: FlowContext): Promise<void> {
-  await ctx.interfaces.deploy.tearDownCleaning(ctx, { powerOff: ctx.config.conductor.poweroff_in_cleanfail })
+/**
+ * After a failed or aborted cleaning: boot files go. A machine whose step failed stays on for a look unless configured
+ * otherwise.
+ */
+export async function undoCleaning(ctx: FlowContext, _args: Args, failure: Failure): Promise<void> {
+  if (!usedRamdisk(ctx)) return
+  const stepFailed = !failure.aborted && hasStep(ctx.node)
+  const powerOff = !stepFailed || ctx.config.conductor.poweroff_in_cleanfail
+  await ctx.interfaces.deploy.tearDownCleaning(ctx, { powerOff })
 }
 
 /** A step that failed may have left the machine in any shape: maintenance keeps everybody off it. */
 export function cleaningFailed(
   node: { clean_step: Record<string, unknown>; maintenance_reason: string | null },
-  failure: { message: string; aborted: boolean },
+  failure: Failure,
 ): NodePatch {
-  if (failure.aborted || Object.keys(node.clean_step).length === 0) return { clean_step: {} }
+  if (failure.aborted || !hasStep(node)) return { clean_step: {} }
   return {
     clean_step: {},
     maintenance: true,
@@ -65,6 +91,8 @@ export function cleaningFailed(
     fault: 'clean failure',
   }
 }
+
+const hasStep = (node: { clean_step: Record<string, unknown> }) => Object.keys(node.clean_step).length > 0
 
 /** Priorities that the configuration sets over those of driver and agent. */
 function overrides(ctx: FlowContext): Record<string, number> {

@@ -1,38 +1,69 @@
-/** Puts an image on a node and boots it: available to active; rebuilding is the same from active. */
+/**
+ * Puts an image on a node and boots it: available to active; rebuilding is the same from active.
+ *
+ * Source: deploy interfaces, "Common flow of a deployment" (ironic/conductor/deployments.py restated).
+ */
 import { configDrive } from '#images/config-drive.ts'
+import { InvalidInput } from '#lib/fault.ts'
 import type { FlowDefinition } from '../engine.ts'
-import { available, planDeploy, runSteps, type UserStep } from '../steps.ts'
+import { type AskedStep, own, type PlannedStep, planDeploy, same, withAgent } from '../steps/plan.ts'
+import { planAndRun } from '../steps/run.ts'
+import { templateSteps } from './deploy-templates.ts'
 
 export const deploy: FlowDefinition = {
   kind: 'deploy',
   async run(ctx, args) {
-    const { flow } = ctx
-    const asked = (args.deploy_steps ?? []) as UserStep[] // checked against its schema by the API
+    const { flow, config } = ctx
     await flow.once('store config drive', async () => {
       if (args.configdrive === undefined) return
       const { node } = await ctx.fresh()
-      const configdrive = await configDrive(args.configdrive as string | Record<string, unknown>, node) // as above
+      const configdrive = await configDrive(args.configdrive as string | Record<string, unknown>, node) // by its schema
       await flow.write({ instance_info: { ...node.instance_info, configdrive } })
     })
     const { deploy: way } = ctx.interfaces
     await way.prepare(ctx)
 
+    const asked = (args.deploy_steps ?? []) as AskedStep[] // checked against its schema by the API
+    const templates = await flow.once('steps of templates', async () => templateSteps(await ctx.fresh()))
+    const wishes = { asked, templates }
+    const { disallow_deploy_steps: disallowed } = config.api
+    // A ramdisk that is in use boots again whenever the machine is switched on; after that step its disk does.
+    const ramdiskAt = (step: PlannedStep) => way.usesAgent && step.priority > instanceFrom
+
     // What can be done before the agent is there; the last of these steps boots it.
-    const early = await flow.once('plan', async () => {
-      const steps = planDeploy(await available(ctx, 'deploy', { agent: false }), asked, { complete: false })
-      return way.usesAgent ? steps.filter(step => step.priority >= agentFrom) : steps
+    const early = await planAndRun(ctx, {
+      kind: 'deploy',
+      prefix: 'deploy ',
+      planName: 'plan',
+      async plan() {
+        const offer = own((await ctx.fresh()).interfaces, 'deploy')
+        const steps = planDeploy(offer, wishes, { complete: !way.usesAgent, disallowed })
+        return { steps: way.usesAgent ? steps.filter(step => step.priority >= agentFrom) : steps, versions: null }
+      },
+      rest: steps => steps,
+      ramdiskAt,
     })
-    await runSteps(ctx, 'deploy', early, { prefix: 'deploy ', versions: null })
     if (!way.usesAgent) return 'done'
 
-    const late = await flow.once('plan with agent', async () => {
-      const offer = await available(await ctx.fresh(), 'deploy', { agent: true })
-      const steps = planDeploy(offer, asked, { complete: true })
-      const ran = (step: { interface: string; step: string }) =>
-        early.some(other => other.interface === step.interface && other.step === step.step)
-      return { steps: steps.filter(step => !ran(step)), versions: offer.versions }
+    await planAndRun(ctx, {
+      kind: 'deploy',
+      prefix: 'deploy with agent ',
+      planName: 'plan with agent',
+      async plan() {
+        const now = await ctx.fresh()
+        if (!now.agent?.url) {
+          throw new InvalidInput(
+            `Cannot deploy node ${now.node.uuid}: no agent runs on it, and no step has booted one; ` +
+              'expected the step deploy.deploy, which was left out, or an agent that runs already (fast track)',
+          )
+        }
+        const offer = await withAgent(now, 'deploy')
+        const steps = planDeploy(offer, wishes, { complete: true, disallowed })
+        return { steps: steps.filter(step => !early.some(ran => same(ran, step))), versions: offer.versions }
+      },
+      rest: (steps, ran) => steps.filter(step => !ran.some(done => same(done, step))),
+      ramdiskAt,
     })
-    await runSteps(ctx, 'deploy', late.steps, { prefix: 'deploy with agent ', versions: late.versions })
     return 'done'
   },
   undo: ctx => ctx.interfaces.deploy.cleanUp(ctx),
@@ -41,3 +72,5 @@ export const deploy: FlowDefinition = {
 
 /** Steps of this priority and above run without an agent; `deploy.deploy` itself boots it. */
 const agentFrom = 100
+/** At this priority the machine's boot becomes that of its instance. */
+const instanceFrom = 60

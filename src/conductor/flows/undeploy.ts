@@ -1,28 +1,44 @@
 /** Takes the instance off a node and cleans it: active (or a failed state) to available. */
+import { type ProvisionState, stateTarget, target } from '#protocol/states.ts'
 import type { FlowDefinition } from '../engine.ts'
 import { cleaning, cleaningFailed, undoCleaning } from './clean.ts'
 
 export const undeploy: FlowDefinition = {
   kind: 'undeploy',
   async run(ctx, args) {
+    const { flow } = ctx
+    if (inRescue(args.from as ProvisionState)) await ctx.interfaces.rescue.cleanUp(ctx) // written by the engine
+    await flow.once('stop the console', async () => {
+      const now = await ctx.fresh()
+      // It stays enabled for the next deployment.
+      if (now.node.console_enabled) await now.interfaces.console.stop(now)
+    })
     await ctx.interfaces.deploy.tearDown(ctx)
-    await ctx.flow.once('forget the instance', async () => {
+    await flow.once('forget the instance', async () => {
       const { node } = await ctx.fresh()
-      const { instance, root_uuid_or_disk_id, ...internal } = node.driver_internal_info
-      await ctx.flow.write({
+      const { instance, root_uuid_or_disk_id, automatic_lessee, service_ramdisk, ...internal } =
+        node.driver_internal_info
+      await flow.write({
         instance_info: {},
         instance_uuid: null,
         instance_name: null,
         deploy_step: {},
+        service_step: {},
+        ...(automatic_lessee ? { lessee: null } : {}),
         driver_internal_info: internal,
       })
     })
-    await ctx.flow.move('to cleaning', 'clean')
+    await flow.move('to cleaning', 'clean')
     return cleaning(ctx, args)
   },
-  async undo(ctx) {
+  async undo(ctx, args, failure) {
     if (ctx.node.provision_state === 'deleting') return
-    await undoCleaning(ctx)
+    await undoCleaning(ctx, args, failure)
   },
   failed: (node, failure) => (node.provision_state === 'deleting' ? {} : cleaningFailed(node, failure)),
+}
+
+/** Is a rescue system booted, or prepared, in this state? */
+function inRescue(state: ProvisionState): boolean {
+  return stateTarget(state) === 'rescue' || target(state, 'unrescue') !== undefined
 }

@@ -1,22 +1,38 @@
-/** Checks that the machine can be managed: enroll to manageable. */
+/** Checks that the machine can be managed: enroll to manageable. Drivers may add steps to it. */
 import { Unsupported } from '#drivers/driver.ts'
+import { bmcPatienceMs, patiently } from '#drivers/patience.ts'
 import type { FlowDefinition } from '../engine.ts'
+import { nameOf, offered, own, planByPriority, same } from '../steps/plan.ts'
 
 export const verify: FlowDefinition = {
   kind: 'verify',
   async run(ctx) {
-    await ctx.flow.once('read power state', async () => {
+    const { flow, config } = ctx
+    await flow.once('read power state', async () => {
       const now = await ctx.fresh()
       const { power, management } = now.interfaces
       await power.validate(now)
-      const power_state = await power.get(now)
+      const power_state = await patiently(now, bmcPatienceMs, () => power.get(now))
       // A BMC that cannot tell the boot mode is no reason to refuse the machine.
       const boot_mode = await management.getBootMode(now).catch(error => {
         if (error instanceof Unsupported) return null
         throw error
       })
-      await ctx.flow.write({ power_state, boot_mode })
+      await flow.write({ power_state, boot_mode })
     })
+    const steps = await flow.once('plan verification', async () => {
+      const entries = Object.entries(config.conductor.verify_step_priority_override)
+      const overrides = Object.fromEntries(entries.map(([name, priority]) => [name, Number(priority)]))
+      return planByPriority(own((await ctx.fresh()).interfaces, 'verify'), 'verify', { overrides })
+    })
+    for (const step of steps) {
+      await offered(ctx.interfaces, 'verify')
+        .find(other => same(other, step))
+        ?.run(ctx, {})
+      await flow.once(`verified: ${nameOf(step)}`, () =>
+        flow.event('step finished', { kind: 'verify', step: nameOf(step) }),
+      )
+    }
     return 'done'
   },
 }

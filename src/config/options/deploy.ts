@@ -61,6 +61,7 @@ export const deploy = {
     min: 0,
     max: 300,
     mutable: true,
+    effective: true,
     help: 'Seconds since its last heartbeat within which a ramdisk counts as there.',
   }),
   default_boot_mode: choice({

@@ -43,7 +43,7 @@ export async function awaitBoot(ctx: FlowContext, mode: RamdiskMode, boot: Await
     const wait = {
       on: [boot.on],
       everyMs: boot.everyMs,
-      timeoutMs: Math.max(1, endMs - clock.now()),
+      timeoutMs: boot.timeoutS === 0 ? 0 : Math.max(1, endMs - clock.now()),
       release: true,
       onTimeout: () => silent(ctx, since, boot.timeoutS),
     }
@@ -52,7 +52,7 @@ export async function awaitBoot(ctx: FlowContext, mode: RamdiskMode, boot: Await
       return !isLast && (await standsStill(ctx, since)) ? 'standing still' : undefined
     })
     if (found === 'there') return
-    since = await bootAgain(ctx, mode, { attempt: attempt + 1, since, parameters: boot.parameters })
+    since = await bootAgain(ctx, mode, boot, { attempt: attempt + 1, since })
   }
 }
 
@@ -83,10 +83,12 @@ const watchKey = Symbol('since when boots are watched')
 async function bootAgain(
   ctx: FlowContext,
   mode: RamdiskMode,
-  { attempt, since, parameters }: { attempt: number; since: string; parameters: Readonly<Record<string, string>> },
+  boot: AwaitedBoot,
+  { attempt, since }: { attempt: number; since: string },
 ): Promise<string> {
   const { flow } = ctx
-  const name = `boot ${mode} again, boot ${attempt}`
+  const { parameters } = boot
+  const name = `${boot.name} again, boot ${attempt}`
   await flow.once(`${name}: prepare`, async () => {
     const now = await ctx.fresh()
     const why = await explained(now, since)

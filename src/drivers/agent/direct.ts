@@ -8,13 +8,17 @@ import { agentsOf, forgetAgent } from '#db/agents.ts'
 import { imageInfo, releaseInstanceImage, validateImage } from '#images/instance.ts'
 import type { StoreProgress } from '#images/store.ts'
 import { InvalidInput, messageOf } from '#lib/fault.ts'
+import { isTrue } from '#lib/truth.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
 import type { DeployInterface, FlowContext, NodeContext, Step } from '../driver.ts'
+import { leaveInstance, returnToInstance, takeOverBoot } from '../instance.ts'
+import { bmcPatienceMs, patiently } from '../patience.ts'
 import { powerCycle, powerTo } from '../power.ts'
 import { AgentBusy, AgentUnreachable, agentClient } from './client.ts'
+import { onFastTrack } from './fast-track.ts'
 import { awaitAgent, bootRamdisk, prepareRamdisk, removeRamdisk } from './ramdisk.ts'
-import { failed, runAgentStep } from './steps.ts'
+import { askAgent, failed, runAgentStep } from './steps.ts'
 
 const bootModes = ['bios', 'uefi']
 const flags = ['true', 'false']
@@ -32,6 +36,9 @@ const deploy: Step = {
   priority: 100,
   kinds: ['deploy'],
   async run(ctx) {
+    if (await onFastTrack(ctx, 'fast track at deploy')) return
+    // The agent that was there when the machine was prepared is gone: then nothing is prepared for a boot.
+    if (ctx.flow.recall(fastTrackAtPrepare) !== 'no') await prepareRamdisk(ctx, 'deploy')
     const since = await bootRamdisk(ctx, 'deploy')
     await awaitAgent(ctx, 'deploy', since, ctx.config.conductor.deploy_callback_timeout)
   },
@@ -43,10 +50,11 @@ const writeImage: Step = {
   priority: 80,
   kinds: ['deploy'],
   async run(ctx) {
-    await runAgentStep(ctx, 'deploy', 'write image', writeImage, async now => ({
+    const { versionsChanged } = await runAgentStep(ctx, 'deploy', 'write image', writeImage, async now => ({
       image_info: await imageInfo(now),
       configdrive: now.node.instance_info.configdrive ?? null,
     }))
+    return versionsChanged ? 'versions changed' : 'done'
   },
 }
 
@@ -57,8 +65,10 @@ const prepareInstanceBoot: Step = {
   kinds: ['deploy'],
   async run(ctx) {
     await ctx.flow.once('root uuid', async () => {
+      const answer = await askAgent(ctx, asked =>
+        agentClient(asked).execute('standby.get_partition_uuids', {}, { wait: true }),
+      )
       const now = await ctx.fresh()
-      const answer = await agentClient(now).execute('standby.get_partition_uuids', {}, { wait: true })
       const uuids = answer.command_result as Record<string, unknown> | null // an object of the protocol, or nothing
       const root_uuid_or_disk_id = uuids?.['root uuid'] ?? null
       await ctx.flow.write({ driver_internal_info: { ...now.node.driver_internal_info, root_uuid_or_disk_id } })
@@ -66,7 +76,7 @@ const prepareInstanceBoot: Step = {
     await ctx.flow.once('prepare instance boot', async () => {
       const now = await ctx.fresh()
       await now.interfaces.boot.cleanUpRamdisk(now)
-      await now.interfaces.boot.prepareInstance(now)
+      await patiently(now, bmcPatienceMs, () => now.interfaces.boot.prepareInstance(now))
       await releaseInstanceImage(now)
     })
   },
@@ -82,7 +92,7 @@ const tearDownAgent: Step = {
       await ctx.flow.once('lock the agent down', async () => tell(await ctx.fresh(), 'system.lockdown'))
       return
     }
-    if (ctx.node.driver_info.deploy_forces_oob_reboot === true) {
+    if (isTrue(ctx.node.driver_info.deploy_forces_oob_reboot)) {
       await ctx.flow.once('flush the disks', async () => tell(await ctx.fresh(), 'standby.sync'))
     } else {
       await powerOffInBand(ctx)
@@ -126,8 +136,18 @@ async function prepare(ctx: FlowContext): Promise<void> {
     await imageInfo(await ctx.fresh(), { onProgress })
     await ctx.flow.progress(null)
   })
-  await prepareRamdisk(ctx, 'deploy')
+  const running = await onFastTrack(ctx, fastTrackAtPrepare)
+  await ctx.flow.once('leave the tenant network', async () => {
+    const now = await ctx.fresh()
+    // A rebuilt machine is still where its instance was.
+    await now.interfaces.network.detach(now, 'tenant')
+    if (running) await now.interfaces.network.attach(now, 'deploy')
+  })
+  if (!running) await prepareRamdisk(ctx, 'deploy')
 }
+
+/** What was found of a running ramdisk before the first step; stored. */
+const fastTrackAtPrepare = 'fast track at prepare'
 
 /** What the store does, as the progress of the step that will need the image. */
 function progressOf(told: StoreProgress, nowMs: number): Progress {
@@ -171,9 +191,34 @@ async function tearDown(ctx: FlowContext): Promise<void> {
 }
 
 async function prepareCleaning(ctx: FlowContext): Promise<void> {
+  if (await onFastTrack(ctx, 'fast track at cleaning')) {
+    await ctx.flow.once('move to the clean network', async () => {
+      const now = await ctx.fresh()
+      await now.interfaces.network.attach(now, 'clean')
+    })
+    return
+  }
   await prepareRamdisk(ctx, 'clean')
   const since = await bootRamdisk(ctx, 'clean')
   await awaitAgent(ctx, 'clean', since, ctx.config.conductor.clean_callback_timeout)
+}
+
+async function tearDownCleaning(ctx: FlowContext, options: { powerOff: boolean; fastTrack?: boolean }): Promise<void> {
+  // The next flow may go on with this ramdisk.
+  const stays = options.fastTrack === true && (await onFastTrack(ctx, 'fast track after cleaning'))
+  await removeRamdisk(ctx, 'clean', { powerOff: options.powerOff && !stays })
+}
+
+async function prepareService(ctx: FlowContext): Promise<void> {
+  await leaveInstance(ctx, 'service')
+  await prepareRamdisk(ctx, 'service')
+  const since = await bootRamdisk(ctx, 'service')
+  await awaitAgent(ctx, 'service', since, ctx.config.conductor.service_callback_timeout)
+}
+
+async function tearDownService(ctx: FlowContext, options: { instance: boolean; powerOff: boolean }): Promise<void> {
+  await removeRamdisk(ctx, 'service', { powerOff: options.powerOff || options.instance })
+  if (options.instance) await returnToInstance(ctx)
 }
 
 export default {
@@ -184,7 +229,10 @@ export default {
   cleanUp,
   tearDown,
   prepareCleaning,
-  tearDownCleaning: (ctx, options) => removeRamdisk(ctx, 'clean', options),
+  tearDownCleaning,
+  prepareService,
+  tearDownService,
+  adopt: ctx => ctx.flow.once('take over the boot', () => takeOverBoot(ctx)),
 } satisfies DeployInterface
 
 /** The agent switches the machine off by itself; a BMC that does not see it in time is told to. */

@@ -1,6 +1,7 @@
 /** Booting a node into the ramdisk, and out of it again: the same for deploying, cleaning and inspecting. */
 import { timestamp } from '#protocol/field.ts'
 import type { FlowContext, RamdiskMode } from '../driver.ts'
+import { bmcPatienceMs, patiently } from '../patience.ts'
 import { powerCycle, powerTo } from '../power.ts'
 import { awaitBoot, watchingSinceMs } from './await-boot.ts'
 import { hasCalled } from './steps.ts'
@@ -20,9 +21,39 @@ export async function prepareRamdisk(
     const now = await ctx.fresh()
     await now.interfaces.network.attach(now, mode)
   })
-  await flow.once(`prepare ${mode} boot`, async () => {
+  await prepareBoot(ctx, `prepare ${mode} boot`, mode, parameters)
+}
+
+/** Makes the next boot start the ramdisk. */
+async function prepareBoot(ctx: FlowContext, name: string, mode: RamdiskMode, parameters: Parameters): Promise<void> {
+  await ctx.flow.once(name, async () => {
     const now = await ctx.fresh()
-    await now.interfaces.boot.prepareRamdisk(now, { mode, parameters })
+    await patiently(now, bmcPatienceMs, () => now.interfaces.boot.prepareRamdisk(now, { mode, parameters }))
+  })
+}
+
+/** Boots a running ramdisk anew; `name` is unique in the flow. */
+export async function rebootRamdisk(ctx: FlowContext, mode: RamdiskMode, name: string): Promise<void> {
+  await prepareBoot(ctx, `${name}: prepare boot`, mode, callHome(ctx))
+  await powerCycle(ctx, `${name}: reboot`)
+}
+
+/** Waits for the agent of a ramdisk that was booted anew; `name` is unique in the flow. @throws NoAgent */
+export async function awaitAgentAgain(
+  ctx: FlowContext,
+  mode: RamdiskMode,
+  name: string,
+  timeoutS: number,
+): Promise<void> {
+  const since = await ctx.flow.once(`${name}: awaited from`, async () => timestamp(ctx.clock.now()))
+  await awaitBoot(ctx, mode, {
+    name: `${name}: agent`,
+    on: 'heartbeat',
+    everyMs: 15_000,
+    since,
+    timeoutS,
+    parameters: callHome(ctx),
+    isThere: () => hasCalled(ctx),
   })
 }
 

@@ -11,6 +11,7 @@ import { type Progress as AgentProgress, type AgentStep, type CommandResult, Ste
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
 import type { FlowContext, StepSpec } from '../driver.ts'
+import { patiently } from '../patience.ts'
 import { AgentBusy, AgentUnreachable, agentClient } from './client.ts'
 import { nodeForAgent, portForAgent } from './view.ts'
 
@@ -38,9 +39,10 @@ const stepsResult = Compile(StepsResult)
 
 /** Asks the agent for its steps of a kind. Steps of interfaces that only the conductor has are left out. */
 export async function askSteps(ctx: FlowContext, kind: AgentStepKind): Promise<Offer> {
-  const now = await ctx.fresh()
-  const params = { node: nodeForAgent(now), ports: now.ports.map(portForAgent) }
-  const answer = await agentClient(now).execute(`${kind}.get_${kind}_steps`, params, { wait: true })
+  const answer = await askAgent(ctx, async now => {
+    const params = { node: nodeForAgent(now), ports: now.ports.map(portForAgent) }
+    return agentClient(now).execute(`${kind}.get_${kind}_steps`, params, { wait: true })
+  })
   if (answer.command_status !== 'SUCCEEDED') throw failed(answer, `${kind}.get_${kind}_steps`)
   const result = answer.command_result
   if (!stepsResult.Check(result)) {
@@ -52,9 +54,20 @@ export async function askSteps(ctx: FlowContext, kind: AgentStepKind): Promise<O
   return { steps: Object.values(byManager).flat(), versions: result.hardware_manager_version }
 }
 
+/** Asks the agent something that changes nothing, again and again while it is busy or cannot be reached for a moment. */
+export function askAgent<T>(ctx: FlowContext, ask: (now: FlowContext) => Promise<T>): Promise<T> {
+  return patiently(ctx, ctx.config.ferrite.agent_lost_timeout * 1000, async () => ask(await ctx.fresh()))
+}
+
+/** What became of a step on the agent. */
+export interface AgentStepEnd {
+  /** It was not begun: other hardware managers are there than those that listed the steps. */
+  versionsChanged: boolean
+}
+
 /**
- * Runs one step on the agent and returns what it answered; `id` is unique in the flow. The arguments are made when the
- * step starts and are never recorded: they may hold secrets.
+ * Runs one step on the agent; `id` is unique in the flow. The arguments are made when the step starts and are never
+ * recorded: they may hold secrets.
  * @throws AgentCommandFailed with the agent's explanation; AgentLost when it is gone
  */
 export async function runAgentStep(
@@ -63,10 +76,10 @@ export async function runAgentStep(
   id: string,
   step: StepSpec,
   args: (ctx: FlowContext) => Promise<Record<string, unknown>>,
-): Promise<unknown> {
+): Promise<AgentStepEnd> {
   const { flow } = ctx
   const bare = `execute_${kind}_step`
-  const before = await flow.once(`${id}: commands before`, async () => commandIds(await ctx.fresh()))
+  const before = await flow.once(`${id}: commands before`, () => askAgent(ctx, commandIds))
   const started = await flow.until(
     `${id}: start`,
     { everyMs: 1000, timeoutMs: busyLimitMs, onTimeout: busy(step) },
@@ -95,7 +108,7 @@ export async function runAgentStep(
 }
 
 /** Waits for the end of a command, telling its progress meanwhile. */
-async function finished(ctx: FlowContext, name: string, commandId: string, step: StepSpec): Promise<unknown> {
+async function finished(ctx: FlowContext, name: string, commandId: string, step: StepSpec): Promise<AgentStepEnd> {
   const { flow, config, clock } = ctx
   const label = `${step.interface}.${step.step}`
   const wait = {
@@ -139,11 +152,14 @@ async function finished(ctx: FlowContext, name: string, commandId: string, step:
       return undefined
     }
     await flow.progress(null)
-    if (answer.command_status !== 'SUCCEEDED') throw failed(answer, `step ${label}`)
-    // Undefined would mean "not yet".
-    return lean(answer.command_result) ?? null
+    const versionsChanged = mismatches.includes(answer.command_status)
+    if (answer.command_status !== 'SUCCEEDED' && !versionsChanged) throw failed(answer, `step ${label}`)
+    return { versionsChanged }
   })
 }
+
+/** The agent refuses a step that was listed by other hardware managers; the first name is the older one, for all kinds. */
+const mismatches: readonly string[] = ['CLEAN_VERSION_MISMATCH', 'VERSION_MISMATCH']
 
 /** How long an agent may refuse a step because it is busy with another command. */
 const busyLimitMs = 300_000
@@ -166,13 +182,6 @@ export function failed(answer: CommandResult, what: string): AgentCommandFailed 
   const { command_error: error, command_status: status } = answer
   const said = error ? `${error.type}: ${error.details || error.message}` : `status ${status}`
   return new AgentCommandFailed(`The agent failed ${what}: ${said}`)
-}
-
-/** The result without the echo of the step, whose arguments may be large or secret. */
-function lean(result: unknown): unknown {
-  if (typeof result !== 'object' || result === null) return result
-  const { clean_step, deploy_step, service_step, ...rest } = result as Record<string, unknown> // a JSON object
-  return rest
 }
 
 function progressOf(step: string, told: AgentProgress, nowMs: number): Progress {

@@ -5,6 +5,7 @@
  * Source: ironic/drivers/modules/fake.py (behaviour).
  */
 import type { DeployInterface, Step } from '../driver.ts'
+import { leaveInstance, returnToInstance, takeOverBoot } from '../instance.ts'
 import { powerTo } from '../power.ts'
 import { takeTime } from './machine.ts'
 
@@ -40,4 +41,16 @@ export default {
   },
 
   tearDownCleaning: async () => {},
+
+  async prepareService(ctx) {
+    await leaveInstance(ctx, 'service')
+    await ctx.flow.once('prepare fake servicing', () => takeTime(ctx, 'deploy'))
+  },
+
+  async tearDownService(ctx, { instance, powerOff }) {
+    if (powerOff && !instance) await powerTo(ctx, 'power off after fake servicing', 'power off')
+    if (instance) await returnToInstance(ctx)
+  },
+
+  adopt: ctx => ctx.flow.once('take over the fake boot', () => takeOverBoot(ctx)),
 } satisfies DeployInterface

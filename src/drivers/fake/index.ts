@@ -5,9 +5,7 @@
 import type { HardwareType } from '../driver.ts'
 import { generic } from '../generic/interfaces.ts'
 
-const plain = <const N extends 'bios' | 'console' | 'firmware' | 'raid' | 'rescue' | 'storage' | 'vendor'>(
-  name: N,
-) => ({
+const plain = <const N extends 'bios' | 'console' | 'firmware' | 'raid' | 'storage' | 'vendor'>(name: N) => ({
   fake: async () => ({ default: (await import('./plain.ts')).plain[name] }),
 })
 
@@ -26,7 +24,7 @@ export default {
     network: generic.network,
     power: { fake: () => import('./power.ts') },
     raid: { ...plain('raid'), ...generic.raid },
-    rescue: { ...plain('rescue'), ...generic.rescue },
+    rescue: { fake: () => import('./rescue.ts'), ...generic.rescue },
     storage: { ...plain('storage'), ...generic.storage },
     vendor: { ...plain('vendor'), ...generic.vendor },
   },

@@ -15,7 +15,6 @@ export const plain = {
   console: silentConsole,
   firmware: nothing,
   raid: nothing,
-  rescue: nothing,
   storage: nothing,
   vendor: nothing,
 }

@@ -14,7 +14,7 @@ export const generic = {
   management: { noop: () => import('./noop-management.ts') },
   network: { flat: () => import('./flat-network.ts'), noop: () => import('./noop-network.ts') },
   raid: { 'no-raid': () => import('./no-raid.ts') },
-  rescue: { 'no-rescue': () => import('./no-rescue.ts') },
+  rescue: { agent: () => import('../agent/rescue.ts'), 'no-rescue': () => import('./no-rescue.ts') },
   storage: { noop: () => import('./noop-storage.ts') },
   vendor: { 'no-vendor': () => import('./no-vendor.ts') },
 } satisfies Partial<HardwareType['interfaces']>

@@ -10,6 +10,9 @@ import type { Answer, Method } from './transport.ts'
 /** No connection, or it broke off before the answer was whole. */
 export class BmcUnreachable extends HardwareFault {
   override readonly code = 'bmc-unreachable'
+  override get mayPass(): boolean {
+    return true
+  }
 }
 
 /** The BMC's certificate is not trusted, or no TLS could be agreed upon. */
@@ -38,6 +41,11 @@ export class BmcRefused extends HardwareFault {
     super(message)
     this.httpStatus = answer.status
     this.said = answer.said
+  }
+
+  /** Busy, restarting, or behind a gateway that lost it. */
+  override get mayPass(): boolean {
+    return this.httpStatus === 429 || (this.httpStatus >= 502 && this.httpStatus <= 504)
   }
 }
 

@@ -1,0 +1,154 @@
+/**
+ * Verbs and their flows: which flow a verb starts, what it needs beforehand, and what it is given. Reads rows and asks
+ * drivers to validate; it takes no lease and starts nothing.
+ */
+import type { Config } from '#config/options.ts'
+import type { Db } from '#db/database.ts'
+import type { Node, NodePatch } from '#db/nodes.ts'
+import { wantsFastTrack } from '#drivers/agent/fast-track.ts'
+import type { NodeContext } from '#drivers/driver.ts'
+import { Conflict, Forbidden, InvalidInput, NodeLocked } from '#lib/fault.ts'
+import { shaCrypt } from '#lib/sha-crypt.ts'
+import { type ProvisionState, provision, stepFieldOf, type Verb, verbs, verbTarget } from '#protocol/states.ts'
+import type { ProvisionRequest } from './conductor.ts'
+import type { Args } from './engine.ts'
+import { templateSteps } from './flows/deploy-templates.ts'
+import { type AskedStep, own, planDeploy } from './steps/plan.ts'
+
+/** The flow of each event that starts work. */
+const flowOfEvent: Readonly<Record<string, string>> = {
+  deploy: 'deploy',
+  rebuild: 'deploy',
+  delete: 'undeploy',
+  inspect: 'inspect',
+  provide: 'clean',
+  clean: 'clean',
+  adopt: 'adopt',
+  rescue: 'rescue',
+  unrescue: 'unrescue',
+  service: 'service',
+}
+
+/** The flow that a verb starts in this state; null where it only moves the node, or ends what waits on it. */
+export function flowFor(state: ProvisionState, verb: Verb): string | null {
+  const { event } = verbs[verb]
+  if (event === 'manage') return verbTarget(state, verb) === 'verifying' ? 'verify' : null
+  // A failure is over: no flow is left that could be aborted, and undoing it is work of its own.
+  if (event === 'abort') return provision[state].kind === 'failed' ? 'service abort' : null
+  return flowOfEvent[event] ?? null
+}
+
+/**
+ * May this verb start on this node? Checks that need no driver and no lease.
+ * @throws InvalidInput, NodeLocked, Forbidden, Conflict
+ */
+export function checkVerb(node: Node, verb: Verb, config: Config): void {
+  const { inMaintenance } = verbs[verb]
+  const byOption = inMaintenance === 'by option' && !config.conductor.allow_provisioning_in_maintenance
+  if (node.maintenance && (inMaintenance === 'refused' || byOption)) {
+    throw new InvalidInput(`Cannot ${verb} node ${node.uuid} while it is in maintenance`)
+  }
+  if (verbTarget(node.provision_state, verb) === undefined) {
+    const message = `Cannot ${verb} node ${node.uuid} in provision state "${node.provision_state}"`
+    // While somebody works on it another try may help; in a state at rest it will not.
+    if (node.reservation !== null) throw new NodeLocked(`${message}: host ${node.reservation} is working on it`)
+    throw new InvalidInput(message)
+  }
+  if (node.protected && (verb === 'deleted' || verb === 'undeploy' || verb === 'rebuild')) {
+    throw new Forbidden(
+      `Cannot ${verb} node ${node.uuid}: it is protected${node.protected_reason ? ` (${node.protected_reason})` : ''}`,
+    )
+  }
+  if (verb === 'provide' && node.retired) throw new InvalidInput(`Cannot provide node ${node.uuid}: it is retired`)
+  if (node.maintenance && flowFor(node.provision_state, verb) === 'service abort') {
+    throw new Conflict(
+      `Cannot abort the servicing of node ${node.uuid} while it is in maintenance; expected maintenance to be lifted first`,
+    )
+  }
+}
+
+/** Drivers that will be needed say so now, while somebody listens. @throws InvalidInput, Unsupported, HardwareFault */
+export async function validateFor(ctx: NodeContext, db: Db, kind: string, request: ProvisionRequest): Promise<void> {
+  const { interfaces, config, node } = ctx
+  // Adopting touches no power, and aborting must not fail for something that is to be mended by it.
+  if (kind === 'adopt' || kind === 'service abort') return
+  await interfaces.power.validate(ctx)
+  switch (kind) {
+    case 'deploy':
+      wantsFastTrack(ctx)
+      checkBootMode(ctx)
+      await interfaces.deploy.validate(ctx)
+      return checkDeploySteps(ctx, db, request)
+    case 'inspect':
+      return interfaces.inspect.validate(ctx)
+    case 'rescue':
+      return interfaces.rescue.validate(ctx)
+    case 'service':
+      return interfaces.network.validate(ctx)
+    case 'clean':
+      if (request.disable_ramdisk) return
+      await interfaces.network.validate(ctx)
+      // Cleaning boots the ramdisk: what is missing for that is better heard of now than from a failed cleaning.
+      if (node.automated_clean ?? config.conductor.automated_clean) await interfaces.boot.validate(ctx)
+  }
+}
+
+/** Steps that the node has without asking an agent are checked before anything is touched. */
+async function checkDeploySteps(ctx: NodeContext, db: Db, request: ProvisionRequest): Promise<void> {
+  const asked = (request.deploy_steps ?? []) as unknown as AskedStep[] // checked against their schema by the API
+  const templates = await templateSteps({ db, node: ctx.node })
+  const complete = !ctx.interfaces.deploy.usesAgent
+  planDeploy(own(ctx.interfaces, 'deploy'), { asked, templates }, { complete })
+}
+
+function checkBootMode({ node, config }: NodeContext): void {
+  const mode = node.boot_mode ?? node.properties.boot_mode
+  const refused: readonly unknown[] = config.conductor.disallowed_deployment_boot_modes
+  if (!refused.includes(mode)) return
+  throw new InvalidInput(
+    `Cannot deploy node ${node.uuid}: its boot mode is ${mode}, which [conductor] disallowed_deployment_boot_modes has`,
+  )
+}
+
+/** What the flow is given. */
+export async function argsOf(kind: string, request: ProvisionRequest, config: Config): Promise<Args> {
+  const { configdrive, deploy_steps, clean_steps, service_steps, rescue_password, disable_ramdisk } = request
+  switch (kind) {
+    case 'deploy':
+      return { ...(configdrive === undefined ? {} : { configdrive }), ...(deploy_steps ? { deploy_steps } : {}) }
+    case 'clean':
+      return clean_steps ? { clean_steps, ...(disable_ramdisk ? { disable_ramdisk } : {}) } : {}
+    case 'service':
+      return { service_steps, ...(disable_ramdisk ? { disable_ramdisk } : {}) }
+    case 'rescue': {
+      const clear = rescue_password ?? '' // not blank, says the API
+      const hash = await shaCrypt(clear, config.conductor.rescue_password_hash_algorithm)
+      return { secret: config.conductor.require_rescue_password_hashed ? { hash } : { hash, clear } }
+    }
+    default:
+      return {}
+  }
+}
+
+/** Fields that starting a flow writes besides the state. */
+export function startPatch(kind: string, { conductor }: Config): (node: Node) => NodePatch {
+  return node => {
+    if (kind !== 'deploy') return {}
+    const { display_name: name, project_id: project } = node.instance_info
+    const lends =
+      conductor.automatic_lessee && conductor.automatic_lessee_source === 'instance' && typeof project === 'string'
+    return {
+      ...(node.instance_name === null && typeof name === 'string' ? { instance_name: name } : {}),
+      ...(lends && node.lessee === null
+        ? { lessee: project, driver_internal_info: { ...node.driver_internal_info, automatic_lessee: true } }
+        : {}),
+    }
+  }
+}
+
+/** May the node's flow be cut off where it is, or does a step run that must be seen to its end? */
+export function cuttable(node: Node): boolean {
+  const field = stepFieldOf(node.provision_state)
+  const step: Record<string, unknown> = field ? node[field] : {}
+  return !('step' in step) || step.abortable !== false
+}

@@ -1,0 +1,62 @@
+/**
+ * Fast track: a machine whose ramdisk still runs from the flow before goes on without a reboot. Where the agent lives is
+ * asked of machine and agent, and recorded once per flow, so that all passes of it agree.
+ *
+ * Source: deploy interfaces, "Fast track" (ironic/conductor/utils.py, is_fast_track, restated). Beyond Ironic: the agent
+ * must answer; a heartbeat a minute ago is no proof.
+ */
+import { findAgent } from '#db/agents.ts'
+import { InvalidInput, messageOf } from '#lib/fault.ts'
+import { isTrue } from '#lib/truth.ts'
+import type { FlowContext, NodeContext } from '../driver.ts'
+import { agentClient } from './client.ts'
+import { hasCalled } from './steps.ts'
+
+/** Is it wanted: for this node, else for all? @throws InvalidInput where driver_info says neither yes nor no */
+export function wantsFastTrack({ node, config }: Pick<NodeContext, 'node' | 'config'>): boolean {
+  const own = node.driver_info.fast_track
+  if (own === undefined || own === null || own === '') return config.deploy.fast_track
+  const wanted = isTrue(own)
+  if (wanted !== undefined) return wanted
+  throw new InvalidInput(
+    `Cannot read driver_info fast_track of node ${node.uuid}: found ${JSON.stringify(own)}, expected true or false`,
+  )
+}
+
+/**
+ * Does the ramdisk of the flow before still run, so that this one needs no boot? `name` is unique in the flow. Right
+ * after an inspection the agent's first heartbeat is waited for.
+ */
+export async function onFastTrack(ctx: FlowContext, name: string): Promise<boolean> {
+  const { flow, config, clock } = ctx
+  const found = await flow.once(name, async () => look(await ctx.fresh()))
+  if (found !== 'expected') return found === 'alive'
+  const endMs = await flow.once(`${name}: until`, async () => clock.now() + config.deploy.fast_track_timeout * 1000)
+  const unreachable = () => new InvalidInput('unreachable: this wait has no limit')
+  const wait = { on: ['heartbeat'], everyMs: 5000, timeoutMs: 0, release: true, onTimeout: unreachable }
+  const came = await flow.until(`${name}: heartbeat`, wait, async () => {
+    if (await hasCalled(ctx)) return 'alive'
+    return clock.now() >= endMs ? 'gone' : undefined
+  })
+  return came === 'alive'
+}
+
+/** `expected`: an inspection ended moments ago, and its ramdisk is about to call. */
+async function look(now: FlowContext): Promise<'alive' | 'expected' | 'no'> {
+  const { node, config, clock } = now
+  if (!wantsFastTrack(now)) return 'no'
+  const freshMs = config.deploy.fast_track_timeout * 1000
+  const isFresh = (at: string | null | undefined) => Boolean(at) && clock.now() - Date.parse(at ?? '') <= freshMs
+  const agent = await findAgent(now.db, node.uuid)
+  const inspected = isFresh(node.inspection_finished_at)
+  if (!(agent?.url && isFresh(agent.heartbeat_at)) && !inspected) return 'no'
+  if ((await now.interfaces.power.get(now)) !== 'power on') return 'no'
+  if (!agent?.url) return inspected ? 'expected' : 'no'
+  try {
+    await agentClient({ ...now, agent }).commands()
+    return 'alive'
+  } catch (error) {
+    now.log.info({}, `no fast track, the agent does not answer: ${messageOf(error)}`)
+    return 'no'
+  }
+}
