@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely'
 import type { Db, Trx } from './database.ts'
+import { prepared } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
 export interface Agent {
@@ -29,9 +30,13 @@ export function readAgent(row: Row): Agent {
 }
 
 export async function findAgent(db: Db | Trx, nodeUuid: string): Promise<Agent | undefined> {
-  const row = await db.selectFrom('agents').selectAll().where('node_uuid', '=', nodeUuid).executeTakeFirst()
+  const [row] = (await agentOfNode(db, { nodeUuid })).rows
   return row && readAgent(row)
 }
+
+const agentOfNode = prepared((db, { nodeUuid }: { nodeUuid: string }) =>
+  db.selectFrom('agents').selectAll().where('node_uuid', '=', nodeUuid),
+)
 
 /** Agents of many nodes in one statement. */
 export async function agentsOf(db: Db | Trx, nodeUuids: readonly string[]): Promise<Map<string, Agent>> {

@@ -1,6 +1,7 @@
 /** The log of what happened: append-only. History, audit and the event stream are views of it. */
 import { timestamp } from '#protocol/field.ts'
 import type { Db, Trx } from './database.ts'
+import { prepared } from './prepared.ts'
 
 export interface Event {
   id: number
@@ -15,17 +16,20 @@ export async function appendEvent(
   db: Db | Trx,
   event: { nowMs: number; node_uuid?: string; flow_id?: number; kind: string; data?: Record<string, unknown> },
 ): Promise<void> {
-  await db
-    .insertInto('events')
-    .values({
-      at: timestamp(event.nowMs),
-      node_uuid: event.node_uuid ?? null,
-      flow_id: event.flow_id ?? null,
-      kind: event.kind,
-      data: JSON.stringify(event.data ?? {}),
-    })
-    .execute()
+  await insertEvent(db, {
+    at: timestamp(event.nowMs),
+    node_uuid: event.node_uuid ?? null,
+    flow_id: event.flow_id ?? null,
+    kind: event.kind,
+    data: JSON.stringify(event.data ?? {}),
+  })
 }
+
+type EventValues = { at: string; node_uuid: string | null; flow_id: number | null; kind: string; data: string }
+
+const insertEvent = prepared((db, { at, node_uuid, flow_id, kind, data }: EventValues) =>
+  db.insertInto('events').values({ at, node_uuid, flow_id, kind, data }),
+)
 
 /** Events of a node after `afterId`, oldest first, at most `limit`. */
 export async function eventsOf(

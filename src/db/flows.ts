@@ -5,6 +5,7 @@
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
 import type { Db, Trx } from './database.ts'
+import { prepared, preparedUpdate } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
 export interface FlowRow {
@@ -93,22 +94,28 @@ export async function insertFlow(
 }
 
 export async function findFlow(db: Db | Trx, id: number): Promise<FlowRow | undefined> {
-  const row = await db.selectFrom('flows').selectAll().where('id', '=', id).executeTakeFirst()
+  const [row] = (await flowById(db, { id })).rows
   return row && readFlow(row)
 }
 
+const flowById = prepared((db, { id }: { id: number }) => db.selectFrom('flows').selectAll().where('id', '=', id))
+
 /** The flow that moves this node along the state table now, if any; there is at most one. */
 export async function liveFlow(db: Db | Trx, nodeUuid: string): Promise<FlowRow | undefined> {
-  const row = await db
+  const [row] = (await liveFlowOfNode(db, { nodeUuid })).rows
+  return row && readFlow(row)
+}
+
+const liveFlowOfNode = prepared((db, { nodeUuid }: { nodeUuid: string }) =>
+  db
     .selectFrom('flows')
     .selectAll()
     .where('node_uuid', '=', nodeUuid)
     .where('state', 'in', live)
     .where('kind', '!=', 'power')
     .orderBy('id', 'desc')
-    .executeTakeFirst()
-  return row && readFlow(row)
-}
+    .limit(1),
+)
 
 /** Live flows of many nodes in one statement. */
 export async function liveFlowsOf(db: Db | Trx, nodeUuids: readonly string[]): Promise<Map<string, FlowRow>> {
@@ -175,14 +182,16 @@ export async function wakeFlow(db: Db | Trx, nodeUuid: string, event: string): P
 
 /** Claims a flow for this process; tells whether it was still to be had. */
 export async function claimFlow(db: Db | Trx, id: number): Promise<boolean> {
-  const result = await db
+  return Boolean((await claimRunnable(db, { id })).numAffectedRows)
+}
+
+const claimRunnable = prepared((db, { id }: { id: number }) =>
+  db
     .updateTable('flows')
     .set({ state: 'running', woken: 0 })
     .where('id', '=', id)
-    .where('state', 'in', ['ready', 'waiting'])
-    .executeTakeFirst()
-  return result.numUpdatedRows > 0n
-}
+    .where('state', 'in', ['ready', 'waiting']),
+)
 
 /**
  * May work on a flow go on: is its lease still held under `token`, and did the operator ask to stop? Undefined: the
@@ -193,16 +202,19 @@ export async function standingOf(
   id: number,
   token: number,
 ): Promise<{ abortRequested: boolean } | undefined> {
-  const row = await db
+  const [row] = (await heldFlow(db, { id, token })).rows
+  return row && { abortRequested: Number(row.abort_requested) !== 0 }
+}
+
+const heldFlow = prepared((db, { id, token }: { id: number; token: number }) =>
+  db
     .selectFrom('flows')
     .innerJoin('nodes', 'nodes.uuid', 'flows.node_uuid')
     .select('flows.abort_requested')
     .where('flows.id', '=', id)
     .where('nodes.lease_token', '=', token)
-    .where('nodes.lease_holder', 'is not', null)
-    .executeTakeFirst()
-  return row && { abortRequested: Number(row.abort_requested) !== 0 }
-}
+    .where('nodes.lease_holder', 'is not', null),
+)
 
 /** Makes flows runnable again whose process is gone: they count as running but nobody holds their node. */
 export async function reviveFlows(db: Db | Trx): Promise<number> {
@@ -232,25 +244,29 @@ export async function updateFlow(
     ended_at?: string | null
   },
 ): Promise<void> {
-  await db.updateTable('flows').set(set).where('id', '=', id).execute()
+  await changeFlow(db, set, { id })
 }
+
+const changeFlow = preparedUpdate((db, set, { id }: { id: number }) =>
+  db.updateTable('flows').set(set).where('id', '=', id),
+)
 
 /** Forgets what an ended flow was given and what its steps found: it never runs again, and they may hold secrets. */
 export async function forgetContents(db: Db | Trx, id: number): Promise<void> {
-  await db.updateTable('flows').set({ args: '{}' }).where('id', '=', id).execute()
-  await db.updateTable('flow_steps').set({ result: null }).where('flow_id', '=', id).execute()
+  await changeFlow(db, { args: '{}' }, { id })
+  await forgetResults(db, { id })
 }
 
+const forgetResults = prepared((db, { id }: { id: number }) =>
+  db.updateTable('flow_steps').set({ result: null }).where('flow_id', '=', id),
+)
+
 export async function writeProgress(db: Db | Trx, id: number, progress: Progress | null): Promise<void> {
-  await db
-    .updateTable('flows')
-    .set({ progress: progress && JSON.stringify(progress) })
-    .where('id', '=', id)
-    .execute()
+  await changeFlow(db, { progress: progress && JSON.stringify(progress) }, { id })
 }
 
 export async function stepsOf(db: Db | Trx, flowId: number): Promise<Map<string, StepRow>> {
-  const rows = await db.selectFrom('flow_steps').selectAll().where('flow_id', '=', flowId).orderBy('seq').execute()
+  const { rows } = await stepsByFlow(db, { flowId })
   return new Map(
     rows.map(row => [
       row.name,
@@ -267,18 +283,31 @@ export async function stepsOf(db: Db | Trx, flowId: number): Promise<Map<string,
   )
 }
 
+const stepsByFlow = prepared((db, { flowId }: { flowId: number }) =>
+  db.selectFrom('flow_steps').selectAll().where('flow_id', '=', flowId).orderBy('seq'),
+)
+
 /** Records a step: a wait as it starts, anything else when it is done. */
 export async function putStep(db: Db | Trx, flowId: number, step: StepRow): Promise<void> {
-  const values = {
+  await upsertStep(db, {
+    flow_id: flowId,
+    name: step.name,
+    seq: step.seq,
     state: step.state,
     result: step.result === undefined ? null : JSON.stringify(step.result),
     deadline_ms: step.deadlineMs,
     started_at: step.started_at,
     ended_at: step.ended_at,
-  }
-  await db
-    .insertInto('flow_steps')
-    .values({ flow_id: flowId, name: step.name, seq: step.seq, ...values })
-    .onConflict(on => on.columns(['flow_id', 'name']).doUpdateSet(values))
-    .execute()
+  })
 }
+
+type StepValues = Pick<Tables['flow_steps'], keyof Tables['flow_steps']> // a type, whose values can be bound
+
+const upsertStep = prepared((db, arg: StepValues) => {
+  const { flow_id, name, seq, state, result, deadline_ms, started_at, ended_at } = arg
+  const values = { state, result, deadline_ms, started_at, ended_at }
+  return db
+    .insertInto('flow_steps')
+    .values({ flow_id, name, seq, ...values })
+    .onConflict(on => on.columns(['flow_id', 'name']).doUpdateSet(values))
+})

@@ -9,6 +9,7 @@ import { nodeFields } from '#protocol/node.ts'
 import { codecOf, type Stored } from './codec.ts'
 import { type Db, inTransaction, type Trx } from './database.ts'
 import { duplicateColumns } from './faults.ts'
+import { prepared, preparedUpdate } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
 const codec = codecOf(nodeFields)
@@ -54,9 +55,13 @@ export async function insertNode(db: Db | Trx, node: Omit<Stored<typeof nodeFiel
 }
 
 export async function findNode(db: Db | Trx, uuid: string): Promise<Node | undefined> {
-  const row = await db.selectFrom('nodes').selectAll().where('uuid', '=', uuid).executeTakeFirst()
+  const [row] = (await nodeByUuid(db, { uuid })).rows
   return row && readNode(row)
 }
+
+const nodeByUuid = prepared((db, { uuid }: { uuid: string }) =>
+  db.selectFrom('nodes').selectAll().where('uuid', '=', uuid),
+)
 
 /** Finds by UUID or by name. */
 export async function findNodeByIdent(db: Db | Trx, ident: string): Promise<Node | undefined> {
@@ -78,20 +83,10 @@ export async function takeLease(
   uuid: string,
   lease: { holder: string; purpose: string; nowMs: number; forMs: number; visible: boolean },
 ): Promise<number> {
-  const row = await db
-    .updateTable('nodes')
-    .set({
-      lease_holder: lease.holder,
-      lease_purpose: lease.purpose,
-      lease_since: timestamp(lease.nowMs),
-      lease_until_ms: lease.nowMs + lease.forMs,
-      lease_token: sql<number>`lease_token + 1`,
-      ...(lease.visible ? { reservation: lease.holder } : {}),
-    })
-    .where('uuid', '=', uuid)
-    .where(where => where.or([where('lease_holder', 'is', null), where('lease_until_ms', '<', lease.nowMs)]))
-    .returning('lease_token')
-    .executeTakeFirst()
+  const { holder: lease_holder, purpose: lease_purpose, nowMs, forMs, visible } = lease
+  const set = { lease_holder, lease_purpose, lease_since: timestamp(nowMs), lease_until_ms: nowMs + forMs }
+  const reservation = visible ? { reservation: lease_holder } : {}
+  const [row] = (await takeFree(db, { ...set, ...reservation }, { uuid, nowMs })).rows
   if (row) return Number(row.lease_token)
   const holder = await db
     .selectFrom('nodes')
@@ -104,15 +99,27 @@ export async function takeLease(
   )
 }
 
+const takeFree = preparedUpdate((db, set, { uuid, nowMs }: { uuid: string; nowMs: number }) =>
+  db
+    .updateTable('nodes')
+    .set({ ...set, lease_token: sql<number>`lease_token + 1` })
+    .where('uuid', '=', uuid)
+    .where(where => where.or([where('lease_holder', 'is', null), where('lease_until_ms', '<', nowMs)]))
+    .returning('lease_token'),
+)
+
 /** Gives the lease back; does nothing when the token is old. */
 export async function dropLease(db: Db | Trx, uuid: string, token: number): Promise<void> {
-  await db
+  await dropHeld(db, { uuid, token })
+}
+
+const dropHeld = prepared((db, { uuid, token }: { uuid: string; token: number }) =>
+  db
     .updateTable('nodes')
     .set({ lease_holder: null, lease_purpose: null, lease_since: null, lease_until_ms: null, reservation: null })
     .where('uuid', '=', uuid)
-    .where('lease_token', '=', token)
-    .execute()
-}
+    .where('lease_token', '=', token),
+)
 
 /** Prolongs leases that are still held under these tokens. */
 export async function renewLeases(
@@ -120,15 +127,12 @@ export async function renewLeases(
   leases: Iterable<{ nodeUuid: string; token: number }>,
   untilMs: number,
 ): Promise<void> {
-  for (const { nodeUuid: uuid, token } of leases) {
-    await db
-      .updateTable('nodes')
-      .set({ lease_until_ms: untilMs })
-      .where('uuid', '=', uuid)
-      .where('lease_token', '=', token)
-      .execute()
-  }
+  for (const { nodeUuid: uuid, token } of leases) await prolongHeld(db, { uuid, token, untilMs })
 }
+
+const prolongHeld = prepared((db, { uuid, token, untilMs }: { uuid: string; token: number; untilMs: number }) =>
+  db.updateTable('nodes').set({ lease_until_ms: untilMs }).where('uuid', '=', uuid).where('lease_token', '=', token),
+)
 
 /**
  * Ends every lease of `holder`, or every one whose time is over, fencing whoever still believes to have one. Returns the
@@ -183,19 +187,21 @@ export async function writeNode(
 }
 
 async function writeFields(db: Db | Trx, uuid: string, token: number, patch: NodePatch, nowMs: number): Promise<void> {
-  const set = { ...codec.encode(patch), updated_at: timestamp(nowMs) } as UpdateObject<Tables, 'nodes'> // columns only
-  const result = await db
+  const set = { ...codec.encode(patch), updated_at: timestamp(nowMs) }
+  const result = await writeHeld(db, set, { uuid, token }).catch(error => {
+    throw duplicateOf(error, patch) ?? error
+  })
+  if (!result.numAffectedRows) throw new LeaseLost(`The lease on node ${uuid} (token ${token}) is no longer held`)
+}
+
+const writeHeld = preparedUpdate((db, set, { uuid, token }: { uuid: string; token: number }) =>
+  db
     .updateTable('nodes')
-    .set(set)
+    .set(set as UpdateObject<Tables, 'nodes'>) // what codec.encode() made: columns only
     .where('uuid', '=', uuid)
     .where('lease_token', '=', token)
-    .where('lease_holder', 'is not', null)
-    .executeTakeFirst()
-    .catch(error => {
-      throw duplicateOf(error, patch) ?? error
-    })
-  if (result.numUpdatedRows === 0n) throw new LeaseLost(`The lease on node ${uuid} (token ${token}) is no longer held`)
-}
+    .where('lease_holder', 'is not', null),
+)
 
 /** Writes what was seen of a node that nobody works on; tells whether it was written. */
 export async function observeNode(db: Db | Trx, uuid: string, patch: NodePatch): Promise<boolean> {

@@ -6,6 +6,7 @@ import { portFields } from '#protocol/port.ts'
 import { codecOf, type Raw, type Stored } from './codec.ts'
 import type { Db, Trx } from './database.ts'
 import { duplicateColumns } from './faults.ts'
+import { prepared } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
 const codec = codecOf(portFields)
@@ -30,17 +31,29 @@ export async function insertPort(db: Db | Trx, port: Omit<Stored<typeof portFiel
 }
 
 export async function portsOf(db: Db | Trx, nodeUuid: string): Promise<Port[]> {
-  const rows = await db.selectFrom('ports').selectAll().where('node_uuid', '=', nodeUuid).orderBy('id').execute()
-  return rows.map(readPort)
+  return (await portsByNode(db, { nodeUuid })).rows.map(readPort)
 }
+
+const portsByNode = prepared((db, { nodeUuid }: { nodeUuid: string }) =>
+  db.selectFrom('ports').selectAll().where('node_uuid', '=', nodeUuid).orderBy('id'),
+)
 
 /** Ports that have one of these MAC addresses (any case). */
 export async function portsByAddress(db: Db | Trx, addresses: readonly string[]): Promise<Port[]> {
   if (addresses.length === 0) return []
-  const lower = addresses.map(address => address.toLowerCase())
-  const rows = await db.selectFrom('ports').selectAll().where('address', 'in', lower).execute()
+  const [only = '', ...others] = addresses.map(address => address.toLowerCase())
+  if (others.length === 0) return (await portsWithAddress(db, { only })).rows.map(readPort)
+  const rows = await db
+    .selectFrom('ports')
+    .selectAll()
+    .where('address', 'in', [only, ...others])
+    .execute()
   return rows.map(readPort)
 }
+
+const portsWithAddress = prepared((db, { only }: { only: string }) =>
+  db.selectFrom('ports').selectAll().where('address', '=', only),
+)
 
 /** Finds by UUID or by name. */
 export async function findPort(db: Db | Trx, ident: string): Promise<Port | undefined> {
