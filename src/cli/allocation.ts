@@ -11,7 +11,7 @@ export const resource: Resource = {
   name: 'allocation',
   path: '/v1/allocations',
   key: 'allocations',
-  detail: 'query',
+  detail: 'only',
   fields: async () => (await import('#protocol/allocation.ts')).allocationFields,
   differences: {
     traits: { option: 'trait', about: 'trait that the node must have' },

@@ -87,3 +87,15 @@ test("the help names the launcher's own commands", () => {
   const local = [...launcher.matchAll(/^ {2}'?([\w-]+)'?: \(\) => import/gm)].map(([, name]) => name)
   assert.deepEqual(Object.keys(serviceCommands).toSorted(), local.toSorted())
 })
+
+test('every command is run against the real API by a test of its name', async () => {
+  const tests = ['node.test.ts', 'resources.test.ts'].map(file => readFileSync(new URL(file, import.meta.url), 'utf8'))
+  const names = new Set(
+    tests.flatMap(text => [...text.matchAll(/^ *test\('([a-z ]+)/gm)].map(([, name]) => name?.trim())),
+  )
+  const commands = (await commandsUnder([])).map(([name]) => name)
+  assert.deepEqual(
+    commands.filter(name => !names.has(name)),
+    [],
+  )
+})

@@ -180,6 +180,7 @@ export const resource: Resource = {
       takes: 'text',
       metavar: 'node',
       parameter: 'parent_node',
+      names: '/v1/nodes',
       group: 'children',
       about: 'parts of this node',
     },

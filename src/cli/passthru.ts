@@ -2,6 +2,7 @@
 import { segment } from './client.ts'
 import { command, type Item } from './command.ts'
 import type { Method } from './http.ts'
+import { UsageError } from './parse.ts'
 import { pairs } from './values.ts'
 
 const methods = ['POST', 'PUT', 'GET', 'DELETE', 'PATCH'] as const
@@ -32,11 +33,9 @@ export function passthruCommands({ name, path }: { name: string; path: string })
       async run({ args, options }, { api }) {
         const called = `${pathOf(args.owner)}/${segment(args.method)}`
         const verb = (options['http-method'] ?? 'POST') as Method // one of the choices
-        const given = pairs(options.arg ?? [])
-        // What a method without a body is given stands in the query.
-        const query = Object.fromEntries(Object.entries(given).map(([key, value]) => [key, asText(value)]))
-        const inQuery = verb === 'GET' || verb === 'DELETE'
-        const answer = await api.call(verb, called, inQuery ? query : {}, inQuery ? undefined : given)
+        const hasBody = verb !== 'GET' && verb !== 'DELETE'
+        if (options.arg && !hasBody) throw new UsageError(`Option --arg does not go with ${verb}, which has no body`)
+        const answer = await api.call(verb, called, {}, hasBody ? pairs(options.arg ?? []) : undefined)
         if (answer === undefined) return undefined
         return { kind: 'one', item: isItem(answer) ? answer : { result: answer } }
       },
@@ -52,8 +51,4 @@ function listed(told: unknown): Item {
   if (!isItem(told)) return {}
   const { http_methods: methods, ...rest } = told
   return { ...rest, http_methods: Array.isArray(methods) ? methods.join(', ') : methods }
-}
-
-function asText(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value)
 }

@@ -4,7 +4,7 @@
  * only one resource has (power, deploy ...) is written in that resource's file.
  */
 import { NotFound } from '#lib/fault.ts'
-import { type Query, segment } from './client.ts'
+import { type Api, type Query, segment } from './client.ts'
 import {
   type AnyCommand,
   type AnyInput,
@@ -26,6 +26,8 @@ export interface Filter extends Option {
   readonly parameter: string
   /** What a switch stands for; default true. */
   readonly value?: boolean
+  /** As with settings: where a name is looked up, since the API wants a UUID. */
+  readonly names?: string
 }
 
 export interface Resource extends Settable {
@@ -41,8 +43,8 @@ export interface Resource extends Settable {
   /** Columns with --long; their order is the one of the baremetal client, which scripts may count on. */
   readonly longColumns: readonly string[]
   readonly filters?: Readonly<Record<string, Filter>>
-  /** Where the long list is: `/detail` below the collection, or `?detail=True`. */
-  readonly detail: 'path' | 'query'
+  /** Where the long list is: `/detail` below the collection, `?detail=True`, or there is no other list. */
+  readonly detail: 'path' | 'query' | 'only'
   /** Whether set and unset take several objects in one call. */
   readonly setsMany?: true
 }
@@ -131,7 +133,7 @@ export function listCommand(resource: Resource): AnyCommand {
       const order = sort === undefined ? undefined : sorting(sort)
       const query: Record<string, string | boolean> = {}
       if (marker !== undefined) query.marker = marker
-      Object.assign(query, filterQuery(filters, options))
+      Object.assign(query, await filterQuery(filters, options, api))
       if (fields) query.fields = fields.join(',')
       if (long && detail === 'query') query.detail = 'True'
       const path = long && detail === 'path' ? `${resource.path}/detail` : resource.path
@@ -252,7 +254,11 @@ export function resourceCommands(resource: Resource) {
   }
 }
 
-const uuid = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i
+/** The UUID of an object of a collection, looked up when it was given by name. */
+async function uuidOf(given: string, path: string, api: Api): Promise<string> {
+  if (/^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i.test(given)) return given
+  return String((await api.get(`${path}/${segment(given)}`, { fields: 'uuid' })).uuid)
+}
 
 /** What goes to the API for an option of `create` or `set`. */
 async function settingValue(setting: Setting, given: unknown, { api, terminal }: Context): Promise<unknown> {
@@ -267,11 +273,8 @@ async function settingValue(setting: Setting, given: unknown, { api, terminal }:
       return await document(setting.about, String(given), terminal)
     case 'pairs':
       return pairs(given as string[]) // the option is declared as `repeat`
-    case 'text': {
-      const { names } = setting
-      if (names === undefined || uuid.test(String(given))) return given
-      return (await api.get(`${names}/${segment(String(given))}`, { fields: 'uuid' })).uuid
-    }
+    case 'text':
+      return setting.names === undefined ? given : await uuidOf(String(given), setting.names, api)
     default:
       return given
   }
@@ -319,16 +322,19 @@ function removedItems(path: string, indexes: readonly string[]): Operation[] {
   return last.map(index => ({ op: 'remove', path: `${path}/${index}` }))
 }
 
-function filterQuery(
+async function filterQuery(
   filters: Readonly<Record<string, Filter>>,
   options: AnyInput['options'],
-): Record<string, string | boolean> {
+  api: Api,
+): Promise<Record<string, string | boolean>> {
   const query: Record<string, string | boolean> = {}
-  for (const [name, { parameter, value = true }] of Object.entries(filters)) {
+  for (const [name, { parameter, names, value = true }] of Object.entries(filters)) {
     const given = options[name]
     if (given === undefined) continue
+    const text = [given].flat().join(',')
     // Booleans in Python's spelling, which every server of this API reads.
-    query[parameter] = given === true ? (value ? 'True' : 'False') : [given].flat().join(',')
+    if (given === true) query[parameter] = value ? 'True' : 'False'
+    else query[parameter] = names === undefined ? text : await uuidOf(text, names, api)
   }
   return query
 }

@@ -8,6 +8,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { type FakeApi, startFakeApi } from './fake-api.ts'
 import { run } from './main.ts'
+import { shellWords } from './test-client.ts'
 import { testTerminal } from './test-terminal.ts'
 
 const folder = new URL('./transcripts/', import.meta.url)
@@ -43,10 +44,4 @@ async function typed(line: string): Promise<string> {
   const err = terminal.takeErr().replace(/^(?=.)/gm, '! ')
   const text = requests + terminal.takeOut() + err + (status === 0 ? '' : `exit ${status}\n`)
   return text.replaceAll(api.url, 'http://api')
-}
-
-/** Words of a command line, with single and double quotes. */
-function shellWords(line: string): string[] {
-  const words = line.match(/(?:[^\s'"]|'[^']*'|"[^"]*")+/g) ?? []
-  return words.map(word => word.replace(/'([^']*)'|"([^"]*)"/g, (_, single, double) => single ?? double))
 }
