@@ -77,6 +77,7 @@ export const api = {
   project_admin_can_manage_own_nodes: boolean({
     default: true,
     mutable: true,
+    effective: true,
     help: "Administrators of a project may create and delete the project's own nodes.",
   }),
   disallowed_enrollment_boot_modes: list({
@@ -193,9 +194,17 @@ export const audit = {
 }
 
 export const oslo_policy = {
-  enforce_scope: boolean({ default: true, help: 'Check the scope of tokens.' }),
-  enforce_new_defaults: boolean({ default: true, help: 'Use the present default policies.' }),
-  policy_file: path({ default: 'policy.yaml', help: 'File with policies.' }),
+  enforce_scope: boolean({ default: true, effective: true, help: 'Let tokens pass only for what their scope is for.' }),
+  enforce_new_defaults: boolean({
+    default: true,
+    effective: true,
+    help: 'Present default policies alone; false: administrators of any project do everything besides, as before Ironic 17.',
+  }),
+  policy_file: path({
+    default: 'policy.yaml',
+    effective: true,
+    help: 'File with rules that take the place of defaults, YAML or JSON; read again when it changes. A bare name is looked for beside the configuration files.',
+  }),
   policy_default_rule: string({ default: 'default', help: 'Rule for what no policy names.' }),
   policy_dirs: list({ default: ['policy.d'], help: 'Directories with policies.' }),
 }

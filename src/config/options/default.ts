@@ -64,9 +64,14 @@ export const DEFAULT = {
   }),
   rbac_service_role_elevated_access: boolean({
     default: false,
+    effective: true,
     help: 'Give the service role full access within the service project.',
   }),
-  rbac_service_project_name: string({ default: 'service', help: 'Project whose service role is trusted.' }),
+  rbac_service_project_name: string({
+    default: 'service',
+    effective: true,
+    help: 'Project whose service role is trusted.',
+  }),
 
   enabled_hardware_types: list({
     default: ['redfish', 'fake-hardware'],

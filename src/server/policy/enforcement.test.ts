@@ -199,6 +199,26 @@ test('tokens of a domain pass nothing, of a project nothing that is the systemâ€
   assert.equal((await loose.as('other reader').call('GET', '/v1/chassis')).status, 200)
 })
 
+test('with the former rules an administrator of any project does everything, and an observer reads', async () => {
+  const former = { oslo_policy: { enforce_new_defaults: false, enforce_scope: false } }
+  await using world = await start(former)
+  const node = await world.as('system admin').node({ owner: 'owner' })
+  const status = async (person: string | Identity, method: string) =>
+    (await world.as(person).call(method, `/v1/nodes/${node}`)).status
+  const observer: Identity = {
+    ...personOf('x none'),
+    projectName: 'baremetal',
+    projectDomainId: 'default',
+    roles: ['observer'],
+  }
+  assert.equal(await status('other member', 'GET'), 404)
+  assert.equal(await status(observer, 'GET'), 200)
+  assert.equal(await status(observer, 'DELETE'), 403)
+  assert.equal((await world.as('other admin').call('GET', '/v1/chassis')).status, 200)
+  assert.equal((await world.as('other admin').call('GET', '/v1/runbooks')).status, 200)
+  assert.equal(await status('other admin', 'DELETE'), 204)
+})
+
 test('a policy file counts from when it changes; one that is wrong changes nothing', async () => {
   const errors: string[] = []
   const log: Log = { ...silent, error: (_, message) => void errors.push(message) }

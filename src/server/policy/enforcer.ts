@@ -23,13 +23,14 @@ export async function openEnforcer(
   { log, configFiles = [] }: { log: Log; configFiles?: readonly string[] },
 ): Promise<Policy> {
   const path = await placeOf(config.oslo_policy.policy_file, configFiles)
+  const defaults = defaultRules({ formerToo: !config.oslo_policy.enforce_new_defaults })
   const file = await openFreshFile<Rules>({
     path,
     noun: 'the policy file',
-    absent: defaultRules(),
+    absent: defaults,
     log,
     parse(text) {
-      const { rules, warnings } = readRules(text, path)
+      const { rules, warnings } = readRules(text, path, defaults)
       for (const warning of warnings) log.warn({}, warning)
       return rules
     },

@@ -5,6 +5,7 @@
 import { isScalar, parseDocument } from 'yaml'
 import { closest } from '#lib/closest.ts'
 import { InvalidInput } from '#lib/fault.ts'
+import { formerNamedRules, formerRule } from './former-rules.ts'
 import { namedRules, policies, stepPolicy } from './policies.ts'
 import { NoRule, parseRule, type Rule } from './rule.ts'
 
@@ -17,16 +18,21 @@ export interface ReadRules {
   readonly warnings: readonly string[]
 }
 
-export function defaultRules(): Rules {
+/** @param formerToo what was enough before tokens had scopes is enough */
+export function defaultRules({ formerToo = false } = {}): Rules {
   const rules = new Map<string, Rule>()
-  for (const [name, rule] of Object.entries(namedRules)) rules.set(name, parseRule(rule))
-  for (const [name, { rule }] of Object.entries(policies)) rules.set(name, parseRule(rule))
+  const named = { ...namedRules, ...formerNamedRules }
+  for (const [name, rule] of Object.entries(named)) rules.set(name, parseRule(rule))
+  for (const [name, { rule }] of Object.entries(policies)) {
+    const former = formerToo ? formerRule(name) : undefined
+    rules.set(name, parseRule(former === undefined ? rule : `(${rule}) or ${former}`))
+  }
   return rules
 }
 
 /** The defaults with the rules of a file in their place. @throws InvalidInput */
-export function readRules(text: string, path: string): ReadRules {
-  const rules = new Map(defaultRules())
+export function readRules(text: string, path: string, defaults = defaultRules()): ReadRules {
+  const rules = new Map(defaults)
   const warnings: string[] = []
   for (const [name, rule] of Object.entries(entriesOf(text, path))) {
     try {
