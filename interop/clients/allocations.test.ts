@@ -21,7 +21,7 @@ describe('baremetal allocation', { skip: await whyMissing(forClients) }, () => {
       await client.ok(`node manage ${name} --wait`)
     }
     await client.ok('node add trait fast CUSTOM_SSD')
-    await client.ok('node provide plain fast taken --wait')
+    for (const name of Object.keys(nodes)) await client.ok(`node provide ${name} --wait`)
     await client.ok('node deploy taken --wait')
   })
   after(() => service[Symbol.asyncDispose]())
