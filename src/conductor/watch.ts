@@ -31,7 +31,8 @@ const unwatched = provisionStates.filter(
   state => provision[state].kind === 'wait' || state === 'enroll' || state === 'adopt failed',
 )
 
-const turnMs = 1000
+/** How often it is asked what is due, where nothing says that there is more. */
+const turnMs = 5000
 /** How often new nodes are looked for. */
 const enlistEveryMs = 10_000
 
@@ -46,12 +47,14 @@ export class Watch {
 
   /** Looks at what is due, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#world
+    const { clock, config, log } = this.#world
     while (!signal.aborted) {
       await this.turn(signal).catch(error => {
         if (!signal.aborted) log.error({ err: error }, 'cannot read which nodes are to be looked at; trying again soon')
       })
-      await clock.sleep(turnMs, signal).catch(() => {})
+      const isFull = this.#looks.size >= config.conductor.sync_power_state_workers
+      if (isFull) await Promise.race(this.#looks)
+      else await clock.sleep(turnMs, signal).catch(() => {})
     }
     await this.settled()
   }
