@@ -43,6 +43,11 @@ for (const resource of resources) {
     for (const { field } of resource.more ?? []) assert.ok(fields[field] || beyond.includes(field), field)
   })
 
+  test(`${resource.name}: every option says what it is`, async () => {
+    const silent = (await settingsOf(resource)).filter(({ about, field }) => about === field)
+    assert.deepEqual(silent, [])
+  })
+
   test(`${resource.name}: an option does what the API allows`, async () => {
     const fields = await resource.fields()
     for (const { option, field, on } of await settingsOf(resource)) {

@@ -84,13 +84,9 @@ function settingOf(name: string, field: Field): Setting {
     field: name,
     holds: kindOf(field),
     on,
-    about: aboutOf(name, field),
+    about: field.doc ?? name,
     ...(field.required && { required: true }),
   }
-}
-
-export function aboutOf(name: string, { doc }: Field): string {
-  return doc ?? name.replaceAll('_', ' ').replace('uuid', 'UUID')
 }
 
 /** As JSON Schema spells it; `anyOf` where null is allowed too. */

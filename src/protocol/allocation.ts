@@ -9,7 +9,14 @@ export const allocationStates = ['allocating', 'active', 'error'] as const
 export type AllocationState = (typeof allocationStates)[number]
 
 export const allocationFields = fields({
-  uuid: { schema: Uuid, from: '1.52', create: true, sort: true, column: 'text' },
+  uuid: {
+    schema: Uuid,
+    from: '1.52',
+    create: true,
+    sort: true,
+    column: 'text',
+    doc: 'identifier; fixed after creation',
+  },
   name: {
     schema: Nullable(Type.String({ minLength: 1, maxLength: 255 })),
     from: '1.52',
@@ -17,10 +24,19 @@ export const allocationFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'unique logical name',
   },
   created_at: { schema: Time, from: '1.52', sort: true, column: 'text' },
   updated_at: { schema: Nullable(Time), from: '1.52', sort: true, column: 'text' },
-  extra: { schema: Json, from: '1.52', create: true, patch: true, column: 'json', initial: {} },
+  extra: {
+    schema: Json,
+    from: '1.52',
+    create: true,
+    patch: true,
+    column: 'json',
+    initial: {},
+    doc: 'free for operators',
+  },
   resource_class: {
     schema: Nullable(Type.String({ maxLength: 80 })),
     from: '1.52',

@@ -6,8 +6,24 @@ import { DeployTemplateStep } from './step.ts'
 import { Trait } from './trait.ts'
 
 export const deployTemplateFields = fields({
-  uuid: { schema: Uuid, from: '1.55', create: true, sort: true, column: 'text' },
-  name: { schema: Trait, from: '1.55', create: true, patch: true, sort: true, column: 'text', required: true },
+  uuid: {
+    schema: Uuid,
+    from: '1.55',
+    create: true,
+    sort: true,
+    column: 'text',
+    doc: 'identifier; fixed after creation',
+  },
+  name: {
+    schema: Trait,
+    from: '1.55',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'text',
+    required: true,
+    doc: 'the trait that brings the steps along',
+  },
   steps: {
     schema: Type.Array(DeployTemplateStep, { minItems: 1, maxItems: 1000 }),
     from: '1.55',
@@ -16,8 +32,17 @@ export const deployTemplateFields = fields({
     required: true,
     column: 'json',
     secrets: {},
+    doc: 'deploy steps: interface, step, args, priority; secrets are shown as ******',
   },
-  extra: { schema: Json, from: '1.55', create: true, patch: true, column: 'json', initial: {} },
+  extra: {
+    schema: Json,
+    from: '1.55',
+    create: true,
+    patch: true,
+    column: 'json',
+    initial: {},
+    doc: 'free for operators',
+  },
   // Taken and stored; no answer shows it.
   description: {
     schema: Nullable(Type.String({ maxLength: 255 })),

@@ -64,7 +64,14 @@ export const RuleAction = Type.Object({
 })
 
 export const inspectionRuleFields = fields({
-  uuid: { schema: Uuid, from: '1.96', create: true, sort: true, column: 'text' },
+  uuid: {
+    schema: Uuid,
+    from: '1.96',
+    create: true,
+    sort: true,
+    column: 'text',
+    doc: 'identifier; fixed after creation',
+  },
   description: {
     schema: Nullable(Type.String({ maxLength: 255 })),
     from: '1.96',
@@ -72,6 +79,7 @@ export const inspectionRuleFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'free text',
   },
   priority: {
     schema: Type.Integer({ minimum: 0, maximum: 9999 }),
@@ -91,6 +99,7 @@ export const inspectionRuleFields = fields({
     sort: true,
     column: 'text',
     initial: 'main',
+    doc: 'when it is applied',
   },
   sensitive: {
     schema: Type.Boolean(),
@@ -109,6 +118,7 @@ export const inspectionRuleFields = fields({
     patch: true,
     column: 'json',
     initial: [],
+    doc: 'what must hold: op, args, loop, multiple',
   },
   actions: {
     schema: Type.Array(RuleAction, { minItems: 1, maxItems: 1000 }),
@@ -117,6 +127,7 @@ export const inspectionRuleFields = fields({
     patch: true,
     required: true,
     column: 'json',
+    doc: 'what is done then: op, args, loop',
   },
   created_at: { schema: Time, from: '1.96', sort: true, select: false, column: 'text' },
   updated_at: { schema: Nullable(Time), from: '1.96', sort: true, select: false, column: 'text' },

@@ -102,8 +102,16 @@ export const nodeFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'name of who uses the node',
   },
-  chassis_uuid: { schema: Nullable(Uuid), from: '1.1', create: true, patch: true, column: 'text' },
+  chassis_uuid: {
+    schema: Nullable(Uuid),
+    from: '1.1',
+    create: true,
+    patch: true,
+    column: 'text',
+    doc: 'the chassis it stands in',
+  },
   power_state: {
     schema: Nullable(Type.Enum(powerStates)),
     from: '1.1',
@@ -199,6 +207,7 @@ export const nodeFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'what it is scheduled as',
   },
   boot_interface: {
     schema: Nullable(Type.String()),
@@ -311,6 +320,7 @@ export const nodeFields = fields({
     sort: true,
     column: 'text',
     initial: '',
+    doc: 'the conductors that may serve it',
   },
   automated_clean: {
     schema: Nullable(Type.Boolean()),
@@ -321,8 +331,23 @@ export const nodeFields = fields({
     column: 'flag',
     doc: 'null follows [conductor] automated_clean',
   },
-  protected: { schema: Type.Boolean(), from: '1.48', patch: true, sort: true, column: 'flag', initial: false },
-  protected_reason: { schema: Nullable(Type.String()), from: '1.48', patch: true, sort: true, column: 'text' },
+  protected: {
+    schema: Type.Boolean(),
+    from: '1.48',
+    patch: true,
+    sort: true,
+    column: 'flag',
+    initial: false,
+    doc: 'undeploy and rebuild are refused',
+  },
+  protected_reason: {
+    schema: Nullable(Type.String()),
+    from: '1.48',
+    patch: true,
+    sort: true,
+    column: 'text',
+    doc: 'why it is protected',
+  },
   conductor: { schema: Nullable(Type.String()), from: '1.49', doc: 'computed: the conductor that serves the node now' },
   owner: {
     schema: Nullable(Type.String({ maxLength: 255 })),
@@ -331,6 +356,7 @@ export const nodeFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'the project that owns it',
   },
   lessee: {
     schema: Nullable(Type.String({ maxLength: 255 })),
@@ -339,6 +365,7 @@ export const nodeFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'the project that may use it',
   },
   description: {
     schema: Nullable(Type.String({ maxLength: 4096 })),
@@ -347,6 +374,7 @@ export const nodeFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'free text',
   },
   allocation_uuid: { schema: Nullable(Uuid), from: '1.52' },
   retired: {
@@ -357,6 +385,7 @@ export const nodeFields = fields({
     sort: true,
     column: 'flag',
     initial: false,
+    doc: 'it is not to become available again',
   },
   retired_reason: {
     schema: Nullable(Type.String()),
@@ -365,6 +394,7 @@ export const nodeFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'why it is retired',
   },
   network_data: {
     schema: NetworkData,
@@ -384,6 +414,7 @@ export const nodeFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'the shard it belongs to',
   },
   parent_node: {
     schema: Nullable(Type.String({ minLength: 1, maxLength: 255 })),

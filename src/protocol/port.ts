@@ -7,7 +7,14 @@ import { Link } from './node.ts'
 export const MacAddress = Type.String({ pattern: '^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$' })
 
 export const portFields = fields({
-  uuid: { schema: Uuid, from: '1.1', create: true, sort: true, column: 'text' },
+  uuid: {
+    schema: Uuid,
+    from: '1.1',
+    create: true,
+    sort: true,
+    column: 'text',
+    doc: 'identifier; fixed after creation',
+  },
   address: {
     schema: MacAddress,
     from: '1.1',
@@ -27,11 +34,27 @@ export const portFields = fields({
     column: 'text',
     doc: 'the node it belongs to',
   },
-  extra: { schema: Json, from: '1.1', create: true, patch: true, column: 'json', initial: {} },
+  extra: {
+    schema: Json,
+    from: '1.1',
+    create: true,
+    patch: true,
+    column: 'json',
+    initial: {},
+    doc: 'free for operators',
+  },
   created_at: { schema: Time, from: '1.1', sort: true, select: false, column: 'text' },
   updated_at: { schema: Nullable(Time), from: '1.1', sort: true, select: false, column: 'text' },
   internal_info: { schema: Json, from: '1.18', column: 'json', initial: {} },
-  local_link_connection: { schema: Json, from: '1.19', create: true, patch: true, column: 'json', initial: {} },
+  local_link_connection: {
+    schema: Json,
+    from: '1.19',
+    create: true,
+    patch: true,
+    column: 'json',
+    initial: {},
+    doc: 'where it is plugged in: switch_id, port_id, switch_info, hostname',
+  },
   pxe_enabled: {
     schema: Type.Boolean(),
     from: '1.19',
@@ -42,7 +65,14 @@ export const portFields = fields({
     initial: true,
     doc: 'network boot may use it',
   },
-  portgroup_uuid: { schema: Nullable(Uuid), from: '1.24', create: true, patch: true, column: 'text' },
+  portgroup_uuid: {
+    schema: Nullable(Uuid),
+    from: '1.24',
+    create: true,
+    patch: true,
+    column: 'text',
+    doc: 'the portgroup it belongs to',
+  },
   physical_network: {
     schema: Nullable(Type.String({ minLength: 1, maxLength: 64 })),
     from: '1.34',
@@ -50,6 +80,7 @@ export const portFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'the physical network it is wired to',
   },
   is_smartnic: {
     schema: Type.Boolean(),
@@ -59,6 +90,7 @@ export const portFields = fields({
     sort: true,
     column: 'flag',
     initial: false,
+    doc: 'a port of a Smart NIC',
   },
   name: {
     schema: Nullable(Type.String({ minLength: 1, maxLength: 255 })),
@@ -67,6 +99,7 @@ export const portFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'unique logical name',
   },
   description: {
     schema: Nullable(Type.String({ maxLength: 255 })),
@@ -75,6 +108,7 @@ export const portFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'free text',
   },
   vendor: {
     schema: Nullable(Type.String({ maxLength: 32 })),
@@ -83,6 +117,7 @@ export const portFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'maker of the card',
   },
   category: {
     schema: Nullable(Type.String({ maxLength: 80 })),
@@ -91,6 +126,7 @@ export const portFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'what it is for',
   },
   available_for_dynamic_portgroup: {
     schema: Type.Boolean(),
@@ -99,6 +135,7 @@ export const portFields = fields({
     patch: true,
     column: 'flag',
     initial: true,
+    doc: 'may become a part of a portgroup that the service makes',
   },
   links: { schema: Type.Array(Link), from: '1.1', select: false },
 })

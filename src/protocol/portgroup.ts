@@ -5,8 +5,23 @@ import { Link } from './node.ts'
 import { MacAddress } from './port.ts'
 
 export const portgroupFields = fields({
-  uuid: { schema: Uuid, from: '1.23', create: true, sort: true, column: 'text' },
-  address: { schema: Nullable(MacAddress), from: '1.23', create: true, patch: true, sort: true, column: 'text' },
+  uuid: {
+    schema: Uuid,
+    from: '1.23',
+    create: true,
+    sort: true,
+    column: 'text',
+    doc: 'identifier; fixed after creation',
+  },
+  address: {
+    schema: Nullable(MacAddress),
+    from: '1.23',
+    create: true,
+    patch: true,
+    sort: true,
+    column: 'text',
+    doc: 'MAC',
+  },
   name: {
     schema: Nullable(Type.String({ minLength: 1, maxLength: 255 })),
     from: '1.23',
@@ -14,6 +29,7 @@ export const portgroupFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'unique logical name',
   },
   node_uuid: {
     schema: Uuid,
@@ -24,7 +40,15 @@ export const portgroupFields = fields({
     column: 'text',
     doc: 'the node it belongs to',
   },
-  extra: { schema: Json, from: '1.23', create: true, patch: true, column: 'json', initial: {} },
+  extra: {
+    schema: Json,
+    from: '1.23',
+    create: true,
+    patch: true,
+    column: 'json',
+    initial: {},
+    doc: 'free for operators',
+  },
   internal_info: { schema: Json, from: '1.23', column: 'json', initial: {} },
   standalone_ports_supported: {
     schema: Type.Boolean(),
@@ -43,8 +67,17 @@ export const portgroupFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'how its ports act as one, such as active-backup or 802.3ad',
   },
-  properties: { schema: Json, from: '1.26', create: true, patch: true, column: 'json', initial: {} },
+  properties: {
+    schema: Json,
+    from: '1.26',
+    create: true,
+    patch: true,
+    column: 'json',
+    initial: {},
+    doc: 'settings of the mode, such as miimon',
+  },
   physical_network: {
     schema: Nullable(Type.String({ minLength: 1, maxLength: 64 })),
     from: '1.102',
@@ -52,6 +85,7 @@ export const portgroupFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'the physical network its ports are wired to',
   },
   category: {
     schema: Nullable(Type.String({ maxLength: 80 })),
@@ -60,6 +94,7 @@ export const portgroupFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'what it is for',
   },
   dynamic_portgroup: { schema: Type.Boolean(), from: '1.111', column: 'flag', initial: false },
   created_at: { schema: Time, from: '1.23', sort: true, select: false, column: 'text' },

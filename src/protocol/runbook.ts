@@ -6,7 +6,14 @@ import { RunbookStep } from './step.ts'
 import { Traits } from './trait.ts'
 
 export const runbookFields = fields({
-  uuid: { schema: Uuid, from: '1.92', create: true, sort: true, column: 'text' },
+  uuid: {
+    schema: Uuid,
+    from: '1.92',
+    create: true,
+    sort: true,
+    column: 'text',
+    doc: 'identifier; fixed after creation',
+  },
   name: {
     schema: Type.String({ minLength: 1, maxLength: 255 }),
     from: '1.92',
@@ -25,6 +32,7 @@ export const runbookFields = fields({
     required: true,
     column: 'json',
     secrets: {},
+    doc: 'steps: interface, step, args, order; secrets are shown as ******',
   },
   disable_ramdisk: {
     schema: Type.Boolean(),
@@ -34,8 +42,17 @@ export const runbookFields = fields({
     sort: true,
     column: 'flag',
     initial: false,
+    doc: 'its steps need no ramdisk',
   },
-  extra: { schema: Json, from: '1.92', create: true, patch: true, column: 'json', initial: {} },
+  extra: {
+    schema: Json,
+    from: '1.92',
+    create: true,
+    patch: true,
+    column: 'json',
+    initial: {},
+    doc: 'free for operators',
+  },
   public: {
     schema: Type.Boolean(),
     from: '1.92',
@@ -44,6 +61,7 @@ export const runbookFields = fields({
     sort: true,
     column: 'flag',
     initial: false,
+    doc: 'everybody may use it',
   },
   owner: {
     schema: Nullable(Type.String({ maxLength: 255 })),
@@ -52,6 +70,7 @@ export const runbookFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'the project that owns it',
   },
   description: {
     schema: Nullable(Type.String({ maxLength: 255 })),
@@ -60,6 +79,7 @@ export const runbookFields = fields({
     patch: true,
     sort: true,
     column: 'text',
+    doc: 'free text',
   },
   traits: { schema: Traits, from: '1.112', column: 'json', initial: [], doc: 'changed through /traits' },
   created_at: { schema: Time, from: '1.92', sort: true, select: false, column: 'text' },
