@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
+import { maximum } from '#protocol/microversion.ts'
 import { AuthFault } from './auth/faults.ts'
 import type { Answer, Endpoint } from './endpoint.ts'
 import { BodyLimit, Busy, faultBody, NoRoute } from './faults.ts'
@@ -31,8 +32,9 @@ export function refuse(error: unknown, request: FastifyRequest, reply: FastifyRe
 /** A path or method that no endpoint has. @throws NoRoute */
 export function notFound(routes: RouteTable, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const path = request.url.split('?', 1)[0] ?? ''
-  const methods = routes.methodsOf(path)
-  const wrong = methods.length === 0 ? misplaced(path) : undefined
+  const methods = routes.methodsOf(path, request.minor)
+
+  const wrong = misplaced(path)
   if (wrong) throw new NoRoute(wrong.status, `Cannot use ${path.slice(0, 200)}: expected ${wrong.expected}`)
   if (methods.length === 0) throw new NoRoute(404, `Nothing is served at ${path.slice(0, 200)}`)
   reply.header('allow', methods.join(', '))
@@ -41,7 +43,7 @@ export function notFound(routes: RouteTable, request: FastifyRequest, reply: Fas
 
 /** What may be asked of a path; of none that is unknown. */
 export function answerOptions(routes: RouteTable, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const methods = routes.methodsOf(request.url.split('?', 1)[0] ?? '')
+  const methods = routes.methodsOf(request.url.split('?', 1)[0] ?? '', maximum)
   if (methods.length > 0) reply.header('allow', methods.join(', '))
   return reply.code(200).send()
 }

@@ -1,4 +1,5 @@
 /** Paths as requests write them and as the router knows them. Source: REST API reference, "Documents at the root". */
+import { type Minor, minorOf } from '#protocol/microversion.ts'
 import type { Endpoint } from './endpoint.ts'
 
 const nowhere: ReadonlySet<string> = new Set()
@@ -22,27 +23,42 @@ export function normalPath(url: string, outside = nowhere): string {
   return whole + query
 }
 
-const member = /^\/v1\/nodes\/[^/]+\/(ports|portgroups|volume\/connectors|volume\/targets)\/[^/]+$/
+const collections = 'ports|portgroups|volume/connectors|volume/targets'
+const below: readonly RegExp[] = [
+  new RegExp(`^/v1/nodes/[^/]+/(${collections})(/[^/]+)?$`),
+  /^\/v1\/portgroups\/[^/]+\/(ports)(\/[^/]+)?$/,
+  /^\/v1\/chassis\/[^/]+\/(nodes)(\/.+)?$/,
+]
 const portsOfGroup = /^\/v1\/nodes\/[^/]+\/portgroups\/[^/]+\/ports(\/.*)?$/
 
-/** Why nothing can be there: things have one place of their own, and below their node only lists. */
+/**
+ * Why nothing can be there, or nothing be written: things have one place of their own, and below what they belong to
+ * only lists of them.
+ */
 export function misplaced(path: string): { status: 400 | 403; expected: string } | undefined {
   if (portsOfGroup.test(path)) return { status: 403, expected: '/v1/portgroups/{portgroup}/ports' }
-  const [, collection] = member.exec(path) ?? []
-  return collection === undefined ? undefined : { status: 400, expected: `/v1/${collection}/{uuid}` }
+  for (const regex of below) {
+    const [, collection] = regex.exec(path) ?? []
+    if (collection !== undefined) return { status: 400, expected: `/v1/${collection}/{uuid}` }
+  }
+  return undefined
 }
 
 export interface RouteTable {
-  /** Methods offered at a path. */
-  methodsOf(path: string): string[]
+  /** Methods that a version has at a path. */
+  methodsOf(path: string, version: Minor): string[]
 }
 
 export function routeTable(endpoints: readonly Endpoint[]): RouteTable {
-  const table = endpoints.map(({ method, path }) => ({
+  const table = endpoints.map(({ method, path, from }) => ({
     method,
+    minor: minorOf(from),
     regex: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
   }))
   return {
-    methodsOf: path => [...new Set(table.filter(({ regex }) => regex.test(path)).map(({ method }) => method))].sort(),
+    methodsOf(path, version) {
+      const known = table.filter(({ regex, minor }) => version >= minor && regex.test(path))
+      return [...new Set(known.map(({ method }) => method))].sort()
+    },
   }
 }

@@ -32,17 +32,34 @@ test('events of a network service are taken when they are well-formed', async ()
   assert.equal(await post([event], '1.53'), 404)
 })
 
-test('single things below a node have their place elsewhere', async () => {
+test('single things below a node have their place elsewhere, and so have writes', async () => {
   const node = await api.node()
   for (const [method, path, status] of [
-    ['GET', 'ports/6d85703a-565d-469a-96ce-30b6de53079d', 400],
-    ['PATCH', 'ports/6d85703a-565d-469a-96ce-30b6de53079d', 400],
-    ['DELETE', 'portgroups/x', 400],
-    ['GET', 'volume/connectors/x', 400],
-    ['GET', 'portgroups/x/ports', 403],
-    ['GET', 'ports/detail', 200],
-    ['GET', 'nothing/x', 404],
+    ['GET', 'nodes/N/ports/6d85703a-565d-469a-96ce-30b6de53079d', 400],
+    ['PATCH', 'nodes/N/ports/6d85703a-565d-469a-96ce-30b6de53079d', 400],
+    ['DELETE', 'nodes/N/portgroups/x', 400],
+    ['GET', 'nodes/N/volume/connectors/x', 400],
+    ['GET', 'nodes/N/portgroups/x/ports', 403],
+    ['POST', 'nodes/N/ports', 400],
+    ['POST', 'nodes/N/portgroups', 400],
+    ['POST', 'nodes/N/volume/targets', 400],
+    ['DELETE', 'nodes/N/ports', 400],
+    ['POST', 'portgroups/x/ports', 400],
+    ['DELETE', 'portgroups/x/ports/y', 400],
+    ['POST', 'chassis/x/nodes', 400],
+    ['GET', 'chassis/x/nodes/y/ports', 400],
+    ['GET', 'nodes/N/ports/detail', 200],
+    ['POST', 'nodes/N/volume', 405],
+    ['POST', 'nodes/N/history', 405],
+    ['POST', 'nodes/N/allocation', 405],
+    ['POST', 'nodes/N', 405],
+    ['GET', 'nodes/N/nothing/x', 404],
+    ['POST', 'nodes/N/nothing', 404],
+    ['GET', 'nodes/N/driver', 404],
+    ['GET', 'shards/x', 404],
   ] as const) {
-    assert.equal((await api.call(method, `/v1/nodes/${node}/${path}`)).status, status, `${method} ${path}`)
+    assert.equal((await api.call(method, `/v1/${path.replace('N', node)}`)).status, status, `${method} ${path}`)
   }
+  // Where nothing was yet, nothing is, whatever the method.
+  assert.equal((await api.call('POST', `/v1/nodes/${node}/history`, { version: '1.77' })).status, 404)
 })
