@@ -90,6 +90,12 @@ export interface ConductorService {
   /** An allocation was stored that needs a node; the search goes on by itself. */
   allocate(allocationUuid: string): void
 
+  /**
+   * The agent of a node called under the token that is known of it, and told nothing new: that is noted soon, together
+   * with others, and its flow is woken.
+   */
+  agentCalled(nodeUuid: string, token: string): Promise<void>
+
   /** A row changed that a flow may wait for. */
   wake(nodeUuid: string, event: 'heartbeat' | 'inspection data'): Promise<void>
 

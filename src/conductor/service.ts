@@ -32,6 +32,7 @@ import { rescue, unrescue } from './flows/rescue.ts'
 import { serviceAbort, service as servicing } from './flows/service.ts'
 import { undeploy } from './flows/undeploy.ts'
 import { verify } from './flows/verify.ts'
+import { Heartbeats } from './heartbeats.ts'
 import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
 import { argsOf, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
@@ -150,6 +151,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     },
   })
 
+  const heartbeats = new Heartbeats({ db, clock, log })
   const stopping = new AbortController()
   let periodic: Promise<unknown> | undefined
   const tasks: PeriodicTask[] = [
@@ -187,7 +189,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     },
     async stop() {
       stopping.abort()
-      await Promise.all([engine.stop(), allocator.stop(), periodic])
+      await Promise.all([engine.stop(), allocator.stop(), heartbeats.stop(), periodic])
       await shared.dispose()
     },
 
@@ -336,6 +338,10 @@ export function createConductor(options: ConductorOptions): Conductor {
     },
 
     allocate: uuid => allocator.search(uuid),
+    async agentCalled(uuid, token) {
+      heartbeats.note(uuid, token)
+      await engine.wake(uuid, 'heartbeat')
+    },
     wake: (uuid, event) => engine.wake(uuid, event),
 
     portsChanged: node => options.portsChanged(node),

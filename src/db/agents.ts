@@ -3,7 +3,7 @@
  * for, and never disturbs, the work that holds the node.
  */
 import { sql } from 'kysely'
-import type { Db, Trx } from './database.ts'
+import { type Db, inTransaction, type Trx } from './database.ts'
 import { prepared } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
@@ -106,6 +106,26 @@ export async function recordHeartbeat(
     .executeTakeFirst()
   return result.numUpdatedRows > 0n
 }
+
+/** Stores heartbeats that told nothing new, under the same condition, in one transaction. */
+export async function noteHeartbeats(
+  db: Db,
+  beats: readonly { nodeUuid: string; token: string; at: string; count: number }[],
+): Promise<void> {
+  await inTransaction(db, async trx => {
+    for (const beat of beats) await noteHeartbeat(trx, beat)
+  })
+}
+
+type Noted = { nodeUuid: string; token: string; at: string; count: number }
+
+const noteHeartbeat = prepared((db, { nodeUuid, token, at, count }: Noted) =>
+  db
+    .updateTable('agents')
+    .set({ heartbeat_at: at, heartbeats: sql<number>`heartbeats + ${count}` })
+    .where('node_uuid', '=', nodeUuid)
+    .where('token', '=', token),
+)
 
 /**
  * Forgets the running agent: after every power-off or reboot its URL, certificate and (unless it was made beforehand)

@@ -4,12 +4,14 @@
  */
 
 import type { ConductorService } from '#conductor/conductor.ts'
+import { noteHeartbeats } from '#db/agents.ts'
 import { registerConductor } from '#db/conductors.ts'
 import type { Db } from '#db/database.ts'
 import { deleteNode, dropLease, findNode, type Node, takeLease, writeNode } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
+import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import { type BootDevice, powerTargets, stateTarget, verbTarget } from '#protocol/states.ts'
 
@@ -174,6 +176,10 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
     },
     allocate(uuid) {
       told.allocations.push(uuid)
+    },
+    async agentCalled(nodeUuid, token) {
+      await noteHeartbeats(db, [{ nodeUuid, token, at: timestamp(clock.now()), count: 1 }])
+      told.woken.push([nodeUuid, 'heartbeat'])
     },
     async wake(nodeUuid, event) {
       told.woken.push([nodeUuid, event])

@@ -1,12 +1,13 @@
 /**
  * What the ramdisk calls: look-up, heartbeat, inspection data. No authentication: the agent proves itself with its
- * token. A heartbeat is one write beside the node, without its lease, so that it never waits for the work it serves.
+ * token. A heartbeat never takes the node's lease, so that it never waits for the work it serves; one that tells nothing
+ * new is no write of its own either.
  *
  * Source: agent protocol, "Lookup" and "Heartbeat"; REST API reference, "Ramdisk endpoints".
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { Type } from 'typebox'
-import { type Agent, findAgent, issueToken, recordHeartbeat } from '#db/agents.ts'
+import { type Agent, findAgent, type Heartbeat, issueToken, recordHeartbeat } from '#db/agents.ts'
 import { appendEvent } from '#db/events.ts'
 import { findNodeRow } from '#db/node-rows.ts'
 import { findNode, type Node } from '#db/nodes.ts'
@@ -15,7 +16,7 @@ import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import { provision } from '#protocol/states.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { mustFindNode } from '../find-node.ts'
+import { looksLikeUuid, mustFindNode } from '../find-node.ts'
 import { masked } from '../mask.ts'
 import { list, text, uuid, word } from '../parameters.ts'
 import { nodeContext, nodeView } from './node-view.ts'
@@ -134,8 +135,7 @@ async function heartbeat(
   checkEnabled(call)
   const { query, config, db } = call
   const { callback_url: url, agent_verify_ca: ca } = query
-  const node = await mustFindNode(call, call.params.node_ident)
-  const agent = await findAgent(db, node.uuid)
+  const { nodeUuid, agent } = await calling(call, call.params.node_ident)
   // The token first: a stranger learns nothing of the agent from the other answers.
   checkToken(query.agent_token, agent)
   checkUrl(url, agent)
@@ -148,16 +148,33 @@ async function heartbeat(
   if (ca !== undefined && (agent?.verify_ca ?? null) !== null && agent?.verify_ca !== ca) {
     throw new InvalidInput('Cannot take the heartbeat: agent_verify_ca is not the certificate known of this agent')
   }
-  const recorded = await recordHeartbeat(db, node.uuid, query.agent_token ?? '', {
+  const told = {
     url: url === '' ? (agent?.url ?? '') : url.replace(/\/+$/, ''),
     version: query.agent_version ?? agent?.version ?? null,
     verify_ca: ca ?? agent?.verify_ca ?? null,
     status: query.agent_status ?? null,
     status_message: query.agent_status_message ?? null,
-    at: timestamp(call.clock.now()),
-  })
+  }
+  const token = query.agent_token ?? ''
+  if (agent && agent.heartbeats > 0 && isKnown(told, agent)) {
+    await call.conductor.agentCalled(nodeUuid, token)
+    return
+  }
+  const recorded = await recordHeartbeat(db, nodeUuid, token, { ...told, at: timestamp(call.clock.now()) })
   if (!recorded) throw new InvalidInput('Cannot take the heartbeat: the machine was switched off meanwhile')
-  await call.conductor.wake(node.uuid, 'heartbeat')
+  await call.conductor.wake(nodeUuid, 'heartbeat')
+}
+
+/** Who calls. An agent names its node by UUID, so one row answers most heartbeats. @throws NotFound */
+async function calling(call: Call, ident: string): Promise<{ nodeUuid: string; agent: Agent | undefined }> {
+  const known = looksLikeUuid(ident) ? await findAgent(call.db, ident) : undefined
+  if (known) return { nodeUuid: known.node_uuid, agent: known }
+  const { uuid } = await mustFindNode(call, ident)
+  return { nodeUuid: uuid, agent: await findAgent(call.db, uuid) }
+}
+
+function isKnown(told: Omit<Heartbeat, 'at'>, agent: Agent): boolean {
+  return (Object.keys(told) as (keyof typeof told)[]).every(key => told[key] === agent[key]) // its own keys
 }
 
 function checkUrl(url: string, agent: Agent | undefined): void {
