@@ -10,13 +10,12 @@ import { startBootServices } from '#boot/services.ts'
 import { createConductor } from '#conductor/service.ts'
 import { openConfig } from '#config/load.ts'
 import type { Config } from '#config/options.ts'
-import { registerConductor, touchConductor, unregisterConductor } from '#db/conductors.ts'
+import { openChannel } from '#db/channel.ts'
 import { openDatabase } from '#db/database.ts'
 import type { PoolOptions } from '#db/postgres.ts'
 import { loadRegistry } from '#drivers/registry.ts'
-import { type Clock, systemClock } from '#lib/clock.ts'
+import { systemClock } from '#lib/clock.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
-import type { Log } from '#lib/log.ts'
 import { createApp } from '#server/app.ts'
 import { openAccess } from '#server/auth/open.ts'
 import { close, listen } from '#server/listen.ts'
@@ -63,8 +62,15 @@ async function serve(files: string[]): Promise<number> {
   const boot = await startBootServices({ config, db, clock, log: log.child({ part: 'boot' }) })
   cleanUp.defer(() => boot.stop())
   const { portsChanged } = boot
+  const channel = await openChannel(config.database.connection, {
+    process: config.DEFAULT.host,
+    clock,
+    log: log.child({ part: 'db' }),
+  })
+  cleanUp.defer(() => channel?.close())
   const conductor = createConductor({
     db,
+    channel,
     config,
     registry,
     clock,
@@ -82,16 +88,6 @@ async function serve(files: string[]): Promise<number> {
   const certificate = tls && cleanUp.use(tls.follow(app.server as Server, clock)) // over TLS it is an HTTPS server
 
   // Not before the API has its port: a service that does not come up leaves no trace in the database.
-  const hostname = config.DEFAULT.host
-  const group = config.conductor.conductor_group
-  await registerConductor(db, { hostname, group, nowMs: clock.now(), interfaces: registry.enabledRows() })
-  cleanUp.defer(() => unregisterConductor(db, hostname, clock.now()))
-  const stop = new AbortController()
-  const alive = keepAlive(() => touchConductor(db, hostname, clock.now()), config, clock, log, stop.signal)
-  cleanUp.defer(async () => {
-    stop.abort()
-    await alive
-  })
   cleanUp.defer(() => conductor.stop())
   await conductor.start()
 
@@ -133,20 +129,6 @@ function poolOptions({ database }: Config): Partial<PoolOptions> {
     connectIntervalMs: database.retry_interval * 1000,
     statementTries: database.db_max_retries,
     statementIntervalMs: database.db_retry_interval * 1000,
-  }
-}
-
-async function keepAlive(
-  touch: () => Promise<void>,
-  config: Config,
-  clock: Clock,
-  log: Log,
-  signal: AbortSignal,
-): Promise<void> {
-  while (!signal.aborted) {
-    await clock.sleep(config.conductor.heartbeat_interval * 1000, signal).catch(() => {})
-    if (signal.aborted) return
-    await touch().catch(error => log.error({ err: error }, 'cannot say that this conductor is alive'))
   }
 }
 

@@ -27,6 +27,8 @@ async function world(days: number) {
       args: {},
       requested_by: null,
       request_id: null,
+      conductor: 'host-1',
+      lease_token: 1,
       nowMs: startedMs,
     })
     const at = timestamp(startedMs)

@@ -2,6 +2,7 @@
 import { timestamp } from '#protocol/field.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
 import { type Db, inTransaction, type Trx } from './database.ts'
+import { releaseWork } from './handover.ts'
 
 export interface ConductorRow {
   hostname: string
@@ -10,6 +11,8 @@ export interface ConductorRow {
   updated_at: string
   updatedAtMs: number
   online: boolean
+  /** One life of the process. */
+  incarnation: string
 }
 
 export interface EnabledInterface {
@@ -23,24 +26,31 @@ export interface EnabledInterface {
 /** Says "I am here" with all that this conductor can drive; replaces what it said before. */
 export async function registerConductor(
   db: Db,
-  conductor: { hostname: string; group: string; nowMs: number; interfaces: Omit<EnabledInterface, 'hostname'>[] },
+  conductor: {
+    hostname: string
+    incarnation?: string
+    group: string
+    nowMs: number
+    interfaces: Omit<EnabledInterface, 'hostname'>[]
+  },
 ): Promise<void> {
   const at = timestamp(conductor.nowMs)
-  const alive = { conductor_group: conductor.group, updated_at: at, updated_at_ms: conductor.nowMs, online: 1 }
+  const { hostname, incarnation = '', nowMs } = conductor
+  const alive = { conductor_group: conductor.group, updated_at: at, updated_at_ms: nowMs, online: 1, incarnation }
   await inTransaction(db, async trx => {
     await trx
       .insertInto('conductors')
-      .values({ hostname: conductor.hostname, created_at: at, ...alive })
+      .values({ hostname, created_at: at, ...alive })
       .onConflict(on => on.column('hostname').doUpdateSet(alive))
       .execute()
-    await trx.deleteFrom('conductor_interfaces').where('hostname', '=', conductor.hostname).execute()
+    await trx.deleteFrom('conductor_interfaces').where('hostname', '=', hostname).execute()
     if (conductor.interfaces.length === 0) return
     await trx
       .insertInto('conductor_interfaces')
       .values(
         conductor.interfaces.map(row => ({
           ...row,
-          hostname: conductor.hostname,
+          hostname,
           is_default: row.is_default ? 1 : 0,
         })),
       )
@@ -48,20 +58,49 @@ export async function registerConductor(
   })
 }
 
-export async function touchConductor(db: Db, hostname: string, nowMs: number): Promise<void> {
-  await db
+/**
+ * A sign of life. False: this life of the conductor was declared over, or another process has its name; whatever it held
+ * may be in other hands.
+ */
+export async function touchConductor(db: Db, { hostname, incarnation }: Life, nowMs: number): Promise<boolean> {
+  const result = await db
     .updateTable('conductors')
-    .set({ updated_at: timestamp(nowMs), updated_at_ms: nowMs, online: 1 })
+    .set({ updated_at: timestamp(nowMs), updated_at_ms: nowMs })
     .where('hostname', '=', hostname)
-    .execute()
+    .where('incarnation', '=', incarnation)
+    .where('online', '=', 1)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
 }
 
-export async function unregisterConductor(db: Db, hostname: string, nowMs: number): Promise<void> {
-  await db
-    .updateTable('conductors')
-    .set({ online: 0, updated_at: timestamp(nowMs), updated_at_ms: nowMs })
-    .where('hostname', '=', hostname)
-    .execute()
+/** One life of a conductor. */
+export interface Life {
+  hostname: string
+  incarnation: string
+}
+
+/**
+ * Ends a life of a conductor, its own or that of one that is silent: its leases are over, fencing whoever still believes
+ * to have one, and its work waits for another. False: that life was over already.
+ * @param updatedAtMs when it was last heard; a sign of life since then keeps it alive
+ */
+export async function retireConductor(
+  db: Db,
+  { hostname, incarnation, updatedAtMs }: Life & { updatedAtMs?: number },
+): Promise<boolean> {
+  return inTransaction(db, async trx => {
+    let update = trx
+      .updateTable('conductors')
+      .set({ online: 0 })
+      .where('hostname', '=', hostname)
+      .where('incarnation', '=', incarnation)
+      .where('online', '=', 1)
+    if (updatedAtMs !== undefined) update = update.where('updated_at_ms', '=', updatedAtMs)
+    const result = await update.executeTakeFirst()
+    if (result.numUpdatedRows === 0n) return false
+    await releaseWork(trx, hostname)
+    return true
+  })
 }
 
 export async function listConductors(db: Db | Trx): Promise<ConductorRow[]> {

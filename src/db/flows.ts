@@ -28,6 +28,10 @@ export interface FlowRow {
   error_code: string | null
   started_at: string
   ended_at: string | null
+  /** Who is to run it; null: whoever serves the node. */
+  conductor: string | null
+  /** Of the lease that was taken for it when it was asked for. */
+  lease_token: number | null
 }
 
 export interface StepRow {
@@ -73,6 +77,8 @@ export async function insertFlow(
     args: Record<string, unknown>
     requested_by: string | null
     request_id: string | null
+    conductor: string
+    lease_token: number
     nowMs: number
   },
 ): Promise<number> {
@@ -84,6 +90,8 @@ export async function insertFlow(
       args: JSON.stringify(flow.args),
       requested_by: flow.requested_by,
       request_id: flow.request_id,
+      conductor: flow.conductor,
+      lease_token: flow.lease_token,
       state: 'ready',
       phase: 'run',
       started_at: timestamp(flow.nowMs),
@@ -130,11 +138,16 @@ export async function liveFlowsOf(db: Db | Trx, nodeUuids: readonly string[]): P
   return new Map(rows.map(row => [row.node_uuid, readFlow(row)]))
 }
 
-/** Flows that can be run now: ready ones, and waiting ones that were woken or whose time has come. */
-export async function runnableFlows(db: Db | Trx, nowMs: number, limit: number): Promise<FlowRow[]> {
+/** Flows of a conductor that can be run now: ready ones, and waiting ones that were woken or whose time has come. */
+export async function runnableFlows(
+  db: Db | Trx,
+  hostname: string,
+  { nowMs, limit }: { nowMs: number; limit: number },
+): Promise<FlowRow[]> {
   const rows = await db
     .selectFrom('flows')
     .selectAll()
+    .where('conductor', '=', hostname)
     .where(where =>
       where.or([
         where('state', '=', 'ready'),
@@ -150,11 +163,12 @@ export async function runnableFlows(db: Db | Trx, nowMs: number, limit: number):
   return rows.map(readFlow)
 }
 
-/** When the next waiting flow is due, in milliseconds since 1970; null when none is. */
-export async function nextWakeMs(db: Db | Trx): Promise<number | null> {
+/** When a conductor's next waiting flow is due, in milliseconds since 1970; null when none is. */
+export async function nextWakeMs(db: Db | Trx, hostname: string): Promise<number | null> {
   const row = await db
     .selectFrom('flows')
     .select(({ fn }) => [fn.min('wake_at_ms').as('wake'), fn.min('deadline_ms').as('deadline')])
+    .where('conductor', '=', hostname)
     .where('state', '=', 'waiting')
     .executeTakeFirst()
   const due = [row?.wake, row?.deadline].filter(value => value !== null && value !== undefined).map(Number)
@@ -162,11 +176,11 @@ export async function nextWakeMs(db: Db | Trx): Promise<number | null> {
 }
 
 /**
- * Marks the node's flow as woken if it waits for `event`, or is just about to; tells whether one was. A flow that is
- * running looks again once after it has gone to sleep, so nothing that happens meanwhile is missed.
+ * Marks the node's flows as woken if they wait for `event`, or are just about to; tells which conductors are to run
+ * them. A flow that is running looks again once after it has gone to sleep, so nothing that happens meanwhile is missed.
  */
-export async function wakeFlow(db: Db | Trx, nodeUuid: string, event: string): Promise<boolean> {
-  const result = await db
+export async function wakeFlow(db: Db | Trx, nodeUuid: string, event: string): Promise<string[]> {
+  const rows = await db
     .updateTable('flows')
     .set({ woken: 1 })
     .where('node_uuid', '=', nodeUuid)
@@ -176,20 +190,22 @@ export async function wakeFlow(db: Db | Trx, nodeUuid: string, event: string): P
         where.and([where('state', '=', 'waiting'), where('wait_on', 'like', `%${event}%`)]),
       ]),
     )
-    .executeTakeFirst()
-  return result.numUpdatedRows > 0n
+    .returning('conductor')
+    .execute()
+  return rows.flatMap(row => row.conductor ?? [])
 }
 
-/** Claims a flow for this process; tells whether it was still to be had. */
-export async function claimFlow(db: Db | Trx, id: number): Promise<boolean> {
-  return Boolean((await claimRunnable(db, { id })).numAffectedRows)
+/** Claims a conductor's flow for a pass; tells whether it was still to be had. */
+export async function claimFlow(db: Db | Trx, id: number, hostname: string): Promise<boolean> {
+  return Boolean((await claimRunnable(db, { id, hostname })).numAffectedRows)
 }
 
-const claimRunnable = prepared((db, { id }: { id: number }) =>
+const claimRunnable = prepared((db, { id, hostname }: { id: number; hostname: string }) =>
   db
     .updateTable('flows')
     .set({ state: 'running', woken: 0 })
     .where('id', '=', id)
+    .where('conductor', '=', hostname)
     .where('state', 'in', ['ready', 'waiting']),
 )
 
@@ -242,6 +258,8 @@ export async function updateFlow(
     error?: string | null
     error_code?: string | null
     ended_at?: string | null
+    conductor?: string
+    lease_token?: number
   },
 ): Promise<void> {
   await changeFlow(db, set, { id })

@@ -159,8 +159,13 @@ CREATE TABLE flows (
   error TEXT,
   error_code TEXT,
   started_at TEXT NOT NULL,
-  ended_at TEXT
+  ended_at TEXT,
+  -- The conductor that is to run it; NULL: whichever serves the node.
+  conductor TEXT,
+  -- Of the lease that was taken for it when it was asked for.
+  lease_token BIGINT
 );
+CREATE INDEX flows_conductor ON flows (conductor, state);
 CREATE INDEX flows_node_uuid ON flows (node_uuid);
 CREATE INDEX flows_state ON flows (state);
 
@@ -197,7 +202,9 @@ CREATE TABLE conductors (
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL,
   updated_at_ms BIGINT NOT NULL,
-  online INTEGER NOT NULL
+  online INTEGER NOT NULL,
+  -- One life of the process: another one with every start.
+  incarnation TEXT NOT NULL DEFAULT ''
 );
 
 -- What each of them can drive.

@@ -71,6 +71,8 @@ export interface Tables {
     error_code: string | null
     started_at: string
     ended_at: string | null
+    conductor: string | null
+    lease_token: number | null
   }
   flow_steps: {
     flow_id: number
@@ -97,6 +99,7 @@ export interface Tables {
     updated_at: string
     updated_at_ms: number
     online: number
+    incarnation: Generated<string>
   }
   conductor_interfaces: {
     hostname: string

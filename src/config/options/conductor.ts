@@ -25,13 +25,15 @@ export const conductor = {
     help: 'Share of the pool kept for heartbeats and power sync.',
   }),
   heartbeat_interval: integer({
-    default: 10,
+    default: 2,
+    ironic: '10',
     min: 1,
     effective: true,
     help: 'Seconds between two signs of life of a conductor.',
   }),
   heartbeat_timeout: integer({
-    default: 60,
+    default: 10,
+    ironic: '60',
     min: 1,
     max: 315576000,
     mutable: true,

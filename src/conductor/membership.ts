@@ -1,0 +1,232 @@
+/**
+ * This conductor among the others: says that it is here, sees who is not any more, and hands work over. Its row is its
+ * sign of life; on PostgreSQL a lock that ends with the process tells of a death within seconds. Whoever is declared
+ * dead by mistake loses its leases, finds that out at its next sign of life, and starts a new one.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Channel } from '#db/channel.ts'
+import {
+  type ConductorRow,
+  type EnabledInterface,
+  registerConductor,
+  retireConductor,
+  touchConductor,
+} from '#db/conductors.ts'
+import type { Db } from '#db/database.ts'
+import { type Fleet, readFleet, type Served } from '#db/fleet.ts'
+import { holders, releaseWork } from '#db/handover.ts'
+import type { Clock } from '#lib/clock.ts'
+import { Fault } from '#lib/fault.ts'
+import type { Log } from '#lib/log.ts'
+import type { Peers } from './peers.ts'
+
+/** No live conductor can serve the node. */
+export class NoConductor extends Fault {
+  readonly status = 400
+  readonly code = 'no-conductor'
+}
+
+export interface MembershipOptions {
+  db: Db
+  clock: Clock
+  log: Log
+  hostname: string
+  group: string
+  interfaces: Omit<EnabledInterface, 'hostname'>[]
+  /** Undefined on SQLite: signs of life are all there is. */
+  channel?: Channel | undefined
+  /** Between two signs of life, and how long silence means life. Read anew each time. */
+  intervalMs(): number
+  timeoutMs(): number
+  /** Somebody says that there is work for us, or leaves work behind. */
+  onWork(): Promise<void>
+  onWake(): void
+  onInterrupt(nodeUuid: string): void
+  /** We were taken for dead, or may have been: nothing that runs may touch a machine any more. */
+  onFenced(): void
+}
+
+/** How often the others are looked at, at most. */
+const lookMs = 1000
+/** How long the lock of a conductor may be away while it says nothing. */
+const lockGoneMs = 3000
+/** How often work is looked for whose conductor left no trace. */
+const strayMs = 15_000
+
+/** What is known of another conductor: its last sign of life, and our time when that was news. */
+interface Seen {
+  sign: string
+  atMs: number
+  lockGoneSinceMs: number | null
+}
+
+export class Membership implements Peers {
+  readonly alone = false
+  readonly #options: MembershipOptions
+  readonly #seen = new Map<string, Seen>()
+  readonly #stop = new AbortController()
+  #incarnation = randomUUID()
+  #fleet: Fleet = { conductors: [], conductorOf: () => null }
+  #online = new Set<string>()
+  #touchedAtMs = 0
+  #straysAtMs = 0
+  #fenced = false
+  #loop: Promise<void> | undefined
+
+  constructor(options: MembershipOptions) {
+    this.#options = options
+  }
+
+  /** Says "I am here", and sees who else is. */
+  async join(): Promise<void> {
+    const { channel, clock, log, onInterrupt, onWake, onWork } = this.#options
+    channel?.listen(message => {
+      const [what = '', about = ''] = message.split(' ', 2)
+      if (what === 'work' && about === this.#options.hostname) onWake()
+      if (what === 'interrupt') onInterrupt(about)
+      if (what === 'left') {
+        this.#readFleet()
+          .then(onWork)
+          .catch(error => log.warn({ err: error }, 'cannot take up work at once; it is looked for again soon'))
+      }
+    })
+    await this.#register()
+    await this.#readFleet()
+    this.#straysAtMs = clock.now()
+  }
+
+  /** Begins to watch the others; what they left is taken up from now on. */
+  watch(): void {
+    this.#loop = this.#run()
+  }
+
+  /** Says farewell: work that is under way is free for the others at once. Nothing of ours may run any more. */
+  async leave(): Promise<void> {
+    const { channel, db, hostname, log } = this.#options
+    this.#stop.abort()
+    await this.#loop
+    await retireConductor(db, { hostname, incarnation: this.#incarnation }).catch(error =>
+      log.warn({ err: error }, 'could not say farewell; the others find out'),
+    )
+    channel?.send('left')
+  }
+
+  ownerOf(node: Served): string {
+    const owner = this.#fleet.conductorOf(node)
+    if (owner !== null) return owner
+    const group = node.conductor_group === '' ? 'without a group' : `of group "${node.conductor_group}"`
+    throw new NoConductor(
+      `Cannot work on node ${node.uuid}: no conductor ${group} is online that drives "${node.driver}"`,
+    )
+  }
+
+  wake(hostname: string): void {
+    this.#options.channel?.send(`work ${hostname}`)
+  }
+
+  interrupt(nodeUuid: string): void {
+    this.#options.channel?.send(`interrupt ${nodeUuid}`)
+  }
+
+  async #register(): Promise<void> {
+    const { clock, db, group, hostname, interfaces } = this.#options
+    const nowMs = clock.now()
+    await registerConductor(db, { hostname, incarnation: this.#incarnation, group, nowMs, interfaces })
+    this.#touchedAtMs = nowMs
+    this.#fenced = false
+  }
+
+  async #readFleet(): Promise<void> {
+    const fleet = await readFleet(this.#options.db, one => one.online)
+    this.#fleet = fleet
+    this.#online = new Set(fleet.conductors.filter(one => one.online).map(one => one.hostname))
+  }
+
+  async #run(): Promise<void> {
+    const { clock, intervalMs, log } = this.#options
+    while (!this.#stop.signal.aborted) {
+      const pauseMs = Math.min(lookMs, intervalMs())
+      await clock.sleep(pauseMs, this.#stop.signal).catch(() => {})
+      if (this.#stop.signal.aborted) return
+      try {
+        await this.#signOfLife()
+        await this.#lookAtOthers()
+      } catch (error) {
+        log.error({ err: error }, 'cannot say that this conductor is alive, or see who else is')
+      }
+      this.#fenceIfSilent()
+    }
+  }
+
+  async #signOfLife(): Promise<void> {
+    const { clock, db, hostname, intervalMs, log, onFenced, onWork } = this.#options
+    const nowMs = clock.now()
+    if (nowMs - this.#touchedAtMs < intervalMs()) return
+    if (await touchConductor(db, { hostname, incarnation: this.#incarnation }, nowMs)) {
+      this.#touchedAtMs = nowMs
+      this.#fenced = false
+      return
+    }
+    log.warn({ hostname }, 'this conductor was taken for dead and its work given to others; it starts anew')
+    onFenced()
+    this.#incarnation = randomUUID()
+    await this.#register()
+    await onWork()
+  }
+
+  /** Without signs of life for long enough, others may have our nodes already: better nothing is done than done twice. */
+  #fenceIfSilent(): void {
+    const { clock, log, onFenced, timeoutMs } = this.#options
+    if (this.#fenced || clock.now() - this.#touchedAtMs < timeoutMs()) return
+    this.#fenced = true
+    log.error({}, 'the database has not heard of this conductor for too long; it lets all work go')
+    onFenced()
+  }
+
+  async #lookAtOthers(): Promise<void> {
+    const { clock, db, log, channel, onWork } = this.#options
+    await this.#readFleet()
+    const others = this.#fleet.conductors.filter(one => one.online && one.hostname !== this.#options.hostname)
+    const living = await channel?.living(others.map(one => one.hostname))
+    let changed = false
+    for (const other of others) {
+      const reason = this.#deathOf(other, living)
+      if (reason === null) continue
+      const retired = await retireConductor(db, other)
+      if (!retired) continue
+      log.warn({ conductor: other.hostname, reason }, 'a conductor is gone; its nodes and work are free')
+      changed = true
+    }
+    if (clock.now() - this.#straysAtMs >= strayMs) changed = (await this.#releaseStrays()) || changed
+    if (changed) {
+      await this.#readFleet()
+      channel?.send('left')
+    }
+    await onWork()
+  }
+
+  /** Why a conductor counts as dead; null while it lives. Only our own clock is asked: those of hosts may differ. */
+  #deathOf(other: ConductorRow, living: ReadonlySet<string> | undefined): string | null {
+    const { clock, timeoutMs } = this.#options
+    const nowMs = clock.now()
+    const sign = `${other.incarnation} ${other.updatedAtMs}`
+    const seen = this.#seen.get(other.hostname)
+    const locked = living === undefined || living.has(other.hostname)
+    if (seen?.sign !== sign) {
+      this.#seen.set(other.hostname, { sign, atMs: nowMs, lockGoneSinceMs: locked ? null : nowMs })
+      return null
+    }
+    seen.lockGoneSinceMs = locked ? null : (seen.lockGoneSinceMs ?? nowMs)
+    if (seen.lockGoneSinceMs !== null && nowMs - seen.lockGoneSinceMs >= lockGoneMs) return 'its process has ended'
+    return nowMs - seen.atMs >= timeoutMs() ? 'it gives no sign of life' : null
+  }
+
+  /** Nodes and flows of conductors that are not online: left by a death in mid-request, or by one long ago. */
+  async #releaseStrays(): Promise<boolean> {
+    const { clock, db } = this.#options
+    this.#straysAtMs = clock.now()
+    const gone = (await holders(db)).filter(hostname => !this.#online.has(hostname))
+    for (const hostname of gone) await releaseWork(db, hostname)
+    return gone.length > 0
+  }
+}
