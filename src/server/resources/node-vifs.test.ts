@@ -57,6 +57,41 @@ test('a port keeps its VIF: it can be deleted in maintenance only', async () => 
   assert.equal((await api.call('DELETE', `/v1/ports/${ports[1]}`)).status, 204)
 })
 
+test('a portgroup is one place, before ports; a VIF on one of its ports leaves the others', async () => {
+  const host = await api.node({ network_interface: 'flat' })
+  const made = async (kind: string, body: object) =>
+    ((await api.call('POST', `/v1/${kind}`, { body: { node_uuid: host, ...body } })).json as { uuid: string }).uuid
+  const bond = await made('portgroups', { name: 'bond' })
+  const empty = await made('portgroups', { name: 'empty' })
+  await made('ports', { address: '52:54:00:00:01:00' })
+  const members = [
+    await made('ports', { address: '52:54:00:00:01:01', portgroup_uuid: bond }),
+    await made('ports', { address: '52:54:00:00:01:02', portgroup_uuid: bond }),
+  ]
+  const vifs = `/v1/nodes/${host}/vifs`
+  const put = async (body: object) => (await api.call('POST', vifs, { body })).status
+  assert.equal(await put({ id: 'v', portgroup_uuid: empty }), 400, 'nothing in it')
+  assert.equal(await put({ id: 'v', port_uuid: members[0] }), 400, 'a member of a whole group')
+  assert.equal(await put({ id: 'v' }), 204)
+  const info = async () =>
+    ((await api.call('GET', '/v1/portgroups/bond')).json as { internal_info: object }).internal_info
+  assert.deepEqual(await info(), { tenant_vif_port_id: 'v' })
+  assert.equal(await put({ id: 'v' }), 409)
+  assert.deepEqual((await api.call('GET', vifs)).json, { vifs: [{ id: 'v' }] })
+  assert.equal((await api.call('DELETE', `${vifs}/v`)).status, 204)
+  assert.deepEqual(await info(), {})
+  assert.equal(await put({ id: 'w', portgroup_uuid: bond }), 204)
+
+  // One that had its VIF before it joined.
+  const split = await made('portgroups', { name: 'split' })
+  const alone = await made('ports', { address: '52:54:00:00:01:03' })
+  assert.equal(await put({ id: 'x', port_uuid: alone }), 204)
+  await api.call('PATCH', `/v1/ports/${alone}`, { body: [{ op: 'add', path: '/portgroup_uuid', value: split }] })
+  const beside = await made('ports', { address: '52:54:00:00:01:04', portgroup_uuid: split })
+  assert.equal(await put({ id: 'y', portgroup_uuid: split }), 400)
+  assert.equal(await put({ id: 'y', port_uuid: beside }), 204)
+})
+
 test('the noop network interface takes every VIF and remembers none', async () => {
   const noop = await api.node()
   const call = (method: string, part: string, body?: unknown) =>
