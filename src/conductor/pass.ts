@@ -27,6 +27,13 @@ export class Aborted extends Conflict {
   override readonly name = 'Aborted'
 }
 
+/** The node was put in maintenance while it waited for its agent. */
+export class InMaintenance extends Conflict {
+  override readonly name = 'InMaintenance'
+}
+
+type Pausing = Pick<Wait, 'on' | 'everyMs' | 'release'> & { name: string; deadlineMs: number | null }
+
 /** What a pass needs of the engine's world. */
 export interface PassWorld {
   db: Db
@@ -34,6 +41,8 @@ export interface PassWorld {
   hostname: string
   /** The lease of another node until this pass ends; its token. @throws NodeLocked */
   lend(uuid: string): Promise<number>
+  /** May work on a node in maintenance go on some time, or is it to end? */
+  waitsInMaintenance(): boolean
 }
 
 /** One pass through a flow's function: what the function sees as `flow`. */
@@ -93,6 +102,7 @@ export class Pass implements Flow {
     // A wait that has begun is for something that runs already (a step that must not be cut off): it is seen to its end.
     if (recorded) this.#signal.throwIfAborted()
     else await this.#checkpoint()
+    if (recorded && (await this.#pausedBy(wait))) return this.#pause({ name: key, ...wait, deadlineMs: null })
     const { clock } = this.#world
     const started_at = recorded?.started_at ?? timestamp(clock.now())
     const deadlineMs = recorded ? recorded.deadlineMs : wait.timeoutMs > 0 ? clock.now() + wait.timeoutMs : null
@@ -105,10 +115,7 @@ export class Pass implements Flow {
       return found
     }
     if (deadlineMs !== null && clock.now() >= deadlineMs) throw await wait.onTimeout()
-    const { on = [], everyMs, release = false } = wait
-    this.waiting = { name: key, on, everyMs, deadlineMs, release }
-    this.#suspend(suspended)
-    return new Promise<never>(() => {})
+    return this.#pause({ name: key, ...wait, deadlineMs })
   }
 
   async hold(name: string): Promise<void> {
@@ -130,9 +137,29 @@ export class Pass implements Flow {
       await this.#record({ name: key, started_at, state: 'started', result: undefined, deadlineMs: null }, moved)
       await this.event('provision state', { from: node.provision_state, to: moved.provision_state })
     }
-    this.waiting = { name: key, on: ['unhold'], everyMs: holdLookMs, deadlineMs: null, release: true }
+    return this.#pause({ name: key, on: ['unhold'], everyMs: holdLookMs, deadlineMs: null, release: true })
+  }
+
+  /** Ends this pass with a wait. */
+  #pause({ name, on = [], everyMs, deadlineMs, release = false }: Pausing): Promise<never> {
+    this.waiting = { name, on, everyMs, deadlineMs, release }
     this.#suspend(suspended)
     return new Promise<never>(() => {})
+  }
+
+  /**
+   * A node in maintenance that waits for its agent stays as it is, without any limit, until that is lifted; what the
+   * agent tells meanwhile counts afterwards. @throws InMaintenance where it may not even wait
+   */
+  async #pausedBy(wait: Wait): Promise<boolean> {
+    if (!wait.release || !wait.on?.includes('heartbeat') || this.#flow.phase === 'undo') return false
+    const { maintenance, maintenance_reason: reason } = await this.node()
+    if (!maintenance) return false
+    if (this.#world.waitsInMaintenance()) return true
+    throw new InMaintenance(
+      `The ${this.#flow.kind} of node ${this.nodeUuid} ends because the node was put in maintenance` +
+        `${reason ? ` (${reason})` : ''}, which [conductor] allow_provisioning_in_maintenance forbids`,
+    )
   }
 
   recall<T>(name: string): T | undefined {

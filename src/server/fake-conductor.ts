@@ -3,7 +3,7 @@
  * Work that would take time is over at once, except where a test holds the lease of a node.
  */
 
-import type { ConductorService } from '#conductor/conductor.ts'
+import type { ConductorService, ProvisionRequest } from '#conductor/conductor.ts'
 import { noteHeartbeats } from '#db/agents.ts'
 import { registerConductor } from '#db/conductors.ts'
 import type { Db } from '#db/database.ts'
@@ -13,7 +13,7 @@ import type { Clock } from '#lib/clock.ts'
 import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
-import { type BootDevice, powerTargets, stateTarget, verbTarget } from '#protocol/states.ts'
+import { type BootDevice, powerTargets, stateTarget, type Verb, verbTarget } from '#protocol/states.ts'
 
 /** Interfaces of the two hardware types it knows, the default first. */
 const hardware: Readonly<Record<string, Partial<Record<InterfaceType, readonly string[]>>>> = {
@@ -51,6 +51,7 @@ export interface FakeConductor extends ConductorService {
     ports: [string, string[]][]
     validated: string[]
     allocations: string[]
+    provisioned: [Verb, ProvisionRequest][]
   }
 }
 
@@ -68,7 +69,7 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
   )
   await registerConductor(db, { hostname, group: '', nowMs: clock.now(), interfaces })
 
-  const told: FakeConductor['told'] = { woken: [], ports: [], validated: [], allocations: [] }
+  const told: FakeConductor['told'] = { woken: [], ports: [], validated: [], allocations: [], provisioned: [] }
   const devices = new Map<string, { boot_device: BootDevice | null; persistent: boolean | null }>()
   const secrets = new Set(['redfish_password', 'snmp_auth_key'])
 
@@ -93,7 +94,8 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
     told,
     withNode,
 
-    async provision(node, verb) {
+    async provision(node, verb, request) {
+      told.provisioned.push([verb, request])
       if (node.protected && (verb === 'rebuild' || verb === 'deleted')) {
         throw new Forbidden(`Node ${node.uuid} is protected`)
       }

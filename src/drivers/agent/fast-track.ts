@@ -9,6 +9,7 @@ import { findAgent } from '#db/agents.ts'
 import { InvalidInput, messageOf } from '#lib/fault.ts'
 import { isTrue } from '#lib/truth.ts'
 import type { FlowContext, NodeContext } from '../driver.ts'
+import { bmcPatienceMs, patiently } from '../patience.ts'
 import { agentClient } from './client.ts'
 import { hasCalled } from './steps.ts'
 
@@ -50,7 +51,7 @@ async function look(now: FlowContext): Promise<'alive' | 'expected' | 'no'> {
   const agent = await findAgent(now.db, node.uuid)
   const inspected = isFresh(node.inspection_finished_at)
   if (!(agent?.url && isFresh(agent.heartbeat_at)) && !inspected) return 'no'
-  if ((await now.interfaces.power.get(now)) !== 'power on') return 'no'
+  if ((await patiently(now, bmcPatienceMs, () => now.interfaces.power.get(now))) !== 'power on') return 'no'
   if (!agent?.url) return inspected ? 'expected' : 'no'
   try {
     await agentClient({ ...now, agent }).commands()

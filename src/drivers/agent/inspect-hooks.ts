@@ -1,6 +1,7 @@
 /** What inspection makes of the ramdisk's data: one small function per hook. Each asks for a state, so it may run twice. */
 import { randomUUID } from 'node:crypto'
 import { deletePort, insertPort, updatePort } from '#db/ports.ts'
+import { Conflict } from '#lib/fault.ts'
 import type { InspectionData } from '#protocol/agent.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type FlowContext, HardwareFault } from '../driver.ts'
@@ -48,7 +49,7 @@ export async function portsFrom(
   const mine = new Map(ctx.ports.map(port => [port.address, port]))
   for (const found of wanted) {
     const port = mine.get(found.address)
-    if (!port) await insertPort(db, newPort(node.uuid, found, clock.now()))
+    if (!port) await addPort(ctx, newPort(node.uuid, found, clock.now()))
     else if (config.inspector.update_pxe_enabled && port.pxe_enabled !== found.pxe) {
       await updatePort(db, port.uuid, { pxe_enabled: found.pxe }, clock.now())
     }
@@ -56,6 +57,16 @@ export async function portsFrom(
   const stay = options.keep === 'present' ? options.present : wanted.map(found => found.address)
   if (options.keep === 'all' || !stay) return
   for (const port of ctx.ports) if (!stay.includes(port.address)) await deletePort(db, port.uuid)
+}
+
+/** A MAC address that is known of another node is that node's: the machine has its other interfaces all the same. */
+async function addPort({ db, log }: FlowContext, port: Parameters<typeof insertPort>[1]): Promise<void> {
+  try {
+    await insertPort(db, port)
+  } catch (error) {
+    if (!(error instanceof Conflict)) throw error
+    log.warn({ address: port.address }, `no port was made of a network interface that was found: ${error.message}`)
+  }
 }
 
 function newPort(nodeUuid: string, found: FoundInterface, nowMs: number): Parameters<typeof insertPort>[1] {

@@ -9,10 +9,12 @@ import { InvalidInput } from '#lib/fault.ts'
 import type { InspectionData } from '#protocol/agent.ts'
 import type { FlowContext, InspectInterface, NodeContext } from '../driver.ts'
 import { awaitBoot } from './await-boot.ts'
+import { wantsFastTrack } from './fast-track.ts'
 import { portsFrom, propertiesFrom, refuseRamdiskError, usableInterfaces } from './inspect-hooks.ts'
 import { bootRamdisk, prepareRamdisk, removeRamdisk } from './ramdisk.ts'
 
 async function validate(ctx: NodeContext): Promise<void> {
+  wantsFastTrack(ctx)
   // A node without ports gets them from its BMC first; until then nothing can say what would boot.
   if (ctx.ports.length > 0 || !ctx.config.inspector.pre_create_ports) await ctx.interfaces.boot.validate(ctx)
   for (const hook of ctx.config.inspector.hooks) {
@@ -36,7 +38,10 @@ async function inspect(ctx: FlowContext): Promise<void> {
         return at < 0 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)]
       }),
   )
-  const parameters = { 'ipa-inspection-callback-url': callback, ...extra }
+  // On fast track the agent stays for the next flow, so it must know whom to call.
+  const stays = wantsFastTrack(ctx)
+  const home = stays ? { 'ipa-api-url': config.ferrite.api_url } : {}
+  const parameters = { 'ipa-inspection-callback-url': callback, ...home, ...extra }
   await prepareRamdisk(ctx, 'inspect', parameters)
   const since = await bootRamdisk(ctx, 'inspect')
   await awaitBoot(ctx, 'inspect', {
@@ -49,7 +54,7 @@ async function inspect(ctx: FlowContext): Promise<void> {
     isThere: async () => String((await findInventory(ctx.db, flow.nodeUuid))?.received_at ?? '') >= since,
   })
   await flow.once('apply', () => apply(ctx))
-  await removeRamdisk(ctx, 'inspect', { powerOff: config.inspector.power_off })
+  await removeRamdisk(ctx, 'inspect', { powerOff: config.inspector.power_off && !stays })
 }
 
 /** Without any port no MAC address would boot: those the BMC knows become ports first. */

@@ -18,6 +18,7 @@ import { answerSchema } from '../schemas.ts'
 import { viewOf } from '../view.ts'
 import { lastError, maskerFor, ownership, revealed } from './node-view.ts'
 import { type ProvisionOptions, provisionArguments, readProvision } from './provision.ts'
+import { withRunbook } from './runbook-use.ts'
 
 const names = [
   'console_enabled',
@@ -139,7 +140,8 @@ export const nodeStates: readonly Endpoint[] = [
       const node = await mustFindNode(call, call.params.node_ident)
       demandOptions(call, node)
       const { verb, request } = readProvision(call, node, call.query)
-      await call.conductor.provision(node, verb, request, call.caller)
+      const whole = await withRunbook(call, node, verb, request)
+      await call.conductor.provision(node, verb, whole, call.caller)
       return { location: statesUrl(call) }
     },
   }),

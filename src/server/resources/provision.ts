@@ -7,7 +7,7 @@
 import { type TSchema, Type } from 'typebox'
 import type { ProvisionRequest } from '#conductor/conductor.ts'
 import type { Node } from '#db/nodes.ts'
-import { Conflict, InvalidInput, NotFound } from '#lib/fault.ts'
+import { Conflict, InvalidInput } from '#lib/fault.ts'
 import { Nullable, Uuid } from '#protocol/field.ts'
 import { type Minor, minorOf } from '#protocol/microversion.ts'
 import { type Verb, verbs, verbTarget } from '#protocol/states.ts'
@@ -62,7 +62,7 @@ export const provisionArguments = {
 export type ProvisionOptions = ValuesOf<typeof provisionArguments>
 type Arguments = ProvisionOptions
 
-/** @throws InvalidInput, NotAcceptable, Conflict, NotFound */
+/** @throws InvalidInput, NotAcceptable, Conflict */
 export function readProvision(
   call: Pick<Call, 'version' | 'config'>,
   node: Node,
@@ -88,7 +88,6 @@ export function readProvision(
   checkDisallowed(given.clean_steps, config.api.disallow_clean_steps)
   checkDisallowed(given.deploy_steps, config.api.disallow_deploy_steps)
   checkDisallowed(given.service_steps, config.api.disallow_service_steps)
-  if (given.runbook !== undefined) throw new NotFound(`Runbook ${given.runbook} could not be found.`)
   const { target: _, ...request } = given
   return { verb, request: request as ProvisionRequest } // undefined options were left out above
 }

@@ -13,6 +13,7 @@ import { findNodeRow } from '#db/node-rows.ts'
 import { findNode, type Node } from '#db/nodes.ts'
 import { portsByAddress } from '#db/ports.ts'
 import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
+import { isTrue } from '#lib/truth.ts'
 import { timestamp } from '#protocol/field.ts'
 import { provision } from '#protocol/states.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
@@ -60,7 +61,8 @@ async function lookedUp(call: Call<unknown, LookupQuery>): Promise<Node> {
 function mayLookUp({ config }: Pick<Call, 'config'>, node: Node): boolean {
   if (!config.api.restrict_lookup) return true
   const allowed = provision[node.provision_state].lookup
-  return allowed === 'yes' || (allowed === 'fast track' && config.deploy.fast_track)
+  const own = isTrue(node.driver_info.fast_track)
+  return allowed === 'yes' || (allowed === 'fast track' && (own ?? config.deploy.fast_track))
 }
 
 async function lookupJson(call: Call, node: Node): Promise<string> {

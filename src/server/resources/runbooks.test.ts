@@ -74,3 +74,39 @@ test('traits of a runbook', async () => {
   assert.deepEqual(await now(), [])
   assert.equal((await api.call('GET', traits, { version: '1.111' })).status, 404)
 })
+
+test('a runbook in place of steps: its steps in their order, for nodes that fit it', async () => {
+  const uuid = await api.node({})
+  await api.set(uuid, { provision_state: 'manageable' })
+  const book = {
+    name: 'CUSTOM_WIPE',
+    disable_ramdisk: true,
+    steps: [
+      { interface: 'power', step: 'power_off', order: 2 },
+      { interface: 'power', step: 'power_on', order: 1, args: {} },
+    ],
+  }
+  assert.equal((await api.call('POST', path, { body: book })).status, 201)
+  const clean = (version = '1.115') =>
+    api.call('PUT', `/v1/nodes/${uuid}/states/provision`, {
+      body: { target: 'clean', runbook: 'CUSTOM_WIPE' },
+      version,
+    })
+
+  const unfit = await clean()
+  assert.equal(unfit.status, 400)
+  assert.match(unfit.fault, /has no traits/)
+  assert.equal((await clean('1.111')).status, 400, 'the name is the trait, which the node has not')
+  await api.call('PUT', `${path}/CUSTOM_WIPE/traits`, { body: { traits: ['CUSTOM_OLD'] } })
+  assert.match((await clean()).fault, /expected CUSTOM_OLD/)
+
+  await api.set(uuid, { traits: ['CUSTOM_OLD'] })
+  assert.equal((await clean()).status, 202)
+  assert.deepEqual(api.conductor.told.provisioned.at(-1)?.[1], {
+    disable_ramdisk: true,
+    clean_steps: [
+      { interface: 'power', step: 'power_on', args: {} },
+      { interface: 'power', step: 'power_off' },
+    ],
+  })
+})

@@ -18,7 +18,8 @@ import { checkObjectName, resourceOf } from '../resource.ts'
 import { checkNoBody, readTraits, TraitsBody } from './node-traits.ts'
 import { readSteps } from './stored-steps.ts'
 
-const resource = resourceOf({
+/** Runbooks, for their own endpoints and for the verbs that use one. */
+export const runbookResource = resourceOf({
   table: objectTable({ table: 'runbooks', fields, noun: 'runbook' }),
   fields,
   noun: 'Runbook',
@@ -32,7 +33,7 @@ type Step = { readonly interface: string; readonly step: string }
 
 /** The runbook of a path, which the caller may see or change. @throws NotFound, Forbidden */
 async function mustFind(call: Named) {
-  const found = await resource.find(call, call.params.runbook_ident)
+  const found = await runbookResource.find(call, call.params.runbook_ident)
   call.allow({ of: 'runbook', owner: found.owner })
   return found
 }
@@ -89,7 +90,7 @@ function plan(
 /** Writes other traits. */
 async function changeTraits(call: Named, next: (now: readonly string[]) => string[]): Promise<undefined> {
   const found = await mustFind(call)
-  await resource.change(call, found.uuid, { traits: next(found.traits) })
+  await runbookResource.change(call, found.uuid, { traits: next(found.traits) })
 }
 
 const path = '/v1/runbooks'
@@ -111,11 +112,11 @@ export const runbooks: readonly Endpoint[] = [
       detail: boolean({ doc: 'true: all fields' }),
       project: boolean({ doc: 'taken for the sake of clients, without effect' }),
     },
-    response: resource.List,
+    response: runbookResource.List,
     handle(call) {
       const project = listScope(call, 'runbook')
       const where = project === undefined ? [] : [sql<SqlBool>`(runbooks.owner = ${project} or runbooks.public = 1)`]
-      return resource.list(call, selectionOf(call, call.query, resource.view), { where })
+      return runbookResource.list(call, selectionOf(call, call.query, runbookResource.view), { where })
     },
   }),
   endpoint({
@@ -127,13 +128,13 @@ export const runbooks: readonly Endpoint[] = [
     status: 201,
     policy: ['baremetal:runbook:create'],
     body: creationSchema(fields),
-    response: resource.Answer,
+    response: runbookResource.Answer,
     handle(call) {
       call.allow(null)
       const values = owned(call, checked(call, readCreation(fields, call.body, call.version)))
       if (values.public === true && values.owner !== null) throw ownedAndPublic()
       demandSteps(call, values.steps as Step[], null) // by its schema
-      return resource.add(call, values)
+      return runbookResource.add(call, values)
     },
   }),
   endpoint({
@@ -144,12 +145,12 @@ export const runbooks: readonly Endpoint[] = [
     status: 200,
     policy: ['baremetal:runbook:get'],
     query: { fields: choosing.fields },
-    response: resource.Answer,
+    response: runbookResource.Answer,
     async handle(call) {
-      const selection = resource.selection(call, call.query.fields)
-      const found = await resource.find(call, call.params.runbook_ident)
+      const selection = runbookResource.selection(call, call.query.fields)
+      const found = await runbookResource.find(call, call.params.runbook_ident)
       if (!found.public) call.allow({ of: 'runbook', owner: found.owner })
-      return resource.show(call, found.uuid, selection)
+      return runbookResource.show(call, found.uuid, selection)
     },
   }),
   endpoint({
@@ -161,13 +162,13 @@ export const runbooks: readonly Endpoint[] = [
     status: 200,
     policy: [...update, 'baremetal:runbook:update:owner', 'baremetal:runbook:update:public'],
     body: JsonPatch,
-    response: resource.Answer,
+    response: runbookResource.Answer,
     async handle(call) {
       const operations = readPatch(fields, call.body, call.version)
-      const found = await resource.find(call, call.params.runbook_ident)
+      const found = await runbookResource.find(call, call.params.runbook_ident)
       for (const policy of patchPolicies(operations)) demand(call, [policy], { of: 'runbook', owner: found.owner })
-      await resource.change(call, found.uuid, plan(call, found, operations))
-      return resource.show(call, found.uuid)
+      await runbookResource.change(call, found.uuid, plan(call, found, operations))
+      return runbookResource.show(call, found.uuid)
     },
   }),
   endpoint({
@@ -181,7 +182,7 @@ export const runbooks: readonly Endpoint[] = [
     response: null,
     async handle(call) {
       const { uuid } = await mustFind(call)
-      await resource.remove(call, uuid)
+      await runbookResource.remove(call, uuid)
       return undefined
     },
   }),
