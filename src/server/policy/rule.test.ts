@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { type Identity, nobody } from '../auth.ts'
 import type { Target } from './policy.ts'
@@ -85,6 +86,13 @@ test('a file replaces rules, in YAML and JSON, and in the older form', () => {
     assert.deepEqual(warnings, [])
   }
   assert.equal(readRules('', 'policy.yaml').rules.has('baremetal:node:get'), true)
+})
+
+test('the example of the guide can be used as it stands', async () => {
+  const guide = await readFile(new URL('../../../docs/authentication.md', import.meta.url), 'utf8')
+  const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(guide) ?? []
+  assert.match(example, /baremetal:node:history:get/)
+  assert.deepEqual(readRules(example, 'policy.yaml').warnings, [])
 })
 
 test('a file that cannot be used names policy and text', () => {
