@@ -6,8 +6,10 @@
  * The engine holds the node's lease while a flow works, moves the node through the state table, writes `last_error` and
  * runs the flow's undo. It knows no driver and no step. Rows decide what runs; `wake` and timers only say "look now".
  */
-import type { Db, Trx } from '#db/database.ts'
+import { type Db, inTransaction, type Trx } from '#db/database.ts'
 import { appendEvent } from '#db/events.ts'
+import { DatabaseUnavailable } from '#db/faults.ts'
+import type { Served } from '#db/fleet.ts'
 import {
   claimFlow,
   type FlowRow,
@@ -23,6 +25,7 @@ import {
   wakeFlow,
   writeProgress,
 } from '#db/flows.ts'
+import { adoptFlows, orphanFlows } from '#db/handover.ts'
 import {
   breakLeases,
   dropLease,
@@ -43,12 +46,16 @@ import { type ProvisionState, provision, target } from '#protocol/states.ts'
 import type { Caller } from './conductor.ts'
 import { movedFields } from './moves.ts'
 import { Aborted, mustFind, Pass, suspended } from './pass.ts'
+import { alone, type Peers } from './peers.ts'
 
 /** How long a lease lasts without renewal, and how often it is renewed. */
 const leaseMs = 60_000
 const renewEveryMs = 15_000
-/** How many flows are looked at in one turn of the loop. */
+/** How many flows are looked at in one turn of the loop, and taken up in one bite. */
 const batch = 200
+const orphanBatch = 500
+/** How often the rows are looked at although nobody said that there is something new. */
+const lookAtLeastEveryMs = 1000
 /** How soon a look that was cut off is made again: late enough for whoever cut it off to take the node first. */
 const lookAgainMs = 1000
 /** The reason of a signal that cuts a look off. */
@@ -104,6 +111,8 @@ export interface EngineOptions {
   /** Does a node in maintenance wait for its agent until that is lifted, instead of failing? Default: it does. */
   waitsInMaintenance?(): boolean
   definitions: readonly FlowDefinition[]
+  /** The other conductors. Default: there are none. */
+  peers?: Peers
   /** Makes what drivers see of a node, for a flow. */
   context(flow: Flow, node: Node, signal: AbortSignal): Promise<FlowContext>
 }
@@ -111,6 +120,7 @@ export interface EngineOptions {
 export class FlowEngine {
   readonly #options: EngineOptions
   readonly #definitions: ReadonlyMap<string, FlowDefinition>
+  readonly #peers: Peers
   /** Leases this process holds for its flows, by the flow's id. A copy for speed; the row decides. */
   readonly #held = new Map<number, { nodeUuid: string; token: number }>()
   /** Leases of other nodes that a pass of a flow has now: by the flow's id, then by node. */
@@ -124,6 +134,7 @@ export class FlowEngine {
 
   constructor(options: EngineOptions) {
     this.#options = options
+    this.#peers = options.peers ?? alone(options.hostname)
     this.#definitions = new Map(options.definitions.map(definition => [definition.kind, definition]))
   }
 
@@ -131,8 +142,8 @@ export class FlowEngine {
   async start(): Promise<void> {
     const { db, hostname, log } = this.#options
     const nodes = await breakLeases(db, { holder: hostname })
-    const flows = await reviveFlows(db)
-    if (nodes.length > 0) log.info({ nodes, flows }, 'taking up the work that a former process left')
+    if (nodes.length > 0) log.info({ nodes }, 'taking up the work that a former process left')
+    await this.takeUp()
     this.#loop = this.#work()
     this.#renewal = this.#renew()
   }
@@ -153,7 +164,58 @@ export class FlowEngine {
 
   /** Something happened that the node's flow may wait for. */
   async wake(nodeUuid: string, event: string): Promise<void> {
-    if (await wakeFlow(this.#options.db, nodeUuid, event)) this.kick()
+    for (const hostname of await wakeFlow(this.#options.db, nodeUuid, event)) this.#call(hostname)
+  }
+
+  /** There is work for this conductor. */
+  #call(hostname: string): void {
+    if (hostname === this.#options.hostname) this.kick()
+    else this.#peers.wake(hostname)
+  }
+
+  /**
+   * Takes up what others let fall: flows that nobody runs although they count as running, and flows that belong to
+   * nobody whose nodes this conductor serves now.
+   */
+  async takeUp(): Promise<void> {
+    const { db, hostname, log } = this.#options
+    const revived = await reviveFlows(db)
+    const orNotTo = this.#peers.alone ? hostname : undefined
+    const adopted: number[] = []
+    for (let afterId = 0; ; ) {
+      const orphans = await orphanFlows(db, { afterId, limit: orphanBatch, orNotTo })
+      const ours = orphans.filter(flow => this.#serves(flow.node))
+      adopted.push(...(await adoptFlows(db, ours, hostname)))
+      if (orphans.length < orphanBatch) break
+      afterId = orphans.at(-1)?.id ?? afterId
+    }
+    if (adopted.length > 0) log.warn({ flows: adopted }, 'taking up work that belongs to nobody')
+    if (revived > 0 || adopted.length > 0) this.kick()
+  }
+
+  async #ownerOf(trx: Trx, nodeUuid: string): Promise<string> {
+    const node = await findNode(trx, nodeUuid)
+    if (!node) throw new NotFound(`Node ${nodeUuid} could not be found`)
+    return this.#peers.ownerOf(node)
+  }
+
+  #serves(node: Served): boolean {
+    try {
+      return this.#peers.ownerOf(node) === this.#options.hostname
+    } catch (error) {
+      if (error instanceof Fault) return false
+      throw error
+    }
+  }
+
+  /**
+   * This conductor was taken for dead: others have its nodes. What runs here is cut off at once; the rows would not
+   * take its results.
+   */
+  fence(): void {
+    this.#held.clear()
+    this.#lent.clear()
+    for (const { abort } of this.#running.values()) abort.abort(new LeaseLost('this conductor was taken for dead'))
   }
 
   /**
@@ -175,8 +237,10 @@ export class FlowEngine {
     const { db, clock, hostname } = this.#options
     const definition = this.#definition(request.kind)
     const nowMs = clock.now()
-    const { flowId, token } = await db.transaction().execute(async trx => {
-      const lease = { holder: hostname, purpose: request.kind, nowMs, forMs: leaseMs, visible: true }
+    const { flowId, token, owner } = await inTransaction(db, async trx => {
+      // Whoever serves the node holds it from now on, be it another process.
+      const owner = await this.#ownerOf(trx, request.nodeUuid)
+      const lease = { holder: owner, purpose: request.kind, nowMs, forMs: leaseMs, visible: true }
       const token = await takeLease(trx, request.nodeUuid, lease)
       const node = await mustFind(trx, request.nodeUuid)
       const patch: NodePatch = { last_error: null, ...request.patch?.(node) }
@@ -197,15 +261,17 @@ export class FlowEngine {
         args: { ...request.args, from },
         requested_by: user,
         request_id: requestId,
+        conductor: owner,
+        lease_token: token,
         nowMs,
       })
       const flow = { id: flowId, node_uuid: node.uuid }
       await this.#tell(trx, flow, 'requested', { flow: request.kind, event: request.event, from, user }, nowMs)
       await this.#moveEvent(trx, flow, node, patch, nowMs)
-      return { flowId, token }
+      return { flowId, token, owner }
     })
-    this.#held.set(flowId, { nodeUuid: request.nodeUuid, token })
-    this.kick()
+    if (owner === hostname) this.#held.set(flowId, { nodeUuid: request.nodeUuid, token })
+    this.#call(owner)
   }
 
   /**
@@ -216,8 +282,9 @@ export class FlowEngine {
   async abort(nodeUuid: string, cuttable: (node: Node) => boolean, caller?: Caller): Promise<void> {
     const { db, clock, hostname } = this.#options
     const nowMs = clock.now()
-    const begun = await db.transaction().execute(async trx => {
-      const lease = { holder: hostname, purpose: 'abort', nowMs, forMs: leaseMs, visible: true }
+    const begun = await inTransaction(db, async trx => {
+      const owner = await this.#ownerOf(trx, nodeUuid)
+      const lease = { holder: owner, purpose: 'abort', nowMs, forMs: leaseMs, visible: true }
       const token = await takeLease(trx, nodeUuid, lease)
       const node = await mustFind(trx, nodeUuid)
       const flow = await liveFlow(trx, nodeUuid)
@@ -238,13 +305,16 @@ export class FlowEngine {
         error_code: 'aborted',
         wake_at_ms: null,
         deadline_ms: null,
+        conductor: owner,
+        lease_token: token,
       })
       await this.#tell(trx, flow, 'aborted', { message, user: caller?.user ?? null }, nowMs)
       await this.#moveEvent(trx, flow, node, patch, nowMs)
-      return { flowId: flow.id, token }
+      return { flowId: flow.id, token, owner }
     })
-    if (begun) this.#held.set(begun.flowId, { nodeUuid, token: begun.token })
-    this.kick()
+    if (!begun) return this.kick()
+    if (begun.owner === hostname) this.#held.set(begun.flowId, { nodeUuid, token: begun.token })
+    this.#call(begun.owner)
   }
 
   /**
@@ -254,7 +324,7 @@ export class FlowEngine {
   async unhold(nodeUuid: string, caller: Caller): Promise<void> {
     const { db, clock, hostname } = this.#options
     const nowMs = clock.now()
-    await db.transaction().execute(async trx => {
+    await inTransaction(db, async trx => {
       const lease = { holder: hostname, purpose: 'unhold', nowMs, forMs: leaseMs, visible: true }
       const token = await takeLease(trx, nodeUuid, lease)
       const node = await mustFind(trx, nodeUuid)
@@ -263,18 +333,18 @@ export class FlowEngine {
       const patch = this.#moved(node, 'unhold', this.#definition(flow.kind), flow.args, nowMs)
       await writeNode(trx, nodeUuid, token, patch, nowMs)
       await this.#moveEvent(trx, flow, node, patch, nowMs, caller.user)
-      await wakeFlow(trx, nodeUuid, 'unhold')
       await dropLease(trx, nodeUuid, token)
     })
-    this.kick()
+    await this.wake(nodeUuid, 'unhold')
   }
 
   /**
    * Cuts off a flow's look at its agent, which may take minutes where the agent does not answer, so that somebody else
    * can have the node; the look is made again soon. Tells whether there was one. Work is never cut off.
    */
-  async interruptLook(nodeUuid: string): Promise<boolean> {
+  async interruptLook(nodeUuid: string, where: 'here' | 'anywhere' = 'anywhere'): Promise<boolean> {
     const looks = [...this.#running.values()].filter(run => run.nodeUuid === nodeUuid && run.pass?.looking)
+    if (looks.length === 0 && where === 'anywhere') this.#peers.interrupt(nodeUuid)
     for (const look of looks) look.abort.abort(interrupted)
     await Promise.all(looks.map(look => look.done))
     return looks.length > 0
@@ -283,17 +353,19 @@ export class FlowEngine {
   // The loop: find what can run, run it, sleep until the next is due or somebody kicks.
 
   async #work(): Promise<void> {
-    const { db, clock, log } = this.#options
+    const { db, clock, hostname, log } = this.#options
     while (!this.#stop.signal.aborted) {
       this.#kickedAlready = false
       const kicked = new Promise<void>(resolve => {
         this.#kicked = resolve
       })
-      let waitMs = 1000
+      let waitMs = lookAtLeastEveryMs
       try {
-        const due = (await runnableFlows(db, clock.now(), batch)).filter(flow => !this.#running.has(flow.id))
+        const due = (await runnableFlows(db, hostname, { nowMs: clock.now(), limit: batch })).filter(
+          flow => !this.#running.has(flow.id),
+        )
         for (const flow of due) this.#launch(flow)
-        const next = await nextWakeMs(db)
+        const next = await nextWakeMs(db, hostname)
         if (next !== null) waitMs = Math.min(waitMs, Math.max(20, next - clock.now()))
       } catch (error) {
         log.error({ err: error }, 'cannot read the flows; looking again in a second')
@@ -327,14 +399,14 @@ export class FlowEngine {
 
   /** One pass of a flow: from the top to its next wait or its end. */
   async #run(flow: FlowRow, run: Run, signal: AbortSignal): Promise<void> {
-    const { db, clock, log } = this.#options
+    const { db, clock, hostname, log } = this.#options
     const token = await this.#lease(flow)
     if (token === undefined) {
       // Somebody works on the node for a moment; this flow is next.
       await clock.sleep(100, signal).catch(() => {})
       return
     }
-    if (!(await claimFlow(db, flow.id))) {
+    if (!(await claimFlow(db, flow.id, hostname))) {
       this.#held.delete(flow.id)
       await dropLease(db, flow.node_uuid, token)
       return
@@ -345,8 +417,7 @@ export class FlowEngine {
     const lend = (uuid: string) => this.#lend(current.id, uuid, current.kind)
     const steps = await stepsOf(db, flow.id)
     const { waitsInMaintenance = () => true } = this.#options
-    const world = { ...this.#options, lend, waitsInMaintenance }
-    const pass = new Pass(world, current, { token, stateless, steps, signal })
+    const pass = new Pass({ ...this.#options, lend, waitsInMaintenance }, current, { token, stateless, steps, signal })
     run.pass = pass
     const node = await mustFind(db, flow.node_uuid)
     const failure: Failure = {
@@ -369,6 +440,8 @@ export class FlowEngine {
     } catch (error) {
       if (signal.reason === interrupted && !this.#stop.signal.aborted) return await this.#lookLater(current, token)
       if (signal.aborted || error instanceof LeaseLost) throw error
+      // No failure of the flow: it runs again from the top when the database answers.
+      if (error instanceof DatabaseUnavailable) return await this.#again(current, token, error, signal)
       if (current.phase === 'undo') {
         log.error({ err: error, node: flow.node_uuid }, `undoing ${flow.kind} failed`)
         const also = messageOf(error) === failure.message ? ' for the same reason' : `, too: ${messageOf(error)}`
@@ -408,6 +481,11 @@ export class FlowEngine {
     const { db, clock, hostname } = this.#options
     const node = await findNode(db, flow.node_uuid)
     if (!node) return undefined
+    // Whoever took the request has taken the lease for us.
+    if (node.lease?.holder === hostname && node.lease.token === flow.lease_token) {
+      this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token: node.lease.token })
+      return node.lease.token
+    }
     // A look while waiting for the agent is not work on the node: the API goes on showing it as free.
     const visible = flow.state === 'ready' || !isResting(node.provision_state)
     try {
@@ -421,12 +499,31 @@ export class FlowEngine {
     }
   }
 
+  /** The database was away in mid-pass: as soon as it answers the flow is ready once more, if the lease is still ours. */
+  async #again(flow: FlowRow, token: number, cause: DatabaseUnavailable, signal: AbortSignal): Promise<void> {
+    const { db, clock, log } = this.#options
+    log.warn({ node: flow.node_uuid, flow: flow.kind }, cause.message)
+    for (;;) {
+      await clock.sleep(lookAgainMs, signal)
+      try {
+        await inTransaction(db, async trx => {
+          await writeNode(trx, flow.node_uuid, token, {}, clock.now())
+          await updateFlow(trx, flow.id, { state: 'ready' })
+        })
+        this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token })
+        return
+      } catch (error) {
+        if (!(error instanceof DatabaseUnavailable)) throw error
+      }
+    }
+  }
+
   /** A look was cut off: the flow waits as before. */
   async #lookLater(flow: FlowRow, token: number): Promise<void> {
     const { db, clock } = this.#options
     const nowMs = clock.now()
     this.#held.delete(flow.id)
-    await db.transaction().execute(async trx => {
+    await inTransaction(db, async trx => {
       await writeNode(trx, flow.node_uuid, token, {}, nowMs)
       await updateFlow(trx, flow.id, { state: 'waiting', wake_at_ms: nowMs + lookAgainMs })
       await dropLease(trx, flow.node_uuid, token)
@@ -440,7 +537,7 @@ export class FlowEngine {
     if (!wait) throw new Error(`flow ${flow.id} is suspended without a wait`)
     const nowMs = clock.now()
     if (wait.release) this.#held.delete(flow.id)
-    await db.transaction().execute(async trx => {
+    await inTransaction(db, async trx => {
       const node = await mustFind(trx, flow.node_uuid)
       const definition = this.#definition(flow.kind)
       const wake = Math.min(nowMs + wait.everyMs, wait.deadlineMs ?? Number.POSITIVE_INFINITY)
@@ -463,7 +560,7 @@ export class FlowEngine {
     const { db, clock } = this.#options
     const nowMs = clock.now()
     this.#held.delete(flow.id)
-    await db.transaction().execute(async trx => {
+    await inTransaction(db, async trx => {
       const node = await mustFind(trx, flow.node_uuid)
       const patch: NodePatch = { ...definition.succeeded?.(node) }
       if (event !== null) Object.assign(patch, this.#moved(node, event, definition, flow.args, nowMs))
@@ -478,7 +575,7 @@ export class FlowEngine {
     const { db, clock, log } = this.#options
     log.warn({ node: flow.node_uuid, flow: flow.kind, code: failure.code }, failure.message)
     this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token })
-    await db.transaction().execute(async trx => {
+    await inTransaction(db, async trx => {
       await writeNode(trx, flow.node_uuid, token, { last_error: failure.message }, clock.now())
       const { message: error, code: error_code } = failure
       await updateFlow(trx, flow.id, { state: 'ready', phase: 'undo', error, error_code, deadline_ms: null })
@@ -490,7 +587,7 @@ export class FlowEngine {
     const { db, clock } = this.#options
     const nowMs = clock.now()
     this.#held.delete(flow.id)
-    await db.transaction().execute(async trx => {
+    await inTransaction(db, async trx => {
       const node = await mustFind(trx, flow.node_uuid)
       // A power change that was under way is given up, too.
       const given = definition.failed?.(node, failure)
@@ -574,9 +671,8 @@ export class FlowEngine {
         )
         await renewLeases(db, [...this.#held.values(), ...lent], clock.now() + leaseMs)
         const nodes = await breakLeases(db, { expiredAtMs: clock.now() })
-        const flows = await reviveFlows(db)
-        if (nodes.length > 0 || flows > 0) log.warn({ nodes, flows }, 'taking up work whose lease ran out')
-        if (flows > 0) this.kick()
+        if (nodes.length > 0) log.warn({ nodes }, 'leases ran out without being given back')
+        await this.takeUp()
       } catch (error) {
         log.error({ err: error }, 'cannot renew the leases')
       }

@@ -6,6 +6,7 @@
 import { removeNodeFiles } from '#boot/ipxe.ts'
 import type { Config } from '#config/options.ts'
 import { findAgent } from '#db/agents.ts'
+import type { Channel } from '#db/channel.ts'
 import type { Db } from '#db/database.ts'
 import { appendEvent } from '#db/events.ts'
 import { deleteNode, dropLease, findNode, type Node, takeLease, writeInventory, writeNode } from '#db/nodes.ts'
@@ -33,6 +34,7 @@ import { serviceAbort, service as servicing } from './flows/service.ts'
 import { undeploy } from './flows/undeploy.ts'
 import { verify } from './flows/verify.ts'
 import { Heartbeats } from './heartbeats.ts'
+import { Membership } from './membership.ts'
 import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
 import { argsOf, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
@@ -48,6 +50,8 @@ export interface ConductorOptions {
   log: Log
   /** Default: nothing is shared yet. */
   shared?: Shared
+  /** To the other conductors; undefined where there are none. */
+  channel?: Channel | undefined
   /** Tells DHCP and boot files that the ports of a node are others now. */
   portsChanged(node: Node): Promise<void>
 }
@@ -89,7 +93,24 @@ export function createConductor(options: ConductorOptions): Conductor {
     return { ...ctx, flow, db, agentVersions: null, fresh, child }
   }
 
-  const engine = new FlowEngine({
+  const membership = new Membership({
+    db,
+    clock,
+    log,
+    hostname,
+    group: config.conductor.conductor_group,
+    interfaces: registry.enabledRows(),
+    channel: options.channel,
+    intervalMs: () => config.conductor.heartbeat_interval * 1000,
+    timeoutMs: () => config.conductor.heartbeat_timeout * 1000,
+    onWork: () => engine.takeUp(),
+    onWake: () => engine.kick(),
+    onInterrupt: uuid => void engine.interruptLook(uuid, 'here'),
+    onFenced: () => engine.fence(),
+  })
+
+  const engine: FlowEngine = new FlowEngine({
+    peers: membership,
     db,
     clock,
     log,
@@ -183,7 +204,9 @@ export function createConductor(options: ConductorOptions): Conductor {
   const service: Conductor = {
     hostname,
     async start() {
+      await membership.join()
       await engine.start()
+      membership.watch()
       await allocator.resume()
       const { signal } = stopping
       periodic = Promise.all([runPeriodically(tasks, { clock, log, signal }), watch.run(signal)])
@@ -191,6 +214,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     async stop() {
       stopping.abort()
       await Promise.all([engine.stop(), allocator.stop(), heartbeats.stop(), periodic])
+      await membership.leave()
       await shared.dispose()
     },
 
