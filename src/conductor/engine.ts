@@ -20,6 +20,7 @@ import {
   nextWakeMs,
   reviveFlows,
   runnableFlows,
+  sleepFlow,
   stepsOf,
   updateFlow,
   wakeFlow,
@@ -541,13 +542,7 @@ export class FlowEngine {
       const node = await mustFind(trx, flow.node_uuid)
       const definition = this.#definition(flow.kind)
       const wake = Math.min(nowMs + wait.everyMs, wait.deadlineMs ?? Number.POSITIVE_INFINITY)
-      await updateFlow(trx, flow.id, {
-        state: 'waiting',
-        wait_name: wait.name,
-        wait_on: wait.on.join(','),
-        wake_at_ms: wake,
-        deadline_ms: wait.deadlineMs,
-      })
+      await sleepFlow(trx, flow.id, { ...wait, wakeAtMs: wake })
       const moves = wait.release && target(node.provision_state, 'wait') !== undefined
       const patch = moves ? this.#moved(node, 'wait', definition, flow.args, nowMs) : {}
       await writeNode(trx, node.uuid, token, patch, nowMs)

@@ -2,6 +2,7 @@
  * Queries on flows and their recorded steps. Whoever writes here under a lease passes the lease's token: the write
  * counts only while it is current (the engine checks it in the same transaction).
  */
+import { sql } from 'kysely'
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
 import type { Db, Trx } from './database.ts'
@@ -138,62 +139,96 @@ export async function liveFlowsOf(db: Db | Trx, nodeUuids: readonly string[]): P
   return new Map(rows.map(row => [row.node_uuid, readFlow(row)]))
 }
 
-/** Flows of a conductor that can be run now: ready ones, and waiting ones that were woken or whose time has come. */
+/** Flows of a conductor that can be run now: ready ones first, then those that were woken or whose time has come. */
 export async function runnableFlows(
   db: Db | Trx,
   hostname: string,
   { nowMs, limit }: { nowMs: number; limit: number },
 ): Promise<FlowRow[]> {
-  const rows = await db
+  const ready = (await readyFlows(db, { hostname, limit })).rows
+  const left = limit - ready.length
+  const due = left > 0 ? (await dueFlows(db, { hostname, nowMs, limit: left })).rows : []
+  return [...ready, ...due].map(readFlow)
+}
+
+const readyFlows = prepared((db, { hostname, limit }: { hostname: string; limit: number }) =>
+  db
     .selectFrom('flows')
     .selectAll()
     .where('conductor', '=', hostname)
-    .where(where =>
-      where.or([
-        where('state', '=', 'ready'),
-        where.and([
-          where('state', '=', 'waiting'),
-          where.or([where('woken', '=', 1), where('wake_at_ms', '<=', nowMs), where('deadline_ms', '<=', nowMs)]),
-        ]),
-      ]),
-    )
+    .where('state', '=', 'ready')
     .orderBy('id')
-    .limit(limit)
-    .execute()
-  return rows.map(readFlow)
-}
+    .limit(limit),
+)
+
+const dueFlows = prepared((db, { hostname, nowMs, limit }: { hostname: string; nowMs: number; limit: number }) =>
+  db
+    .selectFrom('flows')
+    .selectAll()
+    .where('conductor', '=', hostname)
+    .where('state', '=', 'waiting')
+    .where('wake_at_ms', '<=', nowMs)
+    .orderBy('wake_at_ms')
+    .limit(limit),
+)
 
 /** When a conductor's next waiting flow is due, in milliseconds since 1970; null when none is. */
 export async function nextWakeMs(db: Db | Trx, hostname: string): Promise<number | null> {
-  const row = await db
-    .selectFrom('flows')
-    .select(({ fn }) => [fn.min('wake_at_ms').as('wake'), fn.min('deadline_ms').as('deadline')])
-    .where('conductor', '=', hostname)
-    .where('state', '=', 'waiting')
-    .executeTakeFirst()
-  const due = [row?.wake, row?.deadline].filter(value => value !== null && value !== undefined).map(Number)
-  return due.length > 0 ? Math.min(...due) : null
+  const wake = (await firstWake(db, { hostname })).rows[0]?.wake
+  return wake === null || wake === undefined ? null : Number(wake)
 }
+
+const firstWake = prepared((db, { hostname }: { hostname: string }) =>
+  db
+    .selectFrom('flows')
+    .select(({ fn }) => fn.min('wake_at_ms').as('wake'))
+    .where('conductor', '=', hostname)
+    .where('state', '=', 'waiting'),
+)
 
 /**
  * Marks the node's flows as woken if they wait for `event`, or are just about to; tells which conductors are to run
  * them. A flow that is running looks again once after it has gone to sleep, so nothing that happens meanwhile is missed.
  */
 export async function wakeFlow(db: Db | Trx, nodeUuid: string, event: string): Promise<string[]> {
-  const rows = await db
-    .updateTable('flows')
-    .set({ woken: 1 })
-    .where('node_uuid', '=', nodeUuid)
-    .where(where =>
-      where.or([
-        where('state', '=', 'running'),
-        where.and([where('state', '=', 'waiting'), where('wait_on', 'like', `%${event}%`)]),
-      ]),
-    )
-    .returning('conductor')
-    .execute()
+  const { rows } = await wakeLive(db, { nodeUuid, waits: `%${event}%` })
   return rows.flatMap(row => row.conductor ?? [])
 }
+
+const wakeLive = prepared((db, { nodeUuid, waits }: { nodeUuid: string; waits: string }) =>
+  db
+    .updateTable('flows')
+    .set({ woken: 1, wake_at_ms: sql`case when state = 'waiting' then 0 else wake_at_ms end` })
+    .where('node_uuid', '=', nodeUuid)
+    .where('state', 'in', ['running', 'waiting'])
+    .where(where => where.or([where('state', '=', 'running'), where('wait_on', 'like', waits)]))
+    .returning('conductor'),
+)
+
+/** Puts a flow to sleep until `wakeAtMs`; one that was woken while it ran is due at once. */
+export async function sleepFlow(
+  db: Db | Trx,
+  id: number,
+  wait: { name: string; on: readonly string[]; wakeAtMs: number; deadlineMs: number | null },
+): Promise<void> {
+  const { name, on, wakeAtMs, deadlineMs } = wait
+  await putToSleep(db, { id, name, on: on.join(','), wakeAtMs, deadlineMs })
+}
+
+type Sleep = { id: number; name: string; on: string; wakeAtMs: number; deadlineMs: number | null }
+
+const putToSleep = prepared((db, { id, name, on, wakeAtMs, deadlineMs }: Sleep) =>
+  db
+    .updateTable('flows')
+    .set({
+      state: 'waiting',
+      wait_name: name,
+      wait_on: on,
+      wake_at_ms: sql`case when woken = 1 then 0 else cast(${wakeAtMs} as bigint) end`,
+      deadline_ms: deadlineMs,
+    })
+    .where('id', '=', id),
+)
 
 /** Claims a conductor's flow for a pass; tells whether it was still to be had. */
 export async function claimFlow(db: Db | Trx, id: number, hostname: string): Promise<boolean> {
@@ -251,8 +286,6 @@ export async function updateFlow(
     phase?: FlowRow['phase']
     abort_requested?: 0 | 1
     woken?: 0 | 1
-    wait_name?: string | null
-    wait_on?: string | null
     wake_at_ms?: number | null
     deadline_ms?: number | null
     error?: string | null

@@ -148,7 +148,8 @@ CREATE TABLE flows (
   -- run, or undo once it has failed or was aborted.
   phase TEXT NOT NULL,
   abort_requested INTEGER NOT NULL DEFAULT 0,
-  -- What it waits for, which events wake it (comma separated), when to look next, when it gives up.
+  -- What it waits for, which events wake it (comma separated), when to look next (0: now), when it
+  -- gives up.
   wait_name TEXT,
   wait_on TEXT,
   wake_at_ms BIGINT,
@@ -165,8 +166,8 @@ CREATE TABLE flows (
   -- Of the lease that was taken for it when it was asked for.
   lease_token BIGINT
 );
-CREATE INDEX flows_conductor ON flows (conductor, state);
-CREATE INDEX flows_node_uuid ON flows (node_uuid);
+CREATE INDEX flows_conductor ON flows (conductor, state, wake_at_ms);
+CREATE INDEX flows_node_uuid ON flows (node_uuid, state);
 CREATE INDEX flows_state ON flows (state);
 
 -- The record of a flow's steps. A finished step answers from here when the flow runs again from the top.
