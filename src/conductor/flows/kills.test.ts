@@ -1,0 +1,130 @@
+/**
+ * Every flow, killed at every one of its records: after its effect, before the record is written, all that the process
+ * does stops, as after SIGKILL. The next process of the same host must finish it. Real conductor, fake hardware.
+ */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { loadConfig } from '#config/load.ts'
+import { type Db, openDatabase } from '#db/database.ts'
+import { findNode } from '#db/nodes.ts'
+import { loadRegistry } from '#drivers/registry.ts'
+import { systemClock } from '#lib/clock.ts'
+import { silent } from '#lib/log.ts'
+import type { ProvisionState, Verb } from '#protocol/states.ts'
+import type { ProvisionRequest } from '../conductor.ts'
+import { createConductor } from '../service.ts'
+import { addNode, caller } from '../test-engine.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'ferrite-kills-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const step = (name: string, more: object = {}) => ({ interface: 'power', step: name, args: {}, ...more })
+const cases: [ProvisionState, Verb, ProvisionRequest, end: ProvisionState][] = [
+  ['enroll', 'manage', {}, 'manageable'],
+  ['manageable', 'inspect', {}, 'manageable'],
+  ['manageable', 'provide', {}, 'available'],
+  ['manageable', 'clean', { clean_steps: [step('reboot'), step('wait', { args: { seconds: 0 } })] }, 'manageable'],
+  ['manageable', 'clean', { clean_steps: [step('power_on', { execute_on_child_nodes: true })] }, 'manageable'],
+  ['manageable', 'adopt', {}, 'active'],
+  ['available', 'active', { deploy_steps: [step('power_on', { priority: 120 })] }, 'active'],
+  ['active', 'rebuild', {}, 'active'],
+  ['active', 'service', { service_steps: [step('reboot')] }, 'active'],
+  ['active', 'rescue', { rescue_password: 'x' }, 'rescue'],
+  ['rescue', 'unrescue', {}, 'active'],
+  ['rescue', 'deleted', {}, 'available'],
+  ['active', 'deleted', {}, 'available'],
+  ['service failed', 'abort', {}, 'active'],
+]
+
+/** A database that dies at its n-th record of a flow's step. */
+function mortal(db: Db, dieAt: number): { db: Db; records(): number; dead(): boolean } {
+  let [records, dead] = [0, false]
+  const plugin: Parameters<Db['withPlugin']>[0] = {
+    transformQuery({ node }) {
+      const into = node.kind === 'InsertQueryNode' ? node.into?.table.identifier.name : undefined
+      if (into === 'flow_steps' && ++records === dieAt) dead = true
+      if (dead) throw new Error('killed')
+      return node
+    },
+    transformResult: async ({ result }) => result,
+  }
+  return { db: db.withPlugin(plugin), records: () => records, dead: () => dead }
+}
+
+async function conductorOver(db: Db) {
+  const config = await loadConfig({
+    overrides: { DEFAULT: { enabled_hardware_types: ['fake-hardware'], enabled_boot_interfaces: ['fake'] } },
+  })
+  const registry = await loadRegistry(config)
+  const portsChanged = async () => {}
+  const conductor = createConductor({ db, config, registry, clock: systemClock, log: silent, portsChanged })
+  return { conductor, interfaces: registry.interfacesFor('fake-hardware', given) }
+}
+const given = { deploy_interface: 'fake', inspect_interface: 'fake', rescue_interface: 'fake' }
+
+async function eventually(what: () => string, ready: () => Promise<boolean>): Promise<void> {
+  const endMs = Date.now() + 60_000
+  while (!(await ready())) {
+    assert.ok(Date.now() < endMs, what())
+    await sleep(5)
+  }
+}
+
+/** Runs the verb, dying at a record; returns how many records there were. 0: lives. */
+async function run([from, verb, request, end]: (typeof cases)[number], dieAt: number): Promise<number> {
+  const file = join(folder, `${crypto.randomUUID()}.sqlite`)
+  const first = mortal(await openDatabase(file), dieAt)
+  const doomed = await conductorOver(first.db)
+  await doomed.conductor.start()
+  const fields = { driver: 'fake-hardware', ...doomed.interfaces, power_state: 'power on' }
+  const uuid = await addNode(first.db, from, { ...fields, driver_internal_info: { service_ramdisk: true } })
+  const child = await addNode(first.db, 'active', { ...fields, power_state: 'power off', parent_node: uuid })
+  const node = await findNode(first.db, uuid)
+  assert.ok(node)
+  await doomed.conductor.provision(node, verb, request, caller)
+  let now = node
+  const arrived = (db: Db) => async () => {
+    now = (await findNode(db, uuid)) ?? now
+    return now.provision_state === end && now.lease === null
+  }
+  const told = () => `still ${now.provision_state}, ${now.last_error}`
+  if (dieAt === 0) await eventually(told, arrived(first.db))
+  else
+    await eventually(
+      () => 'never died',
+      async () => first.dead(),
+    )
+  await doomed.conductor.stop()
+  await first.db.destroy()
+  if (dieAt === 0) return first.records()
+
+  const second = await openDatabase(file)
+  const { conductor } = await conductorOver(second)
+  await conductor.start()
+  await eventually(told, arrived(second))
+  assert.equal(now.last_error, null)
+  assert.deepEqual([now.clean_step, now.deploy_step, now.service_step], [{}, {}, {}])
+  const contained = await findNode(second, child)
+  assert.equal(contained?.lease, null)
+  if (request.clean_steps?.[0]?.execute_on_child_nodes) assert.equal(contained?.power_state, 'power on')
+  await conductor.stop()
+  await second.destroy()
+  return 0
+}
+
+for (const one of cases) {
+  const [from, verb, request] = one
+  const steps = [...(request.clean_steps ?? []), ...(request.service_steps ?? [])].map(each => each.step)
+  describe(`${verb} from ${from} ${steps.join(', ')}`, () => {
+    test('killed at every record', { timeout: 240_000 }, async () => {
+      const records = await run(one, 0)
+      assert.ok(records > 0)
+      const points = Array.from({ length: records }, (_, index) => index + 1)
+      await Promise.all(points.map(point => run(one, point)))
+    })
+  })
+}
