@@ -158,7 +158,8 @@ function name(request: FastifyRequest, reply: FastifyReply): void {
 
 /** What no endpoint serves is told to those only who have proved who they are. */
 function isPublic(request: FastifyRequest): boolean {
-  return request.routeOptions.config.endpoint?.policy === 'public'
+  const { endpoint, outside } = request.routeOptions.config
+  return outside === true || endpoint?.policy === 'public'
 }
 
 /** Settles the request's version, before any of its body is read. @throws NoRoute */

@@ -67,8 +67,10 @@ test('credentials that cannot be read are 400', async () => {
 })
 
 test('what is public needs no credentials', async () => {
-  await using api = await startApi({}, { auth: await open() })
+  await using api = await startApi({ healthcheck: { enabled: true } }, { auth: await open() })
+  assert.equal((await fetch(`${api.url}/healthcheck`)).status, 200)
   for (const [method, path, status] of [
+    ['GET', '/openapi.json', 200],
     ['GET', '/', 200],
     ['GET', '/v1', 200],
     ['GET', '/v1/lookup?addresses=52:54:00:00:00:01', 404],
