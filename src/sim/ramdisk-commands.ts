@@ -47,6 +47,8 @@ export const idleStep = 'idle'
 
 const metadata = { step: 'erase_devices_metadata', interface: 'deploy' }
 const writing = { step: 'write_image', interface: 'deploy' }
+/** Leaves the disk alone, and wants the ramdisk booted anew afterwards. */
+const burning = { step: 'burnin_memory', interface: 'deploy' }
 const offers = {
   clean: [
     { ...metadata, priority: 99, abortable: true },
@@ -58,7 +60,10 @@ const offers = {
     { ...metadata, priority: 0 },
     { ...writing, priority: 0 },
   ],
-  service: [{ ...writing, priority: 0, abortable: true }],
+  service: [
+    { ...writing, priority: 0, abortable: true },
+    { ...burning, priority: 0, abortable: true, reboot_requested: true },
+  ],
 } satisfies Record<StepKind, AgentStep[]>
 
 /** Time for an answer to leave before the machine goes away. */
@@ -153,7 +158,7 @@ async function runStep(
     return await putImage(world, { image_info: args.image_info, configdrive: args.configdrive }, report, durationMs)
   }
   // From its first write on the disk holds nothing that boots.
-  body.disk = null
+  if (step !== burning.step) body.disk = null
   const totalBytes = body.inventory.disks.reduce((sum, disk) => sum + disk.size, 0)
   if (isLong) await takingTime({ clock, signal, durationMs, report }, { phase: 'erase', totalBytes })
   else await clock.sleep(durationMs, signal)
