@@ -26,10 +26,10 @@ const comparingAtOnce = 2
 const mostWaiting = 200
 const challenge = 'Basic realm="Baremetal API"'
 
-/** What a comparison said, of the hash that it was made with: another hash in the file asks for another comparison. */
-interface Verdict {
+/** Who was recognised by which hash: another hash in the file asks for another comparison. */
+interface Known {
   readonly hash: string
-  readonly identity: Identity | undefined
+  readonly identity: Identity
 }
 
 /** @throws InvalidInput when the file cannot be used, naming the line */
@@ -41,18 +41,21 @@ export async function openHttpBasic(options: { path: string; clock: Clock; log: 
     parse: text => parseUsers(text, path),
     log,
   })
-  const known = recentMap<Verdict>({ most: rememberMost, now: clock.now })
+  // Apart from each other, so that a flood of wrong credentials drives out no right ones.
+  const known = recentMap<Known>({ most: rememberMost, now: clock.now })
+  const wrongOnes = recentMap<true>({ most: rememberMost, now: clock.now })
   const comparing = new Map<string, Promise<Identity>>()
   const turn = turns(comparingAtOnce)
 
   function check(users: Users, header: string, key: string): Identity | Promise<Identity> {
     const remembered = known.get(key)
-    if (remembered) {
-      const { identity, hash } = remembered
-      if (identity && users.get(identity.userName ?? '') === hash) return identity
-      // A refusal holds for its few seconds, whatever the file says meanwhile.
-      if (!identity) throw wrong()
+    if (remembered && users.get(remembered.identity.userName ?? '') === remembered.hash) {
+      // Whoever keeps calling is not compared again, and so waits in no queue while others guess passwords.
+      known.set(key, remembered, rememberForMs)
+      return remembered.identity
     }
+    // A refusal holds for its few seconds, whatever the file says meanwhile.
+    if (wrongOnes.get(key)) throw wrong()
     const running = comparing.get(key)
     if (running) return running
     const started = compare(users, header, key).finally(() => comparing.delete(key))
@@ -65,9 +68,12 @@ export async function openHttpBasic(options: { path: string; clock: Clock; log: 
     // An unknown name takes as long as a wrong password, or names could be found out.
     const hash = users.get(name) ?? users.values().next().value ?? ''
     const same = await turn(() => bcrypt.compare(password, hash.replace('$2y$', '$2b$')))
-    const identity = same && users.has(name) ? { ...nobody, userId: name, userName: name } : undefined
-    known.set(key, { hash, identity }, identity ? rememberForMs : rememberWrongForMs)
-    if (identity) return identity
+    if (same && users.has(name)) {
+      const identity = { ...nobody, userId: name, userName: name }
+      known.set(key, { hash, identity }, rememberForMs)
+      return identity
+    }
+    wrongOnes.set(key, true, rememberWrongForMs)
     log.warn({ user: name.slice(0, 80) }, 'credentials were refused')
     throw wrong()
   }

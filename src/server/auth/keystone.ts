@@ -97,7 +97,9 @@ type LookUp = (token: string, options: { allowExpired: boolean }) => Token | und
 
 /** What tokens stand for, remembered under their digests. */
 function tokenLookUp(client: KeystoneClient, { cacheForMs }: KeystoneSettings, clock: Clock): LookUp {
-  const known = recentMap<Token | 'refused'>({ most: rememberMost, now: clock.now })
+  // Apart from each other, so that a flood of wrong tokens drives out no right ones.
+  const known = recentMap<Token>({ most: rememberMost, now: clock.now })
+  const refused = recentMap<true>({ most: rememberMost, now: clock.now })
   const asking = new Map<string, Promise<Token | undefined>>()
 
   async function ask(key: string, token: string, options: { allowExpired: boolean }): Promise<Token | undefined> {
@@ -105,7 +107,7 @@ function tokenLookUp(client: KeystoneClient, { cacheForMs }: KeystoneSettings, c
       throw new Busy('Cannot validate the token now: too many others are being validated; try again in a few seconds')
     }
     const found = await client.validate(token, options)
-    if (!found) known.set(key, 'refused', refusedForMs)
+    if (!found) refused.set(key, true, refusedForMs)
     else if (cacheForMs > 0) known.set(key, found, cacheForMs)
     return found
   }
@@ -113,7 +115,8 @@ function tokenLookUp(client: KeystoneClient, { cacheForMs }: KeystoneSettings, c
   return (token, options) => {
     const key = digestOf(options.allowExpired ? `${token} expired too` : token)
     const remembered = known.get(key)
-    if (remembered !== undefined) return remembered === 'refused' ? undefined : remembered
+    if (remembered !== undefined) return remembered
+    if (refused.get(key)) return undefined
     const running = asking.get(key)
     if (running) return running
     const started = ask(key, token, options).finally(() => asking.delete(key))
