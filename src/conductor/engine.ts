@@ -46,6 +46,7 @@ import { timestamp } from '#protocol/field.ts'
 import { type ProvisionState, provision, target } from '#protocol/states.ts'
 import type { Caller } from './conductor.ts'
 import { movedFields } from './moves.ts'
+import { LookPace } from './pace.ts'
 import { Aborted, mustFind, Pass, suspended } from './pass.ts'
 import { alone, type Peers } from './peers.ts'
 
@@ -128,6 +129,7 @@ export class FlowEngine {
   readonly #lent = new Map<number, Map<string, number>>()
   readonly #running = new Map<number, Run>()
   readonly #stop = new AbortController()
+  readonly #pace: LookPace
   #loop: Promise<void> | undefined
   #renewal: Promise<void> | undefined
   #kicked: () => void = () => {}
@@ -135,6 +137,7 @@ export class FlowEngine {
 
   constructor(options: EngineOptions) {
     this.#options = options
+    this.#pace = new LookPace(options.clock, this.#stop.signal)
     this.#peers = options.peers ?? alone(options.hostname)
     this.#definitions = new Map(options.definitions.map(definition => [definition.kind, definition]))
   }
@@ -165,7 +168,10 @@ export class FlowEngine {
 
   /** Something happened that the node's flow may wait for. */
   async wake(nodeUuid: string, event: string): Promise<void> {
-    for (const hostname of await wakeFlow(this.#options.db, nodeUuid, event)) this.#call(hostname)
+    const wake = async () => {
+      for (const hostname of await wakeFlow(this.#options.db, nodeUuid, event)) this.#call(hostname)
+    }
+    await (event === 'heartbeat' ? this.#pace.called(nodeUuid, wake) : wake())
   }
 
   /** There is work for this conductor. */
@@ -538,10 +544,12 @@ export class FlowEngine {
     if (!wait) throw new Error(`flow ${flow.id} is suspended without a wait`)
     const nowMs = clock.now()
     if (wait.release) this.#held.delete(flow.id)
+    const isCalled = wait.release && wait.on.length > 0
+    const everyMs = isCalled ? this.#pace.looked(flow.node_uuid, wait.everyMs) : wait.everyMs
     await inTransaction(db, async trx => {
       const node = await mustFind(trx, flow.node_uuid)
       const definition = this.#definition(flow.kind)
-      const wake = Math.min(nowMs + wait.everyMs, wait.deadlineMs ?? Number.POSITIVE_INFINITY)
+      const wake = Math.min(nowMs + everyMs, wait.deadlineMs ?? Number.POSITIVE_INFINITY)
       await sleepFlow(trx, flow.id, { ...wait, wakeAtMs: wake })
       const moves = wait.release && target(node.provision_state, 'wait') !== undefined
       const patch = moves ? this.#moved(node, 'wait', definition, flow.args, nowMs) : {}
@@ -602,6 +610,7 @@ export class FlowEngine {
   }
 
   async #end(trx: Trx, flow: FlowRow, state: FlowRow['state'], failure: Failure | null, nowMs: number): Promise<void> {
+    this.#pace.forget(flow.node_uuid)
     await updateFlow(trx, flow.id, {
       state,
       error: failure?.message ?? null,

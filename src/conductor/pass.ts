@@ -64,6 +64,8 @@ export class Pass implements Flow {
   readonly #used = new Set<string>()
   #suspend: (value: typeof suspended) => void = () => {}
   #progressAtMs = 0
+  /** The node may be in a "wait" state still, as it was when the pass began: nothing has been recorded since. */
+  #mayWait = true
 
   /** `token`: of the lease; `stateless`: the flow leaves the provision state alone. */
   constructor(
@@ -222,19 +224,23 @@ export class Pass implements Flow {
       seq: this.#steps.get(step.name)?.seq ?? this.#steps.size + 1,
       ended_at: step.state === 'done' ? timestamp(nowMs) : null,
     }
+    // A wait for the agent is over with the first step that is done: the node leaves its "wait" state.
+    const resumes = this.#mayWait && !this.#stateless && this.#flow.phase === 'run' && step.state === 'done'
     await db.transaction().execute(async trx => {
-      const node = await mustFind(trx, this.nodeUuid)
-      const fields: NodePatch = { ...patch }
-      // A wait for the agent is over: the node leaves its "wait" state, visibly held again.
-      const moves = !this.#stateless && this.#flow.phase === 'run'
-      if (moves && step.state === 'done' && provision[node.provision_state].kind === 'wait') {
-        const towards = node.target_provision_state ?? undefined
-        Object.assign(fields, movedFields(node, 'resume', towards, nowMs), { reservation: this.#world.hostname })
-      }
+      const fields = { ...patch, ...(resumes ? await this.#resumed(trx, nowMs) : {}) }
       await writeNode(trx, this.nodeUuid, this.#token, fields, nowMs)
       await putStep(trx, this.id, row)
     })
+    if (resumes) this.#mayWait = false
     this.#steps.set(step.name, row)
+  }
+
+  /** What takes the node from its "wait" state back to work, visibly held again; nothing where it is not in one. */
+  async #resumed(trx: Trx, nowMs: number): Promise<NodePatch> {
+    const node = await mustFind(trx, this.nodeUuid)
+    if (provision[node.provision_state].kind !== 'wait') return {}
+    const towards = node.target_provision_state ?? undefined
+    return { ...movedFields(node, 'resume', towards, nowMs), reservation: this.#world.hostname }
   }
 
   /** Between two steps: may this pass go on? Asks the rows: a process that stalled touches no machine any more. */
