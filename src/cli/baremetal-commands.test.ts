@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import type { AnyCommand, Option } from './command.ts'
+import { globalOptions } from './global-options.ts'
 import { aliases, commandsUnder, findCommand } from './groups.ts'
 
 interface Shape {
@@ -15,8 +16,9 @@ interface Shape {
   options: Map<string, string>
 }
 
+const lines = readFileSync(new URL('./baremetal-commands.txt', import.meta.url), 'utf8').split('\n')
 const reference = new Map<string, Shape>()
-for (const line of readFileSync(new URL('./baremetal-commands.txt', import.meta.url), 'utf8').split('\n')) {
+for (const line of lines) {
   const [, name, rest] = /^([a-z ]+): (.+)$/.exec(line) ?? []
   if (name === undefined || rest === undefined) continue
   const [shows = '', ...words] = rest.split(' ')
@@ -99,5 +101,30 @@ for (const [name, theirs] of reference) {
     }
   })
 }
+
+/** Options of all their commands that we lack, and why. */
+const absent: Readonly<Record<string, string>> = {
+  'collect-timing': 'nothing to do with the API',
+  'log-file': 'the shell redirects',
+  'tls-ciphers': 'what Node takes',
+  'tls-min-version': 'what Node takes: TLS 1.2',
+  'os-api-version': 'without effect there; os-baremetal-api-version is meant',
+  'os-auth-plugin': 'an older spelling of os-auth-type',
+  'endpoint-type': 'an older spelling of os-interface',
+  'os-endpoint-type': 'an older spelling of os-interface',
+  'http-timeout': 'an older spelling of timeout',
+  'os-tenant-id': 'an older spelling of os-project-id',
+  'os-tenant-name': 'an older spelling of os-project-name',
+  'os-user-name': 'an older spelling of os-username',
+}
+
+test('the options of all their commands are ours, or named', () => {
+  const [words = ''] = lines.flatMap(line => /^\* (.+)$/.exec(line)?.[1] ?? [])
+  const theirs = words.split(' ').map(word => word.slice(2).replaceAll('_', '-'))
+  const lacking = theirs.filter(name => !Object.hasOwn(globalOptions, name))
+  assert.deepEqual(lacking.toSorted(), Object.keys(absent).toSorted())
+  const more = Object.keys(globalOptions).filter(name => !theirs.includes(name))
+  assert.deepEqual(more, ['endpoint'])
+})
 
 test('every named difference is one', () => assert.deepEqual([...unused], []))

@@ -57,16 +57,18 @@ function identityUrl(authUrl: string): URL {
 
 interface Service {
   readonly type?: unknown
+  readonly name?: unknown
   readonly endpoints?: readonly { interface?: unknown; region_id?: unknown; region?: unknown; url?: unknown }[]
 }
 
 /** Other names of the service type in older catalogs. */
 const aliases: readonly string[] = ['baremetal', 'bare-metal']
 
-function endpointOf(catalog: readonly Service[], { serviceType, interface: wanted, region }: KeystonePlan): string {
+function endpointOf(catalog: readonly Service[], plan: KeystonePlan): string {
+  const { serviceType, serviceName, interface: wanted, region } = plan
   const types = aliases.includes(serviceType) ? aliases : [serviceType]
   const endpoints = catalog
-    .filter(({ type }) => typeof type === 'string' && types.includes(type))
+    .filter(({ type, name }) => types.some(one => one === type) && (serviceName === undefined || name === serviceName))
     .flatMap(service => service.endpoints ?? [])
   const fits = endpoints.find(
     one => one.interface === wanted && (region === undefined || one.region_id === region || one.region === region),

@@ -84,6 +84,8 @@ test('password: in the system, a project, a domain, and the API from the catalog
     [{ OS_PROJECT_ID: 'p1' }, { project: { id: 'p1' } }],
     [{ OS_PROJECT_NAME: 'p' }, { project: { name: 'p', domain: { id: 'default' } } }],
     [{ OS_PROJECT_NAME: 'p', OS_PROJECT_DOMAIN_NAME: 'd' }, { project: { name: 'p', domain: { name: 'd' } } }],
+    [{ OS_PROJECT_NAME: 'p', OS_DEFAULT_DOMAIN_ID: 'd' }, { project: { name: 'p', domain: { id: 'd' } } }],
+    [{ OS_TRUST_ID: 't', OS_PROJECT_NAME: 'p' }, { 'OS-TRUST:trust': { id: 't' } }],
     [{ OS_DOMAIN_NAME: 'd' }, { domain: { name: 'd' } }],
   ]
   for (const [settings, scope] of scopes) {
@@ -136,6 +138,8 @@ test('what goes wrong is told, and no secret', async () => {
   await refused({ ...user(), OS_AUTH_URL: 'http://127.0.0.1:9' }, 1, /Cannot reach the identity service.*--os-auth-url/)
   await refused({ ...user(), OS_AUTH_URL: 'nonsense' }, 2, /Cannot use the URL of --os-auth-url/)
   await refused(user(), 1, /the catalog has no public endpoint of baremetal\. Name the API with --os-endpoint/)
+  const other = { ...user(), OS_SYSTEM_SCOPE: 'all', OS_SERVICE_NAME: 'other' }
+  await refused(other, 1, /no public endpoint of baremetal/)
   const far = { ...user(), OS_SYSTEM_SCOPE: 'all', OS_REGION_NAME: 'three' }
   await refused(far, 1, /no public endpoint of baremetal in region three/)
   await refused({ ...user(), OS_SYSTEM_SCOPE: 'some' }, 2, /found "some", expected all/)

@@ -18,6 +18,7 @@ export interface KeystonePlan {
   /** The API's URL, where the catalog is not to say. */
   readonly endpoint: string | undefined
   readonly serviceType: string
+  readonly serviceName: string | undefined
   readonly interface: string
   readonly region: string | undefined
 }
@@ -92,15 +93,19 @@ function keystone(text: Text, type: string, endpoint: string | undefined, auth: 
     auth,
     endpoint,
     serviceType: text('os-service-type') ?? 'baremetal',
+    serviceName: text('os-service-name'),
     interface: (text('os-interface') ?? 'public').replace(/URL$/, ''),
     region: text('os-region-name'),
   }
 }
 
 function domainOf(text: Text, whose: 'user' | 'project') {
-  const id = text(`os-${whose}-domain-id`)
-  const name = text(`os-${whose}-domain-name`)
-  return { domain: id === undefined && name !== undefined ? { name } : { id: id ?? 'default' } }
+  for (const domain of [`os-${whose}-domain`, 'os-default-domain'] as const) {
+    const [id, name] = [text(`${domain}-id`), text(`${domain}-name`)]
+    if (id !== undefined) return { domain: { id } }
+    if (name !== undefined) return { domain: { name } }
+  }
+  return { domain: { id: 'default' } }
 }
 
 function userOf(text: Text, type: string) {
@@ -115,8 +120,10 @@ function credentialOf(text: Text, type: string) {
   return { name: needed(text, type, 'os-application-credential-name'), secret, user: userOf(text, type) }
 }
 
-/** System before project before domain; none where none is named. */
+/** A trust before the system before a project before a domain; none where none is named. */
 function scopeOf(text: Text): { scope?: unknown } {
+  const trust = text('os-trust-id')
+  if (trust !== undefined) return { scope: { 'OS-TRUST:trust': { id: trust } } }
   const system = text('os-system-scope')
   if (system !== undefined) {
     if (system !== 'all') throw new UsageError(`Wrong value for --os-system-scope: found "${system}", expected all`)

@@ -11,6 +11,8 @@ const options = {
   fields: { takes: 'words', about: '', group: 'columns' },
   long: { takes: 'nothing', about: '', group: 'columns' },
   wait: { takes: 'number?', about: '' },
+  public: { takes: 'yes?', about: '' },
+  'boot-index': { takes: 'number', least: 0, about: '' },
   format: { takes: 'text', short: 'f', choices: ['json', 'table'], about: '' },
 } satisfies Options
 
@@ -33,6 +35,11 @@ const good: { line: string; of?: AnyCommand; args?: object; options?: object }[]
   { line: '--fields a b --fields c', options: { fields: ['a', 'b', 'c'] } },
   { line: '--fields=a', options: { fields: ['a'] } },
   { line: '--wait', options: { wait: null } },
+  { line: '--public', options: { public: true } },
+  { line: '--public false', options: { public: false } },
+  { line: '--public=0', options: { public: false } },
+  { line: '--public n1', of: nodeAndTraits, args: { node: 'n1', traits: [] }, options: { public: true } },
+  { line: '--name_prefix x', options: { 'name-prefix': 'x' } },
   { line: '--wait 60', options: { wait: 60 } },
   { line: '--wait=60', options: { wait: 60 } },
   { line: '-f json', options: { format: 'json' } },
@@ -60,6 +67,7 @@ const bad: { line: string; of?: AnyCommand; says: RegExp }[] = [
   { line: '--fields', says: /--fields needs a value/ },
   { line: '--long=yes', says: /--long takes no value, found "yes"/ },
   { line: '--limit many', says: /--limit needs a whole number, found "many"/ },
+  { line: '--boot-index -1', says: /--boot-index needs 0 or more, found -1/ },
   { line: '--wait=soon', says: /--wait needs a whole number, found "soon"/ },
   { line: '-f xml', says: /option -f: found "xml", expected one of json, table/ },
   { line: '--long --fields a', says: /--long and --fields exclude each other/ },

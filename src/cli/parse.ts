@@ -71,8 +71,10 @@ function split(word: string): [string, string | undefined] {
   return equals < 0 ? [word, undefined] : [word.slice(0, equals), word.slice(equals + 1)]
 }
 
-function find(spelling: string, declared: Options): { name: string; option: Option } {
+function find(written: string, declared: Options): { name: string; option: Option } {
   const entries = Object.entries(declared)
+  // Some of OpenStack's options are spelled with underscores.
+  const spelling = written.replaceAll('_', '-')
   const same = entries.find(([name, { short }]) => spelling === `--${name}` || spelling === `-${short}`)
   if (same) return { name: same[0], option: same[1] }
   const alike = spelling.startsWith('--') ? entries.filter(([name]) => `--${name}`.startsWith(spelling)) : []
