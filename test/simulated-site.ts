@@ -68,12 +68,17 @@ export async function openSite(options: { nodes: number; settings?: Settings }) 
   return Object.assign(new Operator(site, record), { [Symbol.asyncDispose]: () => held.disposeAsync() })
 }
 
+/** Machines, an image for them, and a service that knows them. */
+export type Ground = Pick<Site, 'fleet' | 'image' | 'enrol' | 'instanceInfo'> & {
+  service: Pick<Site['service'], 'api'>
+}
+
 /** Asks the service for things and waits until they are so. */
-export class Operator {
-  readonly site: Site
+export class Operator<S extends Ground = Site> {
+  readonly site: S
   readonly record: EventRecord
 
-  constructor(site: Site, record: EventRecord) {
+  constructor(site: S, record: EventRecord) {
     this.site = site
     this.record = record
   }
