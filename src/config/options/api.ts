@@ -206,7 +206,11 @@ export const oslo_policy = {
     help: 'File with rules that take the place of defaults, YAML or JSON; read again when it changes. A bare name is looked for beside the configuration files.',
   }),
   policy_default_rule: string({ default: 'default', help: 'Rule for what no policy names.' }),
-  policy_dirs: list({ default: ['policy.d'], help: 'Directories with policies.' }),
+  policy_dirs: list({
+    default: ['policy.d'],
+    effective: true,
+    help: 'Directories with such files, which count after it in the order of their names.',
+  }),
 }
 
 export const oslo_middleware = {

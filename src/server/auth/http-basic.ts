@@ -10,7 +10,7 @@
 import type { IncomingMessage } from 'node:http'
 import bcrypt from 'bcrypt'
 import type { Clock } from '#lib/clock.ts'
-import { openFreshFile } from '#lib/fresh-file.ts'
+import { openFresh, textOfFile, versionOfFile } from '#lib/fresh.ts'
 import type { Log } from '#lib/log.ts'
 import { recentMap } from '#lib/recent.ts'
 import { type Authenticator, type Identity, nobody } from '../auth.ts'
@@ -35,10 +35,11 @@ interface Known {
 /** @throws InvalidInput when the file cannot be used, naming the line */
 export async function openHttpBasic(options: { path: string; clock: Clock; log: Log }): Promise<Authenticator> {
   const { path, clock, log } = options
-  const file = await openFreshFile<Users>({
-    path,
-    noun: 'the file of users',
-    parse: text => parseUsers(text, path),
+  const noun = 'the file of users'
+  const file = await openFresh<Users>({
+    noun,
+    version: () => versionOfFile(path, noun),
+    load: async () => parseUsers(await textOfFile(path, noun), path),
     log,
   })
   // Apart from each other, so that a flood of wrong credentials drives out no right ones.

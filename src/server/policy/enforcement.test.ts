@@ -242,6 +242,19 @@ test('a policy file counts from when it changes; one that is wrong changes nothi
   await becomes(403)
 })
 
+test('files of a folder count after the policy file, in the order of their names', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ferrite-policy.d-'))
+  await writeFile(join(folder, '10-first.yaml'), 'baremetal:shards:get: rule:ours')
+  await writeFile(join(folder, '20-second.json'), '{"ours": "role:reader", "baremetal:conductor:get": "role:reader"}')
+  await writeFile(join(folder, 'README'), 'not rules')
+  const overrides = { oslo_policy: { policy_dirs: [folder, '/nonexistent'] } }
+  await using world = await start(overrides, { rules: 'baremetal:conductor:get: "!"' })
+  for (const path of ['shards', 'conductors']) {
+    assert.equal((await world.as('other reader').call('GET', `/v1/${path}`)).status, 200, path)
+  }
+  await rm(folder, { recursive: true })
+})
+
 test('steps that an operator restricts', async () => {
   const rules = 'baremetal:step:execute:raid.delete_configuration: role:admin and system_scope:all'
   await using world = await start({}, { rules })

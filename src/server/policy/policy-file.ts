@@ -1,6 +1,6 @@
 /**
- * The file with which operators put rules of their own in force: names to rules, YAML or JSON, as oslo.policy reads it.
- * What is wrong in it is told with the file, the policy and its text, and nothing of such a file counts.
+ * The files with which operators put rules of their own in force: names to rules, YAML or JSON, as oslo.policy reads
+ * them. What is wrong is told with the file, the policy and its text, and then none of the files counts.
  */
 import { isScalar, parseDocument } from 'yaml'
 import { closest } from '#lib/closest.ts'
@@ -11,6 +11,11 @@ import { NoRule, parseRule, type Rule } from './rule.ts'
 
 /** All rules in force, by name. */
 export type Rules = ReadonlyMap<string, Rule>
+
+export interface PolicyText {
+  readonly path: string
+  readonly text: string
+}
 
 export interface ReadRules {
   readonly rules: Rules
@@ -30,26 +35,42 @@ export function defaultRules({ formerToo = false } = {}): Rules {
   return rules
 }
 
-/** The defaults with the rules of a file in their place. @throws InvalidInput */
-export function readRules(text: string, path: string, defaults = defaultRules()): ReadRules {
+/** The defaults with the rules of files in their place, later files before earlier ones. @throws InvalidInput */
+export function readRules(files: readonly PolicyText[], defaults = defaultRules()): ReadRules {
   const rules = new Map(defaults)
   const warnings: string[] = []
-  for (const [name, rule] of Object.entries(entriesOf(text, path))) {
-    try {
-      rules.set(name, parseRule(asText(rule)))
-    } catch (error) {
-      if (!(error instanceof NoRule)) throw error
-      throw wrong(path, name, rule, error.message)
-    }
-    if (name.startsWith('baremetal:') && !Object.hasOwn(policies, name) && !name.startsWith(stepPolicy)) {
+  const from = new Map<string, string>()
+  for (const { path, text } of files) {
+    for (const [name, rule] of Object.entries(entriesOf(text, path))) {
+      from.set(name, path)
+      rules.set(name, ruleOf(path, name, rule))
+      if (isKnown(name)) continue
       const near = closest(name, Object.keys(policies))
-      warnings.push(
-        `${path}: there is no policy ${name}, its rule has no effect${near === undefined ? '' : `; did you mean ${near}?`}`,
-      )
+      const hint = near === undefined ? '' : `; did you mean ${near}?`
+      warnings.push(`${path}: there is no policy ${name}, its rule has no effect${hint}`)
     }
   }
-  checkReferences(rules, path)
+  checkReferences(rules, from)
   return { rules, warnings }
+}
+
+/** Names of their own are operators' for rules that others ask. */
+function isKnown(name: string): boolean {
+  return !name.startsWith('baremetal:') || Object.hasOwn(policies, name) || name.startsWith(stepPolicy)
+}
+
+function ruleOf(path: string, name: string, rule: unknown): Rule {
+  try {
+    return parseRule(asText(rule))
+  } catch (error) {
+    if (!(error instanceof NoRule)) throw error
+    const text = typeof rule === 'string' ? rule : JSON.stringify(rule)
+    throw unusable(path, `rule of ${name}, ${JSON.stringify(text)}: ${error.message}`)
+  }
+}
+
+function unusable(path: string | undefined, found: string): InvalidInput {
+  return new InvalidInput(`Cannot use the policy file ${path ?? '(defaults)'}: ${found}`)
 }
 
 function entriesOf(text: string, path: string): Record<string, unknown> {
@@ -61,7 +82,7 @@ function entriesOf(text: string, path: string): Record<string, unknown> {
   const entries: unknown = document.toJS()
   if (typeof entries === 'object' && entries !== null && !Array.isArray(entries))
     return entries as Record<string, unknown> // just tested
-  throw new InvalidInput(`Cannot use the policy file ${path}: expected names of policies with their rules`)
+  throw unusable(path, 'expected names of policies with their rules')
 }
 
 /** A rule as text: the older form is a list of lists, any of which must hold as a whole. */
@@ -75,27 +96,20 @@ function asText(rule: unknown): string {
     .join(' or ')
 }
 
-function wrong(path: string, name: string, rule: unknown, found: string): InvalidInput {
-  const text = typeof rule === 'string' ? rule : JSON.stringify(rule)
-  return new InvalidInput(`Cannot use the policy file ${path}: rule of ${name}, ${JSON.stringify(text)}: ${found}`)
-}
-
-/** Rules that ask rules which do not exist, or each other in a circle. */
-function checkReferences(rules: ReadonlyMap<string, Rule>, path: string): void {
+/**
+ * Rules that ask rules which do not exist, or each other in a circle.
+ * @param from files by the rules that they hold
+ */
+function checkReferences(rules: Rules, from: ReadonlyMap<string, string>): void {
   const done = new Set<string>()
   const visit = (name: string, above: readonly string[]): void => {
+    const asker = above.at(-1) ?? ''
     if (above.includes(name)) {
-      throw new InvalidInput(
-        `Cannot use the policy file ${path}: rules ask each other in a circle: ${[...above, name].join(' → ')}`,
-      )
+      throw unusable(from.get(asker), `rules ask each other in a circle: ${[...above, name].join(' → ')}`)
     }
     if (done.has(name)) return
     const rule = rules.get(name)
-    if (!rule) {
-      throw new InvalidInput(
-        `Cannot use the policy file ${path}: the rule of ${above.at(-1)} asks rule:${name}, which does not exist`,
-      )
-    }
+    if (!rule) throw unusable(from.get(asker), `the rule of ${asker} asks rule:${name}, which does not exist`)
     for (const next of rule.asks) visit(next, [...above, name])
     done.add(name)
   }

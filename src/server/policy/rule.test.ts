@@ -78,21 +78,21 @@ test('a file replaces rules, in YAML and JSON, and in the older form', () => {
     '{"baremetal:node:get": [["role:viewer"]]}',
     'viewer: role:viewer\nbaremetal:node:get: rule:viewer',
   ]) {
-    const { rules, warnings } = readRules(text, 'policy.yaml')
+    const { rules, warnings } = readRules([{ path: 'policy.yaml', text: text }])
     const check = rules.get('baremetal:node:get')?.check
     const facts = { target: null, serviceProject: null, rule: (name: string) => rules.get(name)?.check }
     assert.equal(check?.({ ...facts, identity: { ...nobody, roles: ['viewer'] } }), true, text)
     assert.equal(check?.({ ...facts, identity: { ...nobody, roles: ['admin'], system: true } }), false, text)
     assert.deepEqual(warnings, [])
   }
-  assert.equal(readRules('', 'policy.yaml').rules.has('baremetal:node:get'), true)
+  assert.equal(readRules([{ path: 'policy.yaml', text: '' }]).rules.has('baremetal:node:get'), true)
 })
 
 test('the example of the guide can be used as it stands', async () => {
   const guide = await readFile(new URL('../../../docs/authentication.md', import.meta.url), 'utf8')
   const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(guide) ?? []
   assert.match(example, /baremetal:node:history:get/)
-  assert.deepEqual(readRules(example, 'policy.yaml').warnings, [])
+  assert.deepEqual(readRules([{ path: 'policy.yaml', text: example }]).warnings, [])
 })
 
 test('a file that cannot be used names policy and text', () => {
@@ -104,12 +104,13 @@ test('a file that cannot be used names policy and text', () => {
     ['- a\n- b', /expected names of policies/],
     ['a: "x', /Cannot read the policy file policy\.yaml: .*line 1/],
   ]
-  for (const [text, expected] of cases) assert.throws(() => readRules(text, 'policy.yaml'), expected, text)
+  for (const [text, expected] of cases)
+    assert.throws(() => readRules([{ path: 'policy.yaml', text: text }]), expected, text)
 })
 
 test('a rule for a policy that does not exist is told, one for a step is not', () => {
   const text = 'baremetal:node:gett: "@"\nbaremetal:step:execute:raid.delete_configuration: role:admin'
-  assert.deepEqual(readRules(text, 'policy.yaml').warnings, [
+  assert.deepEqual(readRules([{ path: 'policy.yaml', text: text }]).warnings, [
     'policy.yaml: there is no policy baremetal:node:gett, its rule has no effect; did you mean baremetal:node:get?',
   ])
 })
