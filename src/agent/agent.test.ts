@@ -190,9 +190,9 @@ test('an unknown step fails by name', async () => {
 })
 
 test('a synchronous command that fails is recorded under its full name, and the list stays readable', async () => {
-  const result = await agent.command('rescue.finalize_rescue', { rescue_password: 'x', hashed: true })
-  assert.deepEqual([result.command_status, result.command_name], ['FAILED', 'rescue.finalize_rescue'])
-  assert.equal((await agent.commands()).at(-1)?.command_name, 'rescue.finalize_rescue')
+  const result = await agent.command('clean.get_clean_steps', { node: { uuid: 5 }, ports: [] })
+  assert.deepEqual([result.command_status, result.command_name], ['FAILED', 'clean.get_clean_steps'])
+  assert.equal((await agent.commands()).at(-1)?.command_name, 'clean.get_clean_steps')
 })
 
 test('whole-disk images need no boot loader; partition images get a clear answer', async () => {
@@ -208,7 +208,9 @@ test('a flow runs its commands in order and stops at the first failure', async (
     (await agent.ended()).command_result,
     [undefined, {}].map(value => value ?? null),
   )
-  await agent.command('flow.start_flow', { flow: [{ 'rescue.finalize_rescue': {} }, { 'standby.sync': {} }] })
+  await agent.command('flow.start_flow', {
+    flow: [{ 'clean.get_clean_steps': { node: { uuid: 5 } } }, { 'standby.sync': {} }],
+  })
   assert.equal((await agent.ended()).command_status, 'FAILED')
 })
 

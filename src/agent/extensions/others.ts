@@ -1,5 +1,5 @@
 /**
- * The small extensions: image, poll, flow, system, rescue, log. Each command is a few lines; what it takes is elsewhere.
+ * The small extensions: image, poll, flow, system, log. Each command is a few lines; what it takes is elsewhere.
  *
  * Source: openstack/ironic-python-agent `extensions/`.
  */
@@ -13,6 +13,7 @@ import type { AgentContext, RunContext } from '../context.ts'
 import { AgentFault } from '../errors.ts'
 import type { Hardware } from '../hardware/manager.ts'
 import { collectSystemLogs } from '../system-logs.ts'
+import { rescueCommands } from './rescue.ts'
 
 export interface OtherParts {
   hardware: Hardware
@@ -40,7 +41,7 @@ export function otherExtensions({ hardware, stopServing, runNested }: OtherParts
     },
     flow: { start_flow: startFlow(runNested) },
     system: { lockdown: lockdown(stopServing) },
-    rescue: { finalize_rescue: finalizeRescue },
+    rescue: rescueCommands(stopServing),
     log: {
       collect_system_logs: {
         kind: 'sync',
@@ -115,15 +116,4 @@ async function leaveNetwork({ settings, log }: AgentContext, stopServing: () => 
   for (const name of readdirSync('/sys/class/net')) {
     if (name !== 'lo') await run('ip', ['link', 'set', name, 'down']).catch(() => {})
   }
-}
-
-const finalizeRescue: Command = {
-  kind: 'sync',
-  params: ['rescue_password', 'hashed'],
-  run: async () => {
-    throw new AgentFault(
-      'CommandExecutionError',
-      'Cannot finalize rescue: the rescue ramdisk is not part of this agent yet',
-    )
-  },
 }
