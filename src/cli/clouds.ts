@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { messageOf } from '#lib/fault.ts'
 import { type GlobalOption, globalOptions } from './global-options.ts'
 import { UsageError } from './parse.ts'
+import { placeOf } from './values.ts'
 
 export type Cloud = { readonly [K in GlobalOption]?: string }
 
@@ -60,9 +61,8 @@ async function cloudsIn(path: string): Promise<Json | undefined> {
   if (text === undefined) return undefined
   const { parseDocument } = await import('yaml')
   const document = parseDocument(text)
-  // The parser's own message quotes the line, which may hold a password.
-  const line = document.errors[0]?.linePos?.[0].line
-  if (document.errors.length > 0) throw new UsageError(`Cannot read ${path}: it is no YAML, see line ${line}`)
+  const [error] = document.errors
+  if (error) throw new UsageError(`Cannot read ${path}: it is no YAML${placeOf(error)}`)
   return objectIn(document.toJS(), 'clouds')
 }
 

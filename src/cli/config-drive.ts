@@ -5,7 +5,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import { InvalidInput, messageOf } from '#lib/fault.ts'
+import { InvalidInput } from '#lib/fault.ts'
+import { placeOf, wordOf } from './values.ts'
 
 /**
  * @param given a JSON object, a URL, a file (JSON, ISO image, gzipped image, or its base64), a directory that holds
@@ -20,7 +21,7 @@ export async function configDrive(given: string): Promise<unknown> {
   if (found?.isFile()) return await fromFile(given)
   if (isPacked(given)) return given
   throw new InvalidInput(
-    `Cannot read the config drive "${given}": it is no file or directory, expected one, or a JSON object, a URL, or a gzipped image in base64`,
+    `Cannot read the config drive "${wordOf(given)}": it is no file or directory, expected one, or a JSON object, a URL, or a gzipped image in base64`,
   )
 }
 
@@ -87,6 +88,6 @@ function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new InvalidInput(`Cannot read ${path}: it is no JSON (${messageOf(error)})`)
+    throw new InvalidInput(`Cannot read ${path}: it is no JSON${placeOf(error)}`)
   }
 }

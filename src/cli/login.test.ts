@@ -184,7 +184,11 @@ test('clouds.yaml has all of it, with secure.yaml beside it', async () => {
 test('a clouds.yaml that cannot be read is named, not quoted', async () => {
   const path = join(folder, 'broken.yaml')
   await writeFile(path, `clouds:\n  a: {auth: {password: ${password}\n`)
-  await refused({ OS_CLOUD: 'a', OS_CLIENT_CONFIG_FILE: path }, 2, /broken\.yaml: it is no YAML, see line \d/)
+  await refused(
+    { OS_CLOUD: 'a', OS_CLIENT_CONFIG_FILE: path },
+    2,
+    /broken\.yaml: it is no YAML \(see line \d+ column \d+\)/,
+  )
   await refused({ OS_CLOUD: 'a', OS_CLIENT_CONFIG_FILE: join(folder, 'none.yaml') }, 2, /found no .*none\.yaml/)
 })
 

@@ -53,6 +53,24 @@ test('a document is typed, in a file, or on standard input', async () => {
   await assert.rejects(document('steps', file('bad', '{ a: ]'), terminal), /neither JSON nor YAML/)
 })
 
+test('what may hold a secret is not repeated', async () => {
+  const broken = '{"user_data": "hush", "password": hush ]'
+  const says = async (work: () => unknown) => {
+    const { message } = await Promise.try(work).then(
+      () => assert.fail('it was read'),
+      (error: Error) => error,
+    )
+    assert.ok(!message.includes('hush'), message)
+    return message
+  }
+  const terminal = testTerminal({ input: broken })
+  assert.match(await says(() => document('steps', broken, terminal)), /no JSON either/)
+  assert.match(await says(() => document('steps', '-', terminal)), /neither JSON nor YAML/)
+  assert.match(await says(() => document('steps', file('steps', broken), terminal)), /neither JSON nor YAML/)
+  assert.match(await says(() => configDrive(broken)), /Cannot read the config drive "\.\.\."/)
+  assert.match(await says(() => pair('redfish_password:hush')), /Cannot read "redfish_password\.\.\."/)
+})
+
 test('booleans as the API spells them', () => {
   assert.equal(yesOrNo('x', 'Yes'), true)
   assert.equal(yesOrNo('x', 'off'), false)

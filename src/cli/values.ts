@@ -10,7 +10,7 @@ import type { Terminal } from './terminal.ts'
  */
 export function pair(text: string): [key: string, value: unknown] {
   const equals = text.indexOf('=')
-  if (equals < 0) throw new InvalidInput(`Cannot read "${text}": no "=" in it, expected <key>=<value>`)
+  if (equals < 0) throw new InvalidInput(`Cannot read "${wordOf(text)}": no "=" in it, expected <key>=<value>`)
   return [text.slice(0, equals), jsonOrText(text.slice(equals + 1))]
 }
 
@@ -37,7 +37,7 @@ export async function document(what: string, given: string, terminal: Terminal):
   try {
     return JSON.parse(given)
   } catch (error) {
-    throw new InvalidInput(`Cannot read ${what}: "${given}" is no file, and no JSON either (${messageOf(error)})`)
+    throw new InvalidInput(`Cannot read ${what}: "${wordOf(given)}" is no file, and no JSON either${placeOf(error)}`)
   }
 }
 
@@ -51,8 +51,20 @@ export async function parseDocument(what: string, source: string, text: string):
   try {
     return parse(text)
   } catch (error) {
-    throw new InvalidInput(`Cannot read ${what} from ${source}: it is neither JSON nor YAML (${messageOf(error)})`)
+    throw new InvalidInput(`Cannot read ${what} from ${source}: it is neither JSON nor YAML${placeOf(error)}`)
   }
+}
+
+/** The beginning of what was typed, as far as it is one word or path: what follows may be secret. */
+export function wordOf(text: string): string {
+  const [word = ''] = /^[\w./~-]*/.exec(text.slice(0, 100)) ?? []
+  return word.length < text.length ? `${word}...` : word
+}
+
+/** Where a parser gave up. Its own message quotes the text, which may hold a password. */
+export function placeOf(error: unknown): string {
+  const [place] = /line \d+,? column \d+/.exec(messageOf(error)) ?? []
+  return place === undefined ? '' : ` (see ${place.replace(',', '')})`
 }
 
 export async function isFile(path: string): Promise<boolean> {
