@@ -3,13 +3,14 @@
  * which happens wherever a node loses its instance_uuid (see writeNode).
  */
 import type { UpdateObject } from 'kysely'
-import { Conflict, NotFound } from '#lib/fault.ts'
+import { Conflict } from '#lib/fault.ts'
 import { allocationFields } from '#protocol/allocation.ts'
 import { timestamp } from '#protocol/field.ts'
 import { codecOf, type Raw, type Stored } from './codec.ts'
 import { type Db, inTransaction, type Trx } from './database.ts'
 import { duplicateColumns } from './faults.ts'
 import { dropLease, type Node, readNode, takeLease, writeNode } from './nodes.ts'
+import { type Read, timeAfter } from './objects.ts'
 import type { Tables } from './tables.ts'
 
 const codec = codecOf(allocationFields)
@@ -59,23 +60,28 @@ export async function openAllocations(db: Db | Trx): Promise<string[]> {
   return rows.map(row => row.uuid)
 }
 
-/** @throws NotFound, Conflict when another allocation has the name */
-export async function updateAllocation(
+/**
+ * Changes an allocation as it was seen. Returns whether it is still as that.
+ * @throws Conflict when another allocation has the name
+ */
+export async function replaceAllocation(
   db: Db | Trx,
-  uuid: string,
+  seen: Read,
   patch: AllocationPatch,
   nowMs: number,
-): Promise<void> {
-  const set = { ...codec.encode(patch), updated_at: timestamp(nowMs) } as UpdateObject<Tables, 'allocations'> // columns only
+): Promise<boolean> {
+  const set = { ...codec.encode(patch), updated_at: timeAfter(seen, nowMs) } as UpdateObject<Tables, 'allocations'> // columns only
   const result = await db
     .updateTable('allocations')
     .set(set)
-    .where('uuid', '=', uuid)
+    .where('uuid', '=', seen.uuid)
+    .where('updated_at', seen.updated_at === null ? 'is' : '=', seen.updated_at)
     .executeTakeFirst()
+
     .catch(error => {
       throw duplicateOf(error, patch) ?? error
     })
-  if (result.numUpdatedRows === 0n) throw new NotFound(`Allocation ${uuid} could not be found.`)
+  return result.numUpdatedRows > 0n
 }
 
 /** The search ended without a node; nothing happens to an allocation that is not being searched for any more. */

@@ -21,6 +21,17 @@ export interface ObjectFilters {
   readonly where?: readonly RawBuilder<SqlBool>[]
 }
 
+/** What tells whether an object was changed since it was read. */
+export interface Read {
+  readonly uuid: string
+  readonly updated_at: string | null
+}
+
+/** Time of a change: later than that of the one before, so that no two look the same. */
+export function timeAfter({ updated_at }: Pick<Read, 'updated_at'>, nowMs: number): string {
+  return timestamp(updated_at === null ? nowMs : Math.max(nowMs, Date.parse(updated_at) + 1))
+}
+
 export interface ObjectTable<F extends FieldTable> {
   /** @throws Conflict when another object has what must be unique */
   insert(db: Db | Trx, object: Readonly<Record<string, unknown>>): Promise<void>
@@ -28,6 +39,8 @@ export interface ObjectTable<F extends FieldTable> {
   find(db: Db | Trx, ident: string): Promise<Stored<F> | undefined>
   /** @throws Conflict as insert() does. Returns whether there was such an object. */
   update(db: Db | Trx, uuid: string, patch: Readonly<Record<string, unknown>>, nowMs: number): Promise<boolean>
+  /** As update(), of an object as it was read. Returns whether it is still as that. */
+  replace(db: Db | Trx, read: Read, patch: Readonly<Record<string, unknown>>, nowMs: number): Promise<boolean>
   /** Returns whether there was such an object. */
   delete(db: Db | Trx, uuid: string): Promise<boolean>
   deleteAll(db: Db | Trx): Promise<void>
@@ -70,6 +83,17 @@ export function objectTable<F extends FieldTable>(options: {
       const set = [...encode(patch), ['updated_at', timestamp(nowMs)] as const]
       const changes = sql.join(set.map(([name, value]) => sql`${sql.ref(name)} = ${value}`))
       const result = await sql`update ${table} set ${changes} where uuid = ${uuid}`
+        .execute(db)
+        .catch(error => explain(error, noun, patch))
+      return (result.numAffectedRows ?? 0n) > 0n
+    },
+
+    async replace(db, read, patch, nowMs) {
+      const set = [...encode(patch), ['updated_at', timeAfter(read, nowMs)] as const]
+      const changes = sql.join(set.map(([name, value]) => sql`${sql.ref(name)} = ${value}`))
+      const { uuid, updated_at } = read
+      const same = updated_at === null ? sql`updated_at is null` : sql`updated_at = ${updated_at}`
+      const result = await sql`update ${table} set ${changes} where uuid = ${uuid} and ${same}`
         .execute(db)
         .catch(error => explain(error, noun, patch))
       return (result.numAffectedRows ?? 0n) > 0n

@@ -14,6 +14,7 @@ import { candidates, looksLikeUuid } from './find-node.ts'
 import { escaped, selfAndBookmark } from './links.ts'
 import { maskerFor } from './resources/node-view.ts'
 import { answerSchema } from './schemas.ts'
+import { untilWritten } from './until-written.ts'
 import { type Computed, type Selection, type View, type ViewContext, viewOf } from './view.ts'
 
 /** An object of such a resource. */
@@ -40,7 +41,16 @@ export interface Resource<F extends Record<string, Field>> {
   show(call: Call, uuid: string, selection?: Selection): Promise<Answer>
   /** Stores a new object and answers with it. @throws Conflict */
   add(call: Call, values: Readonly<Record<string, unknown>>): Promise<Answer>
-  /** Writes what a patch changes. @throws NotFound, Conflict */
+  /**
+   * Writes what `plan` makes of the object as it is; it is planned again when somebody else changed it meanwhile.
+   * @throws NotFound, Conflict
+   */
+  patch(
+    call: Pick<Call, 'db' | 'version' | 'clock'>,
+    uuid: string,
+    plan: (found: Stored<F> & StoredObject) => Readonly<Record<string, unknown>>,
+  ): Promise<void>
+  /** Writes changes to an object that is held by the lease of its node. @throws NotFound, Conflict */
   change(call: Call, uuid: string, changed: Readonly<Record<string, unknown>>): Promise<void>
   /** @throws NotFound */
   remove(call: Call, uuid: string): Promise<void>
@@ -103,6 +113,14 @@ export function resourceOf<F extends Record<string, Field>>(options: {
       await table.insert(call.db, { ...values, uuid, created_at: timestamp(call.clock.now()) })
       return { ...(await resource.show(call, uuid)), location: `${call.links.base}/v1${path}/${uuid}` }
     },
+    patch: (call, uuid, plan) =>
+      untilWritten(`${noun} ${uuid}`, async () => {
+        const found = await resource.find(call, uuid)
+        const changed = plan(found)
+        if (Object.keys(changed).length === 0) return true
+        const { updated_at } = found as { readonly updated_at?: string | null } // every table has the column
+        return table.replace(call.db, { uuid, updated_at: updated_at ?? null }, changed, call.clock.now())
+      }),
     async change(call, uuid, changed) {
       if (Object.keys(changed).length === 0) return
       if (!(await table.update(call.db, uuid, changed, call.clock.now()))) throw missing(uuid)

@@ -1,5 +1,6 @@
 /** A running API for tests: a real server on a free port, a database in memory, a conductor that keeps the contract. */
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { loadConfig, type Overrides } from '#config/load.ts'
 import type { Db } from '#db/database.ts'
 import type { NodePatch } from '#db/nodes.ts'
@@ -23,6 +24,8 @@ export interface TestApi extends AsyncDisposable {
   db: Db
   conductor: FakeConductor
   url: string
+  /** From now on the database takes its time for each statement, as a far one does. */
+  moveAway(): void
   /** How many SQL statements the work makes. */
   statements(work: () => Promise<unknown>): Promise<number>
   /** Creates a node and tells its UUID. */
@@ -42,10 +45,12 @@ export async function startApi(
   access: Pick<AppOptions, 'auth' | 'policy' | 'tls'> = {},
 ): Promise<TestApi> {
   let statements = 0
+  let far = false
   const db = (await freshDatabase()).withPlugin({
     transformQuery: ({ node }) => node,
     async transformResult({ result }) {
       statements += 1
+      if (far) await sleep(20)
       return result
     },
   })
@@ -59,6 +64,9 @@ export async function startApi(
     db,
     conductor,
     url,
+    moveAway() {
+      far = true
+    },
     async statements(work) {
       const before = statements
       await work()

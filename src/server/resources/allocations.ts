@@ -13,7 +13,7 @@ import {
   deleteUnbound,
   findAllocation,
   insertAllocation,
-  updateAllocation,
+  replaceAllocation,
 } from '#db/allocations.ts'
 import type { Node } from '#db/nodes.ts'
 import { Conflict, InvalidInput, NotFound } from '#lib/fault.ts'
@@ -29,6 +29,7 @@ import { applyPatch, JsonPatch, readPatch } from '../patch.ts'
 import { demand, listScope, ownProject } from '../policy/access.ts'
 import type { Target } from '../policy/policy.ts'
 import { answerSchema } from '../schemas.ts'
+import { untilWritten } from '../until-written.ts'
 import { type Selection, type ViewContext, viewOf } from '../view.ts'
 import { checkAllocationName, checkBackfill, checkRelease } from './allocation-rules.ts'
 import { readTraits } from './node-traits.ts'
@@ -168,9 +169,14 @@ function targetOf({ owner }: Allocation): Target {
 async function patchIt(call: Call<{ allocation_ident: string }, unknown, JsonPatch>): Promise<Answer> {
   const operations = readPatch(allocationFields, call.body, call.version)
   const found = await mustFind(call)
-  const changed = applyPatch(allocationFields, found as unknown as Record<string, unknown>, operations) // its fields are its columns
-  checkAllocationName(changed.name)
-  if (Object.keys(changed).length > 0) await updateAllocation(call.db, found.uuid, changed, call.clock.now())
+  await untilWritten(`allocation ${found.uuid}`, async () => {
+    const now = await findAllocation(call.db, found.uuid)
+    if (!now) throw new NotFound(`Allocation ${found.uuid} could not be found.`)
+    const changed = applyPatch(allocationFields, now as unknown as Record<string, unknown>, operations) // its fields are its columns
+    checkAllocationName(changed.name)
+    return Object.keys(changed).length === 0 || replaceAllocation(call.db, now, changed, call.clock.now())
+  })
+
   return { json: await allocationJson(call, found.uuid) }
 }
 

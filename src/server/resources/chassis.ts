@@ -101,9 +101,9 @@ export const chassis: readonly Endpoint[] = [
     response: resource.Answer,
     async handle(call) {
       const operations = readPatch(chassisFields, call.body, call.version)
-      const found = await mustFind(call)
-      await resource.change(call, found.uuid, applyPatch(chassisFields, found, operations))
-      return resource.show(call, found.uuid)
+      const { uuid } = await mustFind(call)
+      await resource.patch(call, uuid, found => applyPatch(chassisFields, found, operations))
+      return resource.show(call, uuid)
     },
   }),
   endpoint({

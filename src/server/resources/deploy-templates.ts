@@ -97,9 +97,9 @@ export const deployTemplates: readonly Endpoint[] = [
     async handle(call) {
       call.allow(null)
       const operations = readPatch(fields, call.body, call.version)
-      const found = await resource.find(call, call.params.template_ident)
-      await resource.change(call, found.uuid, checked(applyPatch(fields, found, operations)))
-      return resource.show(call, found.uuid)
+      const { uuid } = await resource.find(call, call.params.template_ident)
+      await resource.patch(call, uuid, found => checked(applyPatch(fields, found, operations)))
+      return resource.show(call, uuid)
     },
   }),
   endpoint({

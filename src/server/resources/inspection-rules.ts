@@ -158,13 +158,15 @@ export const inspectionRules: readonly Endpoint[] = [
     async handle(call) {
       call.allow(null)
       const operations = readPatch(fields, call.body, call.version)
-      const found = await resource.find(call, call.params.rule_uuid)
-      const changed = applyPatch(fields, found, operations)
-      if (found.sensitive && changed.sensitive === false) {
-        throw new InvalidInput(`Cannot unset sensitive: inspection rule ${found.uuid} would show what it hides`)
-      }
-      await resource.change(call, found.uuid, checkLines(changed))
-      return resource.show(call, found.uuid)
+      const { uuid } = await resource.find(call, call.params.rule_uuid)
+      await resource.patch(call, uuid, found => {
+        const changed = applyPatch(fields, found, operations)
+        if (found.sensitive && changed.sensitive === false) {
+          throw new InvalidInput(`Cannot unset sensitive: inspection rule ${uuid} would show what it hides`)
+        }
+        return checkLines(changed)
+      })
+      return resource.show(call, uuid)
     },
   }),
   endpoint({

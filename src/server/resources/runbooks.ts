@@ -89,8 +89,8 @@ function plan(
 
 /** Writes other traits. */
 async function changeTraits(call: Named, next: (now: readonly string[]) => string[]): Promise<undefined> {
-  const found = await mustFind(call)
-  await runbookResource.change(call, found.uuid, { traits: next(found.traits) })
+  const { uuid } = await mustFind(call)
+  await runbookResource.patch(call, uuid, ({ traits }) => ({ traits: next(traits) }))
 }
 
 const path = '/v1/runbooks'
@@ -165,10 +165,12 @@ export const runbooks: readonly Endpoint[] = [
     response: runbookResource.Answer,
     async handle(call) {
       const operations = readPatch(fields, call.body, call.version)
-      const found = await runbookResource.find(call, call.params.runbook_ident)
-      for (const policy of patchPolicies(operations)) demand(call, [policy], { of: 'runbook', owner: found.owner })
-      await runbookResource.change(call, found.uuid, plan(call, found, operations))
-      return runbookResource.show(call, found.uuid)
+      const { uuid } = await runbookResource.find(call, call.params.runbook_ident)
+      await runbookResource.patch(call, uuid, found => {
+        for (const policy of patchPolicies(operations)) demand(call, [policy], { of: 'runbook', owner: found.owner })
+        return plan(call, found, operations)
+      })
+      return runbookResource.show(call, uuid)
     },
   }),
   endpoint({
