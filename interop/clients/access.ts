@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hash } from 'bcrypt'
 import type { Sections } from '#lab/service-process.ts'
-import { addToCatalog, environmentOf, type KeystoneAccess } from './keystone.ts'
+import { addToCatalog, environmentOf, type KeystoneAccess, keystoneOfTests } from './keystone.ts'
 
 export const accessModes = ['noauth', 'http_basic', 'keystone'] as const
 export type AccessMode = (typeof accessModes)[number]
@@ -21,16 +21,16 @@ export interface Access {
   environment(endpoint: string): Promise<ClientEnvironment>
 }
 
-/**
- * How this process shall test: FERRITE_CLIENT_ACCESS names a mode, and with `keystone` FERRITE_CLIENT_KEYSTONE is a
- * KeystoneAccess as JSON. Without them everybody is let in.
- * @param directory for the file of users; it is there
- */
+/** How this process shall test: FERRITE_CLIENT_ACCESS names it; without it everybody is let in. */
+export function modeOfTests(): AccessMode {
+  return accessModes.find(name => name === process.env.FERRITE_CLIENT_ACCESS) ?? 'noauth'
+}
+
+/** @param directory for the file of users; it is there */
 export async function accessOfTests(directory: string): Promise<Access> {
-  const mode = accessModes.find(name => name === process.env.FERRITE_CLIENT_ACCESS) ?? 'noauth'
+  const mode = modeOfTests()
   if (mode === 'noauth') return noauth
-  if (mode === 'http_basic') return await httpBasic(directory)
-  return keystone(JSON.parse(process.env.FERRITE_CLIENT_KEYSTONE ?? '') as KeystoneAccess) // written by run.ts
+  return mode === 'http_basic' ? await httpBasic(directory) : keystone(keystoneOfTests())
 }
 
 export const noauth: Access = {

@@ -22,6 +22,11 @@ export interface KeystoneAccess {
   readonly password: string
 }
 
+/** The Keystone that the tests of this process use: FERRITE_CLIENT_KEYSTONE, a KeystoneAccess as JSON. */
+export function keystoneOfTests(): KeystoneAccess {
+  return JSON.parse(process.env.FERRITE_CLIENT_KEYSTONE ?? '') as KeystoneAccess // written by run.ts
+}
+
 /** Who there is; a user of a project has the role in both projects of `projects`. */
 export const users = {
   'system-admin': { system: 'admin' },
