@@ -54,7 +54,9 @@ export async function startApi(
       return result
     },
   })
-  const config = await loadConfig({ overrides })
+  // The conductor of tests says only once that it is alive, and a busy machine takes its time.
+  const conductorOptions = { heartbeat_timeout: 1800, ...overrides.conductor }
+  const config = await loadConfig({ overrides: { ...overrides, conductor: conductorOptions } })
   const conductor = await fakeConductor({ db, clock: systemClock })
   const app = createApp({ db, conductor, config, log: silent, clock: systemClock, ...access })
   await app.listen({ host: '127.0.0.1', port: 0 })
