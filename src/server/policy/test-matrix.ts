@@ -41,6 +41,7 @@ node.setPower                      ++.+    +++..  +++.-  -----
 node.setProvision                  ++.+    +++.+  ++..-  -----
 node.setProvision:cleanSteps       ++.+    +++.+  ++..-  -----
 node.setProvision:serviceSteps     ++.+    +++.+  ++..-  -----
+node.setProvision:runbook          ++.+    ++..+  ....-  -----
 node.setRaid                       ++.+    +++.+  ....-  -----
 node.setBootMode                   ++.+    +++..  +++.-  -----
 node.setSecureBoot                 ++.+    +++..  +++.-  -----

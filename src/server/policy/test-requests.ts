@@ -36,6 +36,7 @@ export function attempts(world: World): Readonly<Record<string, Attempt>> {
     'node.setProvision': { body: { target: 'provide' } },
     'node.setProvision:cleanSteps': { body: { target: 'clean', clean_steps: steps } },
     'node.setProvision:serviceSteps': { body: { target: 'service', service_steps: steps }, ok: 400 },
+    'node.setProvision:runbook': { body: { target: 'clean', runbook: 'ours' } },
     'node.setRaid': { body: {} },
     'node.setBootMode': { body: { target: 'uefi' } },
     'node.setSecureBoot': { body: { target: true } },

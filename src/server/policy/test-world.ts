@@ -67,6 +67,7 @@ export async function makeWorld(api: TestApi): Promise<World> {
     indicator: 'led@system',
     method: 'eject',
   }
+  await api.call('PUT', `/v1/runbooks/${world.runbook_ident}/traits`, { body: { traits: ['CUSTOM_T'] } })
   await addRows(api, world)
   const { json } = await api.call('GET', `/v1/nodes/${node}/history`)
   const [event] = (json as { history: { uuid: string }[] }).history // by the schema of histories
