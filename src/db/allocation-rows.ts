@@ -1,6 +1,7 @@
 /** Allocations as rows, for printing: chosen columns, one or a page, in one statement. */
 import { sql } from 'kysely'
 import type { Db, Trx } from './database.ts'
+import { type RowColumn, readable } from './json-columns.ts'
 import { type Page, type Paged, type RawRow, readPage } from './page.ts'
 
 /** Equal to these; undefined is no condition. */
@@ -13,11 +14,11 @@ export interface AllocationFilters {
 
 export async function listAllocationRows(
   db: Db | Trx,
-  columns: readonly string[],
+  columns: readonly RowColumn[],
   filters: AllocationFilters,
   page: Page,
 ): Promise<Paged> {
-  let query = db.selectFrom('allocations').select(columns.map(name => sql.ref(`allocations.${name}`).as(name)))
+  let query = db.selectFrom('allocations').select(readable(db, 'allocations', columns))
   for (const [column, value] of Object.entries(filters)) {
     if (value !== undefined) query = query.where(sql<boolean>`${sql.ref(`allocations.${column}`)} = ${value}`)
   }
@@ -27,12 +28,12 @@ export async function listAllocationRows(
 /** One allocation by UUID. */
 export async function findAllocationRow(
   db: Db | Trx,
-  columns: readonly string[],
+  columns: readonly RowColumn[],
   uuid: string,
 ): Promise<RawRow | undefined> {
   const row = await db
     .selectFrom('allocations')
-    .select(columns.map(name => sql.ref(`allocations.${name}`).as(name)))
+    .select(readable(db, 'allocations', columns))
     .where('allocations.uuid', '=', uuid)
     .executeTakeFirst()
   return row as RawRow | undefined // columns of allocations are texts and numbers

@@ -4,6 +4,7 @@
  */
 import { type CompiledQuery, type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import type { Db, Trx } from './database.ts'
+import { type RowColumn, readable } from './json-columns.ts'
 import { type Page, type Paged, type RawRow, readPage } from './page.ts'
 import type { Tables } from './tables.ts'
 
@@ -22,7 +23,7 @@ const joined = [
 
 export interface NodeColumns {
   /** Columns of nodes. */
-  own: readonly string[]
+  own: readonly RowColumn[]
   /** Also the agent's and the flow's. */
   joined: boolean
 }
@@ -81,8 +82,7 @@ const derived: Readonly<Record<string, RawBuilder<unknown>>> = {
 type NodeQuery = SelectQueryBuilder<Tables, 'nodes' | 'agents' | 'flows', object>
 
 function selected(db: Db | Trx, columns: NodeColumns): NodeQuery {
-  const own = columns.own.map(name => (derived[name] ?? sql.ref(`nodes.${name}`)).as(name))
-  const query = db.selectFrom('nodes').select(own)
+  const query = db.selectFrom('nodes').select(readable(db, 'nodes', columns.own, derived))
   // The types of the two branches differ by nullable joined columns, which no caller sees: rows leave as RawRow.
   if (!columns.joined) return query as unknown as NodeQuery
   return query

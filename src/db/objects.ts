@@ -9,6 +9,7 @@ import { type Field, timestamp } from '#protocol/field.ts'
 import { codecOf, type Stored } from './codec.ts'
 import type { Db, Trx } from './database.ts'
 import { duplicateColumns, isBrokenReference } from './faults.ts'
+import { type RowColumn, readable } from './json-columns.ts'
 import { type Page, type Paged, type RawRow, readPage } from './page.ts'
 import type { Tables } from './tables.ts'
 
@@ -44,8 +45,8 @@ export interface ObjectTable<F extends FieldTable> {
   /** Returns whether there was such an object. */
   delete(db: Db | Trx, uuid: string): Promise<boolean>
   deleteAll(db: Db | Trx): Promise<void>
-  findRow(db: Db | Trx, columns: readonly string[], ident: string): Promise<RawRow | undefined>
-  listRows(db: Db | Trx, columns: readonly string[], filters: ObjectFilters, page: Page): Promise<Paged>
+  findRow(db: Db | Trx, columns: readonly RowColumn[], ident: string): Promise<RawRow | undefined>
+  listRows(db: Db | Trx, columns: readonly RowColumn[], filters: ObjectFilters, page: Page): Promise<Paged>
 }
 
 /** @param noun what one of them is called in messages: `chassis` */
@@ -56,6 +57,8 @@ export function objectTable<F extends FieldTable>(options: {
 }): ObjectTable<F> {
   const { fields, noun } = options
   const table = sql.table(options.table)
+  // One of the tables stands for all: only columns by name are used, and rows leave as RawRow.
+  const name = options.table as 'chassis'
   const codec = codecOf(fields)
   const encode = (part: Readonly<Record<string, unknown>>) =>
     Object.entries(codec.encode(part as Partial<Stored<F>>)) as [string, string | number | null][] // as columns are kept
@@ -111,15 +114,16 @@ export function objectTable<F extends FieldTable>(options: {
     },
 
     async findRow(db, columns, ident) {
-      const { rows } = await sql<RawRow>`
-        select ${sql.join(columns.map(name => sql.ref(name)))} from ${table} where ${identified(ident)}`.execute(db)
-      return rows[0]
+      const row = await db
+        .selectFrom(name)
+        .select(readable(db, name, columns))
+        .where(identified(ident))
+        .executeTakeFirst()
+      return row as RawRow | undefined // columns of the tables are texts and numbers
     },
 
     async listRows(db, columns, filters, page) {
-      // One of the tables stands for all: only columns by name are used, and rows leave as RawRow.
-      const name = options.table as 'chassis'
-      let query = db.selectFrom(name).select(columns.map(column => sql.ref(`${name}.${column}`).as(column)))
+      let query = db.selectFrom(name).select(readable(db, name, columns))
       for (const [column, value] of Object.entries(filters.equal ?? {})) {
         if (value !== undefined) query = query.where(sql<SqlBool>`${sql.ref(`${name}.${column}`)} = ${value}`)
       }

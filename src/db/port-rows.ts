@@ -1,6 +1,7 @@
 /** Ports as rows, for printing: chosen columns, one or a page, in one statement. */
 import { sql } from 'kysely'
 import type { Db, Trx } from './database.ts'
+import { type RowColumn, readable } from './json-columns.ts'
 import { contains } from './node-rows.ts'
 import { type Page, type Paged, type RawRow, readPage } from './page.ts'
 
@@ -19,11 +20,11 @@ export interface PortFilters {
 
 export async function listPortRows(
   db: Db | Trx,
-  columns: readonly string[],
+  columns: readonly RowColumn[],
   filters: PortFilters,
   page: Page,
 ): Promise<Paged> {
-  let query = db.selectFrom('ports').select(columns.map(name => sql.ref(`ports.${name}`).as(name)))
+  let query = db.selectFrom('ports').select(readable(db, 'ports', columns))
   if (filters.node !== undefined) query = query.where('ports.node_uuid', '=', filters.node)
   if (filters.address !== undefined) query = query.where('ports.address', '=', filters.address)
   if (filters.portgroup !== undefined) query = query.where('ports.portgroup_uuid', '=', filters.portgroup)
@@ -40,12 +41,12 @@ export async function listPortRows(
 /** One port by UUID or name. */
 export async function findPortRow(
   db: Db | Trx,
-  columns: readonly string[],
+  columns: readonly RowColumn[],
   ident: string,
 ): Promise<RawRow | undefined> {
   const row = await db
     .selectFrom('ports')
-    .select(columns.map(name => sql.ref(`ports.${name}`).as(name)))
+    .select(readable(db, 'ports', columns))
     .where(where => where.or([where('ports.uuid', '=', ident), where('ports.name', '=', ident)]))
     .executeTakeFirst()
   return row as RawRow | undefined // columns of ports are texts and numbers

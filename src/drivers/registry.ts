@@ -192,11 +192,15 @@ function registryOf(parts: {
     },
 
     secretKeys(driver) {
-      // A node whose driver was disabled since keeps its secrets masked: what is known counts, not what is enabled.
-      const types = driver === undefined ? all : all.filter(type => type.name === driver)
-      return new Set(types.flatMap(type => secretsOf(type.driverInfo)))
+      return secrets.get(driver) ?? none
     },
   }
+  // A node whose driver was disabled since keeps its secrets masked: what is known counts, not what is enabled.
+  const secrets = new Map<string | undefined, ReadonlySet<string>>(
+    all.map(type => [type.name, new Set(secretsOf(type.driverInfo))]),
+  )
+  secrets.set(undefined, new Set(all.flatMap(type => secretsOf(type.driverInfo))))
+  const none: ReadonlySet<string> = new Set()
   return registry
 
   /** The enabled implementations that a hardware type accepts, in its own order of preference. */

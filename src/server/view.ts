@@ -1,11 +1,13 @@
 /**
  * How rows become answers. From the declarations of a resource's fields a view makes, for a version and a choice of
- * fields, the list of columns to read and a printer that writes a row as JSON text. JSON columns pass through as they
- * are stored, so a page of a thousand full nodes is neither parsed nor built as objects.
+ * fields, the list of columns to read and a printer that writes a row as JSON text. Plain columns are printed by the
+ * engine (db/json-columns.ts), JSON columns pass through as they are stored, so a page of a thousand full nodes is
+ * neither parsed nor built as objects.
  *
  * It decides nothing: who may see a row is settled before.
  */
 
+import { type JsonPart, mostParts, type RowColumn } from '#db/json-columns.ts'
 import type { RawRow } from '#db/page.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { Field } from '#protocol/field.ts'
@@ -40,7 +42,7 @@ export interface Computed {
 
 /** A choice of fields at a version, ready to be read and printed. */
 export interface Selection {
-  readonly own: readonly string[]
+  readonly own: readonly RowColumn[]
   readonly joined: boolean
   readonly needsFleet: boolean
   print(row: RawRow, context: ViewContext): string
@@ -82,24 +84,43 @@ export function viewOf(options: {
   const shortByVersion = new Map<Minor, Selection>()
 
   const select = (version: Minor, wanted: (name: string) => boolean): Selection => {
-    const own = new Set([key, ...(options.always ?? [])])
+    const own = new Set<RowColumn>([key, ...(options.always ?? [])])
     let joined = false
     let needsFleet = false
-    const prefixes: string[] = []
     const prints: Print[] = []
+    let parts: JsonPart[] = []
+    let begun = false
+    /** What was gathered comes out of the engine as one text. */
+    const close = () => {
+      if (parts.length === 0) return
+      const as = `json_${own.size}`
+      own.add({ as, parts })
+      prints.push(row => row[as] as string) // printed by the engine
+      parts = []
+    }
     for (const { name, field, minor } of known) {
       if (minor > version || !wanted(name)) continue
       const made = computed[name]
-      if (!made && !field.column) continue
+      const { column: kind } = field
+      if (!made && !kind) continue
+      const before = `${begun ? ',' : '{'}"${name}":`
+      begun = true
+      if (!made && kind && !field.secrets) {
+        parts.push({ before, column: name, kind, instead: shownInstead(field, version) })
+        if (parts.length === mostParts) close()
+        continue
+      }
+      close()
       for (const column of made?.columns ?? [name]) own.add(column)
       joined ||= made?.joined === true
       needsFleet ||= made?.needsFleet === true
-      prefixes.push(`${prefixes.length === 0 ? '{' : ','}"${name}":`)
-      prints.push(made?.print ?? printerOf(name, field, version))
+      const print = made?.print ?? printerOfSecrets(name, field)
+      prints.push((row, context) => before + print(row, context))
     }
+    close()
     const print: Print = (row, context) => {
       let out = ''
-      for (let i = 0; i < prints.length; i += 1) out += prefixes[i]! + prints[i]!(row, context) // both have this length
+      for (const one of prints) out += one(row, context)
       return out === '' ? '{}' : `${out}}`
     }
     return { own: [...own], joined, needsFleet, print }
@@ -133,20 +154,18 @@ function tooNew(name: string, field: Field, version: Minor): NotAcceptable {
   )
 }
 
-function printerOf(name: string, field: Field, version: Minor): Print {
-  const { secrets, column } = field
-  if (secrets) {
-    return (row, { masker, unmasked }) =>
-      unmasked?.has(name) ? String(row[name]) : masker.text(String(row[name]), secrets.hide)
+/** What a version sees in place of newer values. */
+function shownInstead(field: Field, version: Minor): ReadonlyMap<string, string> {
+  const older = field.older?.filter(one => version < minorOf(one.below)) ?? []
+  return new Map(older.map(one => [one.value, JSON.stringify(one.shown)]))
+}
+
+/** Objects that may hold secrets are looked through here, and not printed by the engine. */
+function printerOfSecrets(name: string, { secrets }: Field): Print {
+  return (row, { masker, unmasked }) => {
+    const stored = String(row[name])
+    return unmasked?.has(name) ? stored : masker.text(stored, secrets?.hide)
   }
-  if (column === 'json') return row => String(row[name])
-  if (column === 'flag') return row => (row[name] === null ? 'null' : Number(row[name]) !== 0 ? 'true' : 'false')
-  if (column === 'int') return row => String(row[name])
-  const older = new Map(
-    field.older?.filter(one => version < minorOf(one.below)).map(one => [one.value, JSON.stringify(one.shown)]),
-  )
-  if (older.size > 0) return row => older.get(String(row[name])) ?? JSON.stringify(row[name])
-  return row => JSON.stringify(row[name])
 }
 
 function remember<K, V>(cache: Map<K, V>, key: K, make: () => V): V {

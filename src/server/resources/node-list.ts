@@ -63,7 +63,7 @@ export async function listNodes(call: Call<unknown, Query>, selection: Selection
 }
 
 /** Also the columns that tell which conductor serves a node. */
-function withServed({ own, joined }: Selection): { own: string[]; joined: boolean } {
+function withServed({ own, joined }: Selection): Pick<Selection, 'own' | 'joined'> {
   return { own: [...new Set([...own, 'driver', 'conductor_group'])], joined }
 }
 
