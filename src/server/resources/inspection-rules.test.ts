@@ -86,3 +86,17 @@ test('one is deleted, or all', async () => {
   assert.equal((await api.call('GET', path, { version: '1.95' })).status, 404)
   assert.equal((await create({}, '1.95')).status, 405)
 })
+
+test('a regular expression that is none is refused when the rule is made or changed', async () => {
+  const matches = (regex: unknown, op = 'matches') => ({ op, args: { value: '{node.name}', regex } })
+  assert.equal((await create({ conditions: [matches('^(?P<rack>r[0-9]+)-.*$')] })).status, 201)
+  assert.equal((await create({ conditions: [{ op: 'contains', args: ['{node.name}', 'x+'] }] })).status, 201)
+  for (const wrong of ['(', 7, null, 'x'.repeat(3000)]) {
+    for (const op of ['matches', '!contains']) {
+      assert.equal((await create({ conditions: [matches(wrong, op)] })).status, 400, `${op} ${wrong}`)
+    }
+  }
+  const { uuid } = await made()
+  const change = { op: 'replace', path: '/conditions', value: [matches('[')] }
+  assert.equal((await patch(uuid, change)).status, 400)
+})

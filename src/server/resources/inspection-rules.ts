@@ -4,7 +4,7 @@
  */
 import type { TSchema } from 'typebox'
 import { objectTable } from '#db/objects.ts'
-import { InvalidInput } from '#lib/fault.ts'
+import { InvalidInput, messageOf } from '#lib/fault.ts'
 import { type Field, Nullable } from '#protocol/field.ts'
 import {
   inspectionRuleFields as fields,
@@ -12,6 +12,7 @@ import {
   ruleActions,
   ruleOperators,
 } from '#protocol/inspection-rule.ts'
+import { checkRuleRegex } from '#protocol/rule-regex.ts'
 import { choosing, paging, selectionOf } from '../collection.ts'
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Endpoint, endpoint } from '../endpoint.ts'
@@ -50,7 +51,22 @@ function checkLines(values: Readonly<Record<string, unknown>>): Readonly<Record<
   const { conditions = [], actions = [] } = values as { conditions?: Line[]; actions?: Line[] } // by their schemas
   for (const one of conditions) checkArguments('condition', one, ruleOperators, one.op.replace(/^!/, ''))
   for (const one of actions) checkArguments('action', one, ruleActions, one.op)
+  for (const one of conditions) checkRegex(one)
   return values
+}
+
+/** An expression that is none is told of now, not at the first inspection. @throws InvalidInput */
+function checkRegex({ op, args }: Line): void {
+  const at = ruleOperators[op.replace(/^!/, '') as keyof typeof ruleOperators].required.indexOf('regex') // by its schema
+  if (at < 0) return
+  const regex: unknown = Array.isArray(args) ? args[at] : (args as Readonly<Record<string, unknown>>).regex // no list
+  if (typeof regex !== 'string') throw new InvalidInput(`Cannot use the condition ${op}: expected regex to be a text`)
+  try {
+    checkRuleRegex(regex)
+  } catch (error) {
+    const found = JSON.stringify(regex.slice(0, 80))
+    throw new InvalidInput(`Cannot use the condition ${op}: found the regex ${found}: ${messageOf(error)}`)
+  }
 }
 
 function checkArguments(
