@@ -169,13 +169,13 @@ export class FlowEngine {
   /** Something happened that the node's flow may wait for. */
   async wake(nodeUuid: string, event: string): Promise<void> {
     const wake = async () => {
-      for (const hostname of await wakeFlow(this.#options.db, nodeUuid, event)) this.#call(hostname)
+      for (const hostname of await wakeFlow(this.#options.db, nodeUuid, event)) this.call(hostname)
     }
     await (event === 'heartbeat' ? this.#pace.called(nodeUuid, wake) : wake())
   }
 
   /** There is work for this conductor. */
-  #call(hostname: string): void {
+  call(hostname: string): void {
     if (hostname === this.#options.hostname) this.kick()
     else this.#peers.wake(hostname)
   }
@@ -278,7 +278,7 @@ export class FlowEngine {
       return { flowId, token, owner }
     })
     if (owner === hostname) this.#held.set(flowId, { nodeUuid: request.nodeUuid, token })
-    this.#call(owner)
+    this.call(owner)
   }
 
   /**
@@ -321,7 +321,7 @@ export class FlowEngine {
     })
     if (!begun) return this.kick()
     if (begun.owner === hostname) this.#held.set(begun.flowId, { nodeUuid, token: begun.token })
-    this.#call(begun.owner)
+    this.call(begun.owner)
   }
 
   /**

@@ -20,6 +20,7 @@ import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import { isUnstable, powerTargets, verbs } from '#protocol/states.ts'
+import { handOutAll } from './admission.ts'
 import { Allocator } from './allocations.ts'
 import type { Caller, ConductorService } from './conductor.ts'
 import { type Args, FlowEngine } from './engine.ts'
@@ -181,6 +182,13 @@ export function createConductor(options: ConductorOptions): Conductor {
       name: 'image cache clean-up',
       everyS: () => config.conductor.cache_clean_up_interval,
       run: () => cleanImageStore({ config, log, shared: shared.get }),
+    },
+    {
+      name: 'places that are free',
+      everyS: () => 1,
+      run: async () => {
+        for (const host of await handOutAll({ db, clock, config })) engine.call(host)
+      },
     },
     { name: 'allocations left over', everyS: () => 10, run: () => allocator.resume() },
     { name: 'old events', everyS: () => 3600, run: signal => prune({ db, config, clock, log }, signal) },

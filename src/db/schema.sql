@@ -196,6 +196,29 @@ CREATE TABLE events (
 );
 CREATE INDEX events_node_uuid ON events (node_uuid, id);
 
+-- Places for work of which only so much may run at a time: who asked for one, and who has one.
+CREATE TABLE admissions (
+  flow_id BIGINT PRIMARY KEY REFERENCES flows (id) ON DELETE CASCADE,
+  -- Works of one kind share the places: deploy, clean.
+  kind TEXT NOT NULL,
+  -- Whose share it counts against: the node's lessee or owner; empty: nobody's.
+  project TEXT NOT NULL,
+  conductor_group TEXT NOT NULL,
+  asked_at_ms BIGINT NOT NULL,
+  -- NULL: waits.
+  admitted_at_ms BIGINT,
+  -- Place in the queue as last told, 1 is the next.
+  position BIGINT
+);
+CREATE INDEX admissions_kind ON admissions (kind, admitted_at_ms);
+
+-- Whoever hands out places does so alone: changing the row makes others wait for the end of the transaction.
+CREATE TABLE turnstiles (
+  -- The kind of work.
+  name TEXT PRIMARY KEY,
+  passed_at_ms BIGINT NOT NULL
+);
+
 -- The processes that work on nodes.
 CREATE TABLE conductors (
   hostname TEXT PRIMARY KEY,

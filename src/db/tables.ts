@@ -92,6 +92,16 @@ export interface Tables {
     kind: string
     data: string
   }
+  admissions: {
+    flow_id: number
+    kind: string
+    project: string
+    conductor_group: string
+    asked_at_ms: number
+    admitted_at_ms: number | null
+    position: number | null
+  }
+  turnstiles: { name: string; passed_at_ms: number }
   conductors: {
     hostname: string
     conductor_group: string

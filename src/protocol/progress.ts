@@ -24,6 +24,8 @@ export const Progress = Type.Object(
     eta_s: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
     /** When the figures were true (ISO 8601 with offset). It stands still when the agent has gone silent. */
     updated_at: Type.String({ minLength: 1 }),
+    /** Only while the work waits for its turn: its place in the queue, 1 is the next. */
+    position: Type.Optional(Type.Integer({ minimum: 1 })),
   },
   { additionalProperties: false },
 )

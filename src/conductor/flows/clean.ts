@@ -7,6 +7,7 @@
 import type { NodePatch } from '#db/nodes.ts'
 import type { FlowContext } from '#drivers/driver.ts'
 import { Conflict } from '#lib/fault.ts'
+import { awaitPlace } from '../admission.ts'
 import type { Args, Failure, FlowDefinition } from '../engine.ts'
 import { type AskedStep, own, planAsAsked, planByPriority, withAgent } from '../steps/plan.ts'
 import { planAndRun } from '../steps/run.ts'
@@ -40,6 +41,7 @@ export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
     return { end: manual || node.retired ? 'manage' : 'done', enabled, listed: asked }
   })
   if (!enabled) return end
+  await awaitPlace(ctx, 'clean')
 
   const { deploy } = ctx.interfaces
   const { ramdisk } = await flow.once(checkName, async () =>

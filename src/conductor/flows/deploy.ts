@@ -5,6 +5,7 @@
  */
 import { configDrive } from '#images/config-drive.ts'
 import { InvalidInput } from '#lib/fault.ts'
+import { awaitPlace } from '../admission.ts'
 import type { FlowDefinition } from '../engine.ts'
 import { type AskedStep, own, type PlannedStep, planDeploy, same, withAgent } from '../steps/plan.ts'
 import { planAndRun } from '../steps/run.ts'
@@ -14,6 +15,7 @@ export const deploy: FlowDefinition = {
   kind: 'deploy',
   async run(ctx, args) {
     const { flow, config } = ctx
+    await awaitPlace(ctx, 'deploy')
     await flow.once('store config drive', async () => {
       if (args.configdrive === undefined) return
       const { node } = await ctx.fresh()

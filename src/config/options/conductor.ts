@@ -166,17 +166,20 @@ export const conductor = {
     default: 250,
     min: 1,
     mutable: true,
-    help: 'Nodes in deployment at a time.',
+    effective: true,
+    help: 'Nodes in deployment at a time; further ones wait for their turn, shared evenly among projects.',
   }),
   max_concurrent_clean: integer({
     default: 50,
     min: 1,
     mutable: true,
-    help: 'Nodes in cleaning at a time.',
+    effective: true,
+    help: 'Nodes in cleaning at a time, undeployments included; further ones wait likewise.',
   }),
   max_concurrent_per_conductor_group: boolean({
     default: false,
     mutable: true,
+    effective: true,
     help: 'Count these limits per conductor group.',
   }),
 
