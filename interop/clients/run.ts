@@ -67,7 +67,7 @@ async function drive(): Promise<number> {
       passed &&= ran
       records.set(mode, record)
     }
-    if (positionals.length === 0) passed &&= tell(clients, records)
+    if (positionals.length === 0) passed = tell(clients, records) && passed
   }
   for (const line of skipped) console.log(`SKIPPED: ${line}`)
   return passed && generations.length > 0 ? 0 : 1

@@ -22,11 +22,11 @@ class Driven:
         found = inspect.getmembers(type(self._inner), inspect.isfunction)
         return [name for name, call in found if not name.startswith('_') and not hasattr(proxy.Proxy, name)]
 
-    def conflicts(self, name, *args, **kwargs):
+    def conflicts(self, call, /, *args, **kwargs):
         """The call must be refused with 409, which the library tries again five times otherwise. Returns its text."""
         retries, self._inner.status_code_retries = self._inner.status_code_retries, 0
         try:
-            return refused(exceptions.ConflictException, getattr(self, name), *args, **kwargs)
+            return refused(exceptions.ConflictException, getattr(self, call), *args, **kwargs)
         finally:
             self._inner.status_code_retries = retries
 
