@@ -137,7 +137,7 @@ export class Pass implements Flow {
       const node = await this.node()
       const moved = movedFields(node, 'hold', node.target_provision_state ?? undefined, clock.now())
       await this.#record({ name: key, started_at, state: 'started', result: undefined, deadlineMs: null }, moved)
-      await this.event('provision state', { from: node.provision_state, to: moved.provision_state })
+      await this.#tellMove(this.#world.db, node, moved)
     }
     return this.#pause({ name: key, on: ['unhold'], everyMs: holdLookMs, deadlineMs: null, release: true })
   }
@@ -186,8 +186,7 @@ export class Pass implements Flow {
     const moved = movedFields(node, event, undefined, clock.now())
     const started_at = timestamp(clock.now())
     await this.#record({ name: key, started_at, state: 'done', result: null, deadlineMs: null }, { ...patch, ...moved })
-    const data = { from: node.provision_state, to: moved.provision_state }
-    await this.event('provision state', data)
+    await this.#tellMove(db, node, moved)
   }
 
   async node(): Promise<Node> {
@@ -195,7 +194,16 @@ export class Pass implements Flow {
   }
 
   async event(kind: string, data: Record<string, unknown>): Promise<void> {
-    const { db, clock } = this.#world
+    await this.#tell(this.#world.db, kind, data)
+  }
+
+  async #tellMove(db: Db | Trx, node: Node, moved: NodePatch): Promise<void> {
+    const { provision_state: to, target_provision_state: target = null } = moved
+    await this.#tell(db, 'provision state', { from: node.provision_state, to, target })
+  }
+
+  async #tell(db: Db | Trx, kind: string, data: Record<string, unknown>): Promise<void> {
+    const { clock } = this.#world
     const all = { ...data, conductor: this.#world.hostname }
     await appendEvent(db, { nowMs: clock.now(), node_uuid: this.nodeUuid, flow_id: this.id, kind, data: all })
   }
@@ -239,8 +247,9 @@ export class Pass implements Flow {
   async #resumed(trx: Trx, nowMs: number): Promise<NodePatch> {
     const node = await mustFind(trx, this.nodeUuid)
     if (provision[node.provision_state].kind !== 'wait') return {}
-    const towards = node.target_provision_state ?? undefined
-    return { ...movedFields(node, 'resume', towards, nowMs), reservation: this.#world.hostname }
+    const moved = movedFields(node, 'resume', node.target_provision_state ?? undefined, nowMs)
+    await this.#tellMove(trx, node, moved)
+    return { ...moved, reservation: this.#world.hostname }
   }
 
   /** Between two steps: may this pass go on? Asks the rows: a process that stalled touches no machine any more. */
