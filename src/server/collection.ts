@@ -8,6 +8,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import { Nullable } from '#protocol/field.ts'
 import type { Call } from './endpoint.ts'
 import { boolean, integer, list, text, uuid, word } from './parameters.ts'
+import { textBuffer } from './text-buffer.ts'
 import type { Selection, View, ViewContext } from './view.ts'
 
 /** Parameters of every paged list. */
@@ -70,22 +71,26 @@ export function listJson(
   paged: Paged,
   page: Page,
 ): Buffer {
-  // In pieces of some rows: short-lived texts cost the collector of garbage far less than one of many megabytes.
-  const pieces: Buffer[] = []
-  let out = `{"${collection.key}":[`
+  const out = textBuffer((rowBytes.get(selection) ?? 1024) * paged.rows.length)
+  out.add(`{"${collection.key}":[`)
+  // Some rows at a time: short-lived texts cost the collector of garbage far less than one of many megabytes.
+  let text = ''
   for (const [index, row] of paged.rows.entries()) {
-    out += (index === 0 ? '' : ',') + selection.print(row, context)
-    if (index % rowsInPiece === rowsInPiece - 1) {
-      pieces.push(Buffer.from(out))
-      out = ''
-    }
+    text += (index === 0 ? '' : ',') + selection.print(row, context)
+    if (index % rowsInPiece < rowsInPiece - 1) continue
+    out.add(text)
+    text = ''
   }
+  out.add(text)
+  if (paged.rows.length > 0) rowBytes.set(selection, Math.ceil(out.length / paged.rows.length))
   const next = paged.next && nextUrl(call, page.limit, String(paged.next[collection.marker]))
-  pieces.push(Buffer.from(next === undefined ? `${out}]}` : `${out}],"next":${JSON.stringify(next)}}`))
-  return Buffer.concat(pieces)
+  out.add(next === undefined ? ']}' : `],"next":${JSON.stringify(next)}}`)
+  return out.bytes()
 }
 
 const rowsInPiece = 64
+/** How many bytes a row took when such a page was last printed. */
+const rowBytes = new WeakMap<Selection, number>()
 
 /** Schema of a page's document. */
 export function listSchema(key: string, item: TSchema): TSchema {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Static, Type } from 'typebox'
+import { Compile } from 'typebox/compile'
 import { Fault } from '#lib/fault.ts'
 import { fields, Json, Nullable } from '#protocol/field.ts'
-import { applyPatch, type JsonPatch, readPatch } from './patch.ts'
+import { applyPatch, JsonPatch, readPatch } from './patch.ts'
 
 const table = fields({
   uuid: { schema: Type.String(), from: '1.1', column: 'text' },
@@ -99,4 +100,10 @@ test('the object itself is never changed, and __proto__ is a key like any other'
   assert.equal(JSON.stringify(before), frozen)
   assert.deepEqual(Object.keys(changed.extra as object), ['a', 'o', '__proto__'])
   assert.equal((changed.extra as { polluted?: boolean }).polluted, undefined)
+})
+
+test('a patch has a thousand operations at most', () => {
+  const patch = (count: number) => Array.from({ length: count }, () => ({ op: 'add', path: '/extra/a', value: 1 }))
+  const validator = Compile(JsonPatch)
+  assert.deepEqual([validator.Check(patch(1000)), validator.Check(patch(1001))], [true, false])
 })

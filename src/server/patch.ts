@@ -23,6 +23,8 @@ export const JsonPatch = Type.Array(
     },
     { additionalProperties: false },
   ),
+  // An object has no more fields and keys than that to be changed at once.
+  { maxItems: 1000 },
 )
 export type JsonPatch = Static<typeof JsonPatch>
 
