@@ -108,6 +108,7 @@ export async function furnish(api: TestApi, number = 1): Promise<Furnished> {
     'node.deleteAllocation': { params: { ...params, node_ident: used } },
     'node.attachVmedia': { body: { device_type: 'cdrom', image_url: 'http://images.example/a.iso' } },
     'node.setIndicator': { body: { state: 'on' } },
+    'driver.propertiesByQuery': { query: 'driver_name=fake-hardware' },
     'driver.raidProperties': { params: { ...params, driver_name: 'redfish' } },
     'port.create': { body: { node_uuid: node, address: mac('0a'), extra: {}, is_smartnic: false } },
     'port.update': { body: [{ op: 'replace', path: '/pxe_enabled', value: false }, ...patchExtra] },

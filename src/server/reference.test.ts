@@ -42,6 +42,8 @@ const ours = new Set([
     `${method} /v1/nodes/{node_ident}/vendor_passthru`,
     `${method} /v1/drivers/{driver_name}/vendor_passthru`,
   ]),
+  // The reference counts it as another spelling of the path.
+  'GET /v1/drivers/properties',
   // What "baremetal node history list --long" asks for.
   'GET /v1/nodes/{node_ident}/history/detail',
 ])

@@ -70,3 +70,10 @@ test('conductors: short, full, one, pages', async () => {
   assert.deepEqual(Object.keys((await get('/v1/conductors/host-1?fields=alive')).json as object), ['alive', 'links'])
   assert.equal((await get('/v1/conductors/nobody')).status, 404)
 })
+
+test('properties are told by query too', async () => {
+  const asked = await api.call('GET', '/v1/drivers/properties?driver_name=redfish')
+  assert.deepEqual(asked.json, (await api.call('GET', '/v1/drivers/redfish/properties')).json)
+  assert.equal((await api.call('GET', '/v1/drivers/properties')).status, 400)
+  assert.equal((await api.call('GET', '/v1/drivers/properties?driver_name=nope')).status, 404)
+})

@@ -5,10 +5,10 @@ import { InvalidInput, NotFound } from '#lib/fault.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import { type Minor, minorOf, versionText } from '#protocol/microversion.ts'
 import { Link, nodeFields } from '#protocol/node.ts'
-import { type Call, type Endpoint, endpoint, type World } from '../endpoint.ts'
+import { type Answer, type Call, type Endpoint, endpoint, type World } from '../endpoint.ts'
 import { NotAcceptable } from '../faults.ts'
 import { gated } from '../gates.ts'
-import { boolean, list, word } from '../parameters.ts'
+import { boolean, list, text, word } from '../parameters.ts'
 
 /** Interface types with the version from which a driver shows them. */
 const shownFrom = new Map<InterfaceType, Minor>(
@@ -122,6 +122,9 @@ const DriverAnswer = gated(
   Object.fromEntries(Object.entries(fieldsFrom).map(([name, from]) => [name, { from: versionText(from) }])),
 )
 
+/** What each setting means, by its name. */
+const DriverProperties = Type.Record(Type.String(), Type.String())
+
 export const drivers: readonly Endpoint[] = [
   endpoint({
     id: 'driver.list',
@@ -168,15 +171,32 @@ export const drivers: readonly Endpoint[] = [
     from: '1.1',
     status: 200,
     policy: ['baremetal:driver:get_properties'],
-    response: Type.Record(Type.String(), Type.String()),
+    response: DriverProperties,
     async handle(call) {
-      const { name } = await mustFindDriver(call)
-      const settings = await call.conductor.driverProperties(name)
-      const described = Object.entries(settings).map(([key, { description, required }]) => [
-        key,
-        required ? `${description} Required.` : description,
-      ])
-      return { json: JSON.stringify(Object.fromEntries(described)) }
+      return propertiesOf(call, (await mustFindDriver(call)).name)
+    },
+  }),
+  endpoint({
+    id: 'driver.propertiesByQuery',
+    method: 'GET',
+    path: '/v1/drivers/properties',
+    from: '1.1',
+    status: 200,
+    policy: ['baremetal:driver:get_properties'],
+    query: { driver_name: text({ required: true }) },
+    response: DriverProperties,
+    async handle(call) {
+      const params = { driver_name: call.query.driver_name }
+      return propertiesOf(call, (await mustFindDriver({ ...call, params })).name)
     },
   }),
 ]
+
+async function propertiesOf(call: Call, driver: string): Promise<Answer> {
+  const settings = await call.conductor.driverProperties(driver)
+  const described = Object.entries(settings).map(([key, { description, required }]) => [
+    key,
+    required ? `${description} Required.` : description,
+  ])
+  return { json: JSON.stringify(Object.fromEntries(described)) }
+}

@@ -10,7 +10,7 @@ import type { Node } from '#db/nodes.ts'
 import { Conflict, InvalidInput } from '#lib/fault.ts'
 import { Nullable, Uuid } from '#protocol/field.ts'
 import { type Minor, minorOf } from '#protocol/microversion.ts'
-import { type Verb, verbs, verbTarget } from '#protocol/states.ts'
+import { type ProvisionState, type Verb, verbs, verbTarget } from '#protocol/states.ts'
 import type { Call } from '../endpoint.ts'
 import { NotAcceptable } from '../faults.ts'
 import { boolean, json, text, type ValuesOf, word } from '../parameters.ts'
@@ -82,6 +82,7 @@ export function readProvision(
   only('deploy_steps', given.deploy_steps, verb, ['active', 'rebuild'])
   only('rescue_password', given.rescue_password, verb, ['rescue'])
   if (verb === 'abort' || verb === 'unhold') checkVersion(verb, version)
+  if (verb === 'abort') checkAbort(node, version)
   only('service_steps', given.service_steps, verb, ['service'])
   if (verb === 'service') checkVersion(verb, version)
   checkMandatory(verb, given)
@@ -103,6 +104,16 @@ function withoutEmpty(args: Arguments): Arguments {
 function checkVersion(verb: Verb, version: Minor): void {
   const { from } = verbs[verb]
   if (version < minorOf(from)) throw new NotAcceptable(`The verb ${verb} needs version ${from}`)
+}
+
+/** What may be aborted grew state by state. */
+const abortFrom: Partial<Record<ProvisionState, string>> = { 'inspect wait': '1.41', 'wait call-back': '1.110' }
+
+function checkAbort({ provision_state: state }: Node, version: Minor): void {
+  const from = abortFrom[state]
+  if (from !== undefined && version < minorOf(from)) {
+    throw new NotAcceptable(`The verb abort needs version ${from} in state "${state}"`)
+  }
 }
 
 function checkMaintenance(node: Node, verb: Verb, byOption: boolean): void {
