@@ -1,9 +1,10 @@
 /** A power change that an operator asked for. It moves no provision state. */
 import { forgetAgent } from '#db/agents.ts'
 import type { FlowContext } from '#drivers/driver.ts'
+import { bootInstanceAgain } from '#drivers/instance.ts'
 import { PowerStateTimeout, powerCycle, powerTo } from '#drivers/power.ts'
 import { InvalidInput } from '#lib/fault.ts'
-import type { PowerTarget } from '#protocol/states.ts'
+import { type PowerTarget, powerTargets } from '#protocol/states.ts'
 import type { FlowDefinition } from '../engine.ts'
 
 export const power: FlowDefinition = {
@@ -11,6 +12,9 @@ export const power: FlowDefinition = {
   stateless: true,
   async run(ctx, args) {
     const target = args.target as PowerTarget // one of the table, checked by the API
+    if (powerTargets[target] === 'power on') {
+      await ctx.flow.once('boot device again', async () => bootInstanceAgain(await ctx.fresh()))
+    }
     const limitMs = Number(args.timeout_s ?? ctx.config.conductor.soft_power_off_timeout) * 1000
     if (target === 'rebooting') await powerCycle(ctx, 'reboot')
     else if (target === 'soft power off') await softOff(ctx, limitMs)

@@ -16,7 +16,7 @@ export const undeploy: FlowDefinition = {
     await ctx.interfaces.deploy.tearDown(ctx)
     await flow.once('forget the instance', async () => {
       const { node } = await ctx.fresh()
-      const { instance, root_uuid_or_disk_id, automatic_lessee, service_ramdisk, ...internal } =
+      const { instance, root_uuid_or_disk_id, automatic_lessee, service_ramdisk, boot_device_once, ...internal } =
         node.driver_internal_info
       await flow.write({
         instance_info: {},

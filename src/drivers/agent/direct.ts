@@ -12,8 +12,7 @@ import { isTrue } from '#lib/truth.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
 import type { DeployInterface, FlowContext, NodeContext, Step } from '../driver.ts'
-import { leaveInstance, returnToInstance, takeOverBoot } from '../instance.ts'
-import { bmcPatienceMs, patiently } from '../patience.ts'
+import { leaveInstance, prepareInstanceBoot, returnToInstance, takeOverBoot } from '../instance.ts'
 import { powerCycle, powerTo } from '../power.ts'
 import { AgentBusy, AgentUnreachable, agentClient } from './client.ts'
 import { onFastTrack } from './fast-track.ts'
@@ -58,7 +57,7 @@ const writeImage: Step = {
   },
 }
 
-const prepareInstanceBoot: Step = {
+const prepareInstanceBootStep: Step = {
   interface: 'deploy',
   step: 'prepare_instance_boot',
   priority: 60,
@@ -76,7 +75,7 @@ const prepareInstanceBoot: Step = {
     await ctx.flow.once('prepare instance boot', async () => {
       const now = await ctx.fresh()
       await now.interfaces.boot.cleanUpRamdisk(now)
-      await patiently(now, bmcPatienceMs, () => now.interfaces.boot.prepareInstance(now))
+      await prepareInstanceBoot(now)
       await releaseInstanceImage(now)
     })
   },
@@ -223,7 +222,7 @@ async function tearDownService(ctx: FlowContext, options: { instance: boolean; p
 
 export default {
   usesAgent: true,
-  steps: [deploy, writeImage, prepareInstanceBoot, tearDownAgent, switchToTenantNetwork, bootInstance],
+  steps: [deploy, writeImage, prepareInstanceBootStep, tearDownAgent, switchToTenantNetwork, bootInstance],
   validate,
   prepare,
   cleanUp,
