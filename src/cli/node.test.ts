@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { takeLease } from '#db/nodes.ts'
 import { startApi, type TestApi } from '#server/test-api.ts'
 import { TestClient } from './test-client.ts'
 
@@ -187,6 +188,16 @@ test('node reboot', async () => {
   await cli.ok('node reboot n1')
   await cli.ok('node reboot n1 --soft')
   assert.equal((await stored('n1')).power_state, 'power on')
+})
+
+test('node unlock', async () => {
+  const lease = { holder: 'host-2', purpose: 'deploy', nowMs: Date.now(), forMs: 600_000, visible: true }
+  await takeLease(api.db, n2, lease)
+  assert.equal((await stored('n2')).reservation, 'host-2')
+  const { holder, purpose, since } = await cli.one('node unlock n2')
+  assert.deepEqual([holder, purpose, typeof since], ['host-2', 'deploy', 'string'])
+  assert.equal((await stored('n2')).reservation, null)
+  await cli.fails('node unlock n2', 1, /nobody holds it.*HTTP 409/)
 })
 
 test('node inject nmi', async () => {

@@ -97,6 +97,16 @@ const childrenList = command({
   },
 })
 
+const unlock = command({
+  about: 'Take a node from whoever holds it; its work goes on from its record',
+  args: { node },
+  options: {},
+  shows: 'one',
+  async run({ args }, { api }) {
+    return { kind: 'one', item: await api.create(`${nodePath(args.node)}/unlock`, {}) }
+  },
+})
+
 export const commands: Commands = {
   ...resourceCommands(resource),
   show: showNode,
@@ -105,5 +115,6 @@ export const commands: Commands = {
   validate,
   ...provisioning,
   reboot,
+  unlock,
   'children list': childrenList,
 }

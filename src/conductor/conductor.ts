@@ -47,6 +47,12 @@ export interface ConductorService {
   injectNmi(node: Node): Promise<void>
 
   /**
+   * Takes a node from whoever holds it: what the former holder does counts no more, and recorded work goes on from its
+   * record. Tells who held it, for what, since when. @throws Conflict when nobody does
+   */
+  unlock(node: Node, caller: Caller): Promise<{ holder: string; purpose: string; since: string }>
+
+  /**
    * Starts a change of the boot mode, or of secure boot; the outcome lands in the node's field of that name, or in
    * last_error.
    * @throws Conflict while the node is on its way to another state; Unsupported; NodeLocked

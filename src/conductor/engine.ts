@@ -26,11 +26,12 @@ import {
   wakeFlow,
   writeProgress,
 } from '#db/flows.ts'
-import { adoptFlows, orphanFlows } from '#db/handover.ts'
+import { adoptFlows, breakLease, orphanFlows } from '#db/handover.ts'
 import {
   breakLeases,
   dropLease,
   findNode,
+  type Lease,
   LeaseLost,
   type Node,
   type NodePatch,
@@ -216,6 +217,34 @@ export class FlowEngine {
   }
 
   /**
+   * Takes a node from whoever holds it, here or elsewhere, and lets its flow run anew from its record. Returns the lease
+   * that was ended; undefined where nobody held the node.
+   */
+  async unlock(nodeUuid: string, caller: Caller): Promise<Lease | undefined> {
+    const { db, clock, hostname } = this.#options
+    const lease = await breakLease(db, nodeUuid)
+    if (!lease) return undefined
+    const { holder, purpose, since } = lease
+    const data = { holder, purpose, since, user: caller.user, conductor: hostname }
+    await appendEvent(db, { nowMs: clock.now(), node_uuid: nodeUuid, kind: 'unlocked', data })
+    this.letGo(nodeUuid)
+    this.#peers.fence(nodeUuid)
+    await this.takeUp()
+    return lease
+  }
+
+  /** A node was taken from this conductor: what runs on it is cut off, and not waited for; it may hang for ever. */
+  letGo(nodeUuid: string): void {
+    for (const [id, run] of this.#running) {
+      if (run.nodeUuid !== nodeUuid) continue
+      run.abort.abort(new LeaseLost(`node ${nodeUuid} was taken from this conductor`))
+      this.#running.delete(id)
+      this.#held.delete(id)
+    }
+    this.kick()
+  }
+
+  /**
    * This conductor was taken for dead: others have its nodes. What runs here is cut off at once; the rows would not
    * take its results.
    */
@@ -394,12 +423,12 @@ export class FlowEngine {
         const { log } = this.#options
         if (this.#stop.signal.aborted) return
         // The lease is not renewed any more; when its time is over the flow is taken up again.
-        this.#held.delete(flow.id)
+        if (this.#running.get(flow.id) === run) this.#held.delete(flow.id)
         if (error instanceof LeaseLost) log.warn({ flow: flow.id, node: flow.node_uuid }, error.message)
         else log.error({ err: error, flow: flow.id, node: flow.node_uuid }, 'a flow could not be run')
       })
       .finally(() => {
-        this.#running.delete(flow.id)
+        if (this.#running.get(flow.id) === run) this.#running.delete(flow.id)
         this.kick()
       })
   }
@@ -414,7 +443,7 @@ export class FlowEngine {
       return
     }
     if (!(await claimFlow(db, flow.id, hostname))) {
-      this.#held.delete(flow.id)
+      this.#forget(flow.id, token)
       await dropLease(db, flow.node_uuid, token)
       return
     }
@@ -459,6 +488,11 @@ export class FlowEngine {
     } finally {
       await this.#takeBack(flow.id)
     }
+  }
+
+  /** This lease of a flow is renewed no more; a pass that lost the node may not end the lease of the next one. */
+  #forget(flowId: number, token: number): void {
+    if (this.#held.get(flowId)?.token === token) this.#held.delete(flowId)
   }
 
   /** The lease of another node for a flow's pass: a node that the flow's own contains. @throws NodeLocked */
@@ -529,7 +563,7 @@ export class FlowEngine {
   async #lookLater(flow: FlowRow, token: number): Promise<void> {
     const { db, clock } = this.#options
     const nowMs = clock.now()
-    this.#held.delete(flow.id)
+    this.#forget(flow.id, token)
     await inTransaction(db, async trx => {
       await writeNode(trx, flow.node_uuid, token, {}, nowMs)
       await updateFlow(trx, flow.id, { state: 'waiting', wake_at_ms: nowMs + lookAgainMs })
@@ -543,7 +577,7 @@ export class FlowEngine {
     const wait = pass.waiting
     if (!wait) throw new Error(`flow ${flow.id} is suspended without a wait`)
     const nowMs = clock.now()
-    if (wait.release) this.#held.delete(flow.id)
+    if (wait.release) this.#forget(flow.id, token)
     const isCalled = wait.release && wait.on.length > 0
     const everyMs = isCalled ? this.#pace.looked(flow.node_uuid, wait.everyMs) : wait.everyMs
     await inTransaction(db, async trx => {
@@ -562,7 +596,7 @@ export class FlowEngine {
   async #succeed(flow: FlowRow, definition: FlowDefinition, token: number, event: string | null): Promise<void> {
     const { db, clock } = this.#options
     const nowMs = clock.now()
-    this.#held.delete(flow.id)
+    this.#forget(flow.id, token)
     await inTransaction(db, async trx => {
       const node = await mustFind(trx, flow.node_uuid)
       const patch: NodePatch = { ...definition.succeeded?.(node) }
@@ -577,19 +611,19 @@ export class FlowEngine {
   async #turnToUndo(flow: FlowRow, token: number, failure: Failure): Promise<void> {
     const { db, clock, log } = this.#options
     log.warn({ node: flow.node_uuid, flow: flow.kind, code: failure.code }, failure.message)
-    this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token })
     await inTransaction(db, async trx => {
       await writeNode(trx, flow.node_uuid, token, { last_error: failure.message }, clock.now())
       const { message: error, code: error_code } = failure
       await updateFlow(trx, flow.id, { state: 'ready', phase: 'undo', error, error_code, deadline_ms: null })
       await writeProgress(trx, flow.id, null)
     })
+    this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token })
   }
 
   async #fail(flow: FlowRow, definition: FlowDefinition, token: number, failure: Failure): Promise<void> {
     const { db, clock } = this.#options
     const nowMs = clock.now()
-    this.#held.delete(flow.id)
+    this.#forget(flow.id, token)
     await inTransaction(db, async trx => {
       const node = await mustFind(trx, flow.node_uuid)
       // A power change that was under way is given up, too.

@@ -42,6 +42,8 @@ export interface MembershipOptions {
   onWork(): Promise<void>
   onWake(): void
   onInterrupt(nodeUuid: string): void
+  /** A node was taken from us, if we had it. */
+  onTaken(nodeUuid: string): void
   /** We were taken for dead, or may have been: nothing that runs may touch a machine any more. */
   onFenced(): void
 }
@@ -79,11 +81,12 @@ export class Membership implements Peers {
 
   /** Says "I am here", and sees who else is. */
   async join(): Promise<void> {
-    const { channel, clock, log, onInterrupt, onWake, onWork } = this.#options
+    const { channel, clock, log, onInterrupt, onTaken, onWake, onWork } = this.#options
     channel?.listen(message => {
       const [what = '', about = ''] = message.split(' ', 2)
       if (what === 'work' && about === this.#options.hostname) onWake()
       if (what === 'interrupt') onInterrupt(about)
+      if (what === 'taken') onTaken(about)
       if (what === 'left') {
         this.#readFleet()
           .then(onWork)
@@ -126,6 +129,10 @@ export class Membership implements Peers {
 
   interrupt(nodeUuid: string): void {
     this.#options.channel?.send(`interrupt ${nodeUuid}`)
+  }
+
+  fence(nodeUuid: string): void {
+    this.#options.channel?.send(`taken ${nodeUuid}`)
   }
 
   async #register(): Promise<void> {

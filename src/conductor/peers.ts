@@ -11,11 +11,13 @@ export interface Peers {
   wake(hostname: string): void
   /** Asks whoever looks at an agent for this node to leave it for now. It may be lost. */
   interrupt(nodeUuid: string): void
+  /** Tells all that a node was taken from whoever held it. It may be lost. */
+  fence(nodeUuid: string): void
   /** There are no others: work that belongs to one is left over. */
   readonly alone: boolean
 }
 
 /** There is nobody else: everything is for us to do. */
 export function alone(hostname: string): Peers {
-  return { alone: true, ownerOf: () => hostname, wake() {}, interrupt() {} }
+  return { alone: true, ownerOf: () => hostname, wake() {}, interrupt() {}, fence() {} }
 }

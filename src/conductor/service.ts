@@ -107,6 +107,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     onWork: () => engine.takeUp(),
     onWake: () => engine.kick(),
     onInterrupt: uuid => void engine.interruptLook(uuid, 'here'),
+    onTaken: uuid => engine.letGo(uuid),
     onFenced: () => engine.fence(),
   })
 
@@ -296,6 +297,13 @@ export function createConductor(options: ConductorOptions): Conductor {
         const ctx = await nodeContext(held.node)
         await ctx.interfaces.management.injectNmi(ctx)
       })
+    },
+
+    async unlock(node, caller) {
+      const lease = await engine.unlock(node.uuid, caller)
+      if (!lease) throw new Conflict(`Cannot unlock node ${node.uuid}: nobody holds it`)
+      const { holder, purpose, since } = lease
+      return { holder, purpose, since }
     },
 
     async setBootMode(node, mode, caller) {

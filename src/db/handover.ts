@@ -3,9 +3,9 @@
  * that one is gone it belongs to nobody, until the one that serves its node takes it up.
  */
 import { sql } from 'kysely'
-import type { Db, Trx } from './database.ts'
+import { type Db, inTransaction, type Trx } from './database.ts'
 import type { Served } from './fleet.ts'
-import { breakLeases } from './nodes.ts'
+import { breakLeases, findNode, type Lease } from './nodes.ts'
 
 const live = ['ready', 'running', 'waiting'] as const
 
@@ -37,6 +37,19 @@ export async function holders(db: Db | Trx): Promise<string[]> {
     .distinct()
   const rows = await leases.union(flows).execute()
   return rows.flatMap(row => row.hostname ?? [])
+}
+
+/**
+ * Ends the lease of one node, whoever has it: nothing that the former holder writes counts any more, and its flow may be
+ * run anew. Returns the lease that was ended; undefined where there was none.
+ */
+export async function breakLease(db: Db | Trx, nodeUuid: string): Promise<Lease | undefined> {
+  return inTransaction(db, async trx => {
+    const lease = (await findNode(trx, nodeUuid))?.lease
+    if (!lease) return undefined
+    const broken = await breakLeases(trx, { nodeUuid, token: lease.token })
+    return broken.length > 0 ? lease : undefined
+  })
 }
 
 export interface Orphan {

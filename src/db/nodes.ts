@@ -135,12 +135,12 @@ const prolongHeld = prepared((db, { uuid, token, untilMs }: { uuid: string; toke
 )
 
 /**
- * Ends every lease of `holder`, or every one whose time is over, fencing whoever still believes to have one. Returns the
- * nodes concerned.
+ * Ends one lease, or every one of `holder`, or every one whose time is over, fencing whoever still believes to have one.
+ * Returns the nodes concerned.
  */
 export async function breakLeases(
   db: Db | Trx,
-  which: { holder: string } | { expiredAtMs: number },
+  which: { nodeUuid: string; token: number } | { holder: string } | { expiredAtMs: number },
 ): Promise<string[]> {
   const rows = await db
     .updateTable('nodes')
@@ -152,11 +152,12 @@ export async function breakLeases(
       reservation: null,
       lease_token: sql<number>`lease_token + 1`,
     })
-    .where(where =>
-      'holder' in which
-        ? where('lease_holder', '=', which.holder)
-        : where.and([where('lease_holder', 'is not', null), where('lease_until_ms', '<', which.expiredAtMs)]),
-    )
+    .where(where => {
+      if ('holder' in which) return where('lease_holder', '=', which.holder)
+      const held = where('lease_holder', 'is not', null)
+      if ('expiredAtMs' in which) return where.and([held, where('lease_until_ms', '<', which.expiredAtMs)])
+      return where.and([held, where('uuid', '=', which.nodeUuid), where('lease_token', '=', which.token)])
+    })
     .returning('uuid')
     .execute()
   return rows.map(row => row.uuid)

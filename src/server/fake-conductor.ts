@@ -7,10 +7,11 @@ import type { ConductorService, ProvisionRequest } from '#conductor/conductor.ts
 import { noteHeartbeats } from '#db/agents.ts'
 import { registerConductor } from '#db/conductors.ts'
 import type { Db } from '#db/database.ts'
+import { breakLease } from '#db/handover.ts'
 import { deleteNode, dropLease, findNode, type Node, takeLease, writeNode } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
 import type { Clock } from '#lib/clock.ts'
-import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
+import { Conflict, Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import { type BootDevice, powerTargets, stateTarget, type Verb, verbTarget } from '#protocol/states.ts'
@@ -136,6 +137,12 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
       if (node.driver === 'redfish') throw new InvalidInput('This machine takes no NMI')
     },
 
+    async unlock(node) {
+      const lease = await breakLease(db, node.uuid)
+      if (!lease) throw new Conflict(`Cannot unlock node ${node.uuid}: nobody holds it`)
+      const { holder, purpose, since } = lease
+      return { holder, purpose, since }
+    },
     setBootMode: (node, boot_mode) => withNode(node.uuid, 'boot mode', held => held.write({ boot_mode })),
     async setSecureBoot(node, secure_boot) {
       if (node.driver === 'redfish') throw new InvalidInput('This machine has no secure boot')

@@ -3,7 +3,7 @@
  * the OpenAPI document makes them as they are; the fuzz test spoils them.
  */
 import { findAgent, pregenerateToken } from '#db/agents.ts'
-import { writeInventory } from '#db/nodes.ts'
+import { takeLease, writeInventory } from '#db/nodes.ts'
 import type { Endpoint } from './endpoint.ts'
 
 import type { TestApi } from './test-api.ts'
@@ -72,6 +72,10 @@ export async function furnish(api: TestApi, number = 1): Promise<Furnished> {
   await pregenerateToken(api.db, booting, 'token')
   const [spare, gone] = [await api.node({ name: `spare-${number}` }), await api.node({ name: `gone-${number}` })]
 
+  const locked = await api.node({ name: `locked-${number}` })
+  const held = { holder: 'host-2', purpose: 'deploy', nowMs: Date.now(), forMs: 600_000, visible: true }
+  await takeLease(api.db, locked, held)
+
   const { history } = (await api.call('GET', `/v1/nodes/${node}/history`)).json as { history: { uuid: string }[] } // just stored
   const params = {
     ...{ node_ident: `node-${number}`, port_ident: `port-${number}`, port_uuid: port, portgroup_ident: group },
@@ -100,6 +104,7 @@ export async function furnish(api: TestApi, number = 1): Promise<Furnished> {
     'node.setConsole': { body: { enabled: true } },
     'node.setBootDevice': { body: { boot_device: 'pxe', persistent: true } },
     'node.injectNmi': { body: {} },
+    'node.unlock': { params: { ...params, node_ident: locked }, body: {} },
     'node.setMaintenance': { params: { ...params, node_ident: other }, body: { reason: 'looking' } },
     'node.unsetMaintenance': { params: { ...params, node_ident: other } },
     'node.attachVif': { body: { id: `vif-more-${number}`, port_uuid: free } },

@@ -130,6 +130,7 @@ export const policies: Readonly<Record<string, PolicyDefault>> = {
   'baremetal:node:get_indicator_state': both(seers),
   'baremetal:node:set_indicator_state': both(ownersMembers),
   'baremetal:node:inject_nmi': both(ownersAdmins),
+  'baremetal:node:unlock': both(ownersAdmins),
   'baremetal:node:get_states': both(seers),
   'baremetal:node:set_power_state': both(users),
   'baremetal:node:set_boot_mode': both(users),

@@ -53,6 +53,7 @@ node.getBootDevice                 ++.+    ++..+  ....-  -----
 node.setBootDevice                 ++.+    ++..+  ....-  -----
 node.getSupportedBootDevices       ++.+    ++..+  ....-  -----
 node.injectNmi                     ++.+    ++..+  ....-  -----
+node.unlock                        ++.+    ++..+  ....-  -----
 node.listIndicators                ++++    +++++  ++++-  -----
 node.getIndicator                  ++++    +++++  ++++-  -----
 node.setIndicator                  ++.+    +++.+  ....-  -----

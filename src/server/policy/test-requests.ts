@@ -42,6 +42,7 @@ export function attempts(world: World): Readonly<Record<string, Attempt>> {
     'node.setSecureBoot': { body: { target: true } },
     'node.setConsole': { body: { enabled: true } },
     'node.setBootDevice': { body: { boot_device: 'pxe' } },
+    'node.unlock': { ok: 409 },
     'node.getIndicator': { ok: 400 },
     'node.setIndicator': { body: { state: 'on' }, ok: 400 },
     'node.getVmedia': { ok: 400 },

@@ -1,4 +1,4 @@
-/** Small calls on one node: maintenance, boot device, NMI. Source: REST API reference, "Management", "Maintenance". */
+/** Small calls on one node: maintenance, lock, boot device, NMI. Source: REST API reference, "Management", "Maintenance". */
 import { Type } from 'typebox'
 import { InvalidInput } from '#lib/fault.ts'
 import { Nullable } from '#protocol/field.ts'
@@ -42,6 +42,20 @@ export const nodeManagement: readonly Endpoint[] = [
         held.write({ maintenance: false, maintenance_reason: null, fault: null }),
       )
       return undefined
+    },
+  }),
+  endpoint({
+    id: 'node.unlock',
+    method: 'POST',
+    path: `${path}/unlock`,
+    from: '1.1',
+    status: 200,
+    policy: ['baremetal:node:unlock'],
+    args: {},
+    response: Type.Object({ holder: Type.String(), purpose: Type.String(), since: Type.String() }),
+    async handle(call) {
+      const node = await mustFindNode(call, call.params.node_ident)
+      return { json: JSON.stringify(await call.conductor.unlock(node, call.caller)) }
     },
   }),
   endpoint({
