@@ -32,6 +32,7 @@ import {
 import { volumeConnectorFields, volumeTargetFields } from '#protocol/volume.ts'
 import type { Endpoint } from './endpoint.ts'
 import { endpoints } from './endpoints.ts'
+import { policies } from './policy/policies.ts'
 import reference from './reference.json' with { type: 'json' }
 
 /** Endpoints that are only here. */
@@ -159,6 +160,10 @@ test('the verbs are those of the reference', () => {
 
 /** Policies of endpoints that are only here. */
 const ourPolicies = ['baremetal:node:unlock']
+
+test('the policies are those of the reference', () => {
+  assert.deepEqual(Object.keys(policies).sort(), [...reference.policies, ...ourPolicies].sort())
+})
 
 test('endpoints name policies of the reference only', () => {
   const known = new Set([...reference.policies, ...ourPolicies])
