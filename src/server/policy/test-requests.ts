@@ -125,6 +125,7 @@ export function attempts(world: World): Readonly<Record<string, Attempt>> {
     'chassis.listNodes': { path: `/v1/chassis/${world.usedChassis}/nodes`, ...shown },
     'chassis.listNodesDetail': { path: `/v1/chassis/${world.usedChassis}/nodes/detail`, ...shown },
 
+    'driver.propertiesByQuery': { path: '/v1/drivers/properties?driver_name=fake-hardware' },
     'driver.raidProperties': { ok: 404 },
     'event.post': {
       body: {
