@@ -167,6 +167,36 @@ test('a verb that is not possible while a conductor works on the node may be ask
   }
 })
 
+test('a retired node cannot be provided, and goes to manageable when its instance goes', async () => {
+  const fields = { driver: 'fake-hardware', network_interface: 'noop', retired: true, power_state: 'power on' }
+  const { status, text } = await ask(await addNode(state.db, 'manageable', fields), 'provide')
+  assert.equal(status, 400)
+  assert.match(text, /retired/)
+  const uuid = await addNode(state.db, 'active', fields)
+  assert.equal((await ask(uuid, 'deleted')).status, 202)
+  await eventually(uuid, node => node.provision_state === 'manageable' && node.lease === null)
+})
+
+test('what maintenance forbids is refused with the status that Ironic gives', async () => {
+  const statuses: [ProvisionState, Verb, number][] = [
+    ['available', 'active', 400],
+    ['active', 'rebuild', 400],
+    ['active', 'rescue', 400],
+    ['rescue', 'unrescue', 400],
+    ['active', 'service', 400],
+    ['manageable', 'clean', 400],
+    ['service failed', 'abort', 409],
+    ['manageable', 'inspect', 202],
+    ['manageable', 'adopt', 202],
+  ]
+  for (const [from, verb, wanted] of statuses) {
+    const fields = { driver: 'fake-hardware', network_interface: 'noop', inspect_interface: 'fake', maintenance: true }
+    const uuid = await addNode(state.db, from, fields)
+    const { status, text } = await ask(uuid, verb, bodies[verb])
+    assert.equal(status, wanted, `${verb} from ${from}: ${text}`)
+  }
+})
+
 test('the rest of an inspection that waits goes on when its data comes', async () => {
   const uuid = await nodeIn('inspect wait')
   const inventory = {
