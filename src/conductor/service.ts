@@ -99,7 +99,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     clock,
     log,
     hostname,
-    group: config.conductor.conductor_group,
+    group: config.conductor.conductor_group.toLowerCase(),
     interfaces: registry.enabledRows(),
     channel: options.channel,
     intervalMs: () => config.conductor.heartbeat_interval * 1000,

@@ -68,8 +68,10 @@ export class Watch {
       await enlist(db, { nowMs, everyMs: syncS * 1000 })
       this.#enlistedMs = nowMs
     }
-    await this.#begin({ for: 'sync', except: unwatched }, syncS, signal)
-    await this.#begin({ for: 'recovery' }, recoveryS, signal)
+    // Another group's BMCs may be out of reach from here.
+    const group = config.conductor.conductor_group.toLowerCase()
+    await this.#begin({ for: 'sync', group, except: unwatched }, syncS, signal)
+    await this.#begin({ for: 'recovery', group }, recoveryS, signal)
   }
 
   /** Resolves when no look is under way. */

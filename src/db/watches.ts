@@ -20,8 +20,8 @@ export interface Watched {
   failures: number
 }
 
-/** Which nodes: all that are not in maintenance, or those in it because their BMC did not answer. */
-export type Purpose = { for: 'sync'; except: readonly ProvisionState[] } | { for: 'recovery' }
+/** Which nodes of a conductor group: all that are not in maintenance, or those in it because their BMC did not answer. */
+export type Purpose = { group: string } & ({ for: 'sync'; except: readonly ProvisionState[] } | { for: 'recovery' })
 
 /** Puts nodes on the list that are not on it yet, spread over the later half of the interval: they were just enrolled. */
 export async function enlist(db: Db | Trx, options: { nowMs: number; everyMs: number }): Promise<void> {
@@ -58,6 +58,7 @@ export async function takeDue(
         .where('due.due_ms', '<=', nowMs)
         .where('nodes.lease_holder', 'is', null)
         .where('nodes.target_power_state', 'is', null)
+        .where('nodes.conductor_group', '=', purpose.group)
         .where(where => concerned(where, purpose))
         .orderBy('due.due_ms')
         .limit(limit)

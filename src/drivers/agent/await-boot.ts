@@ -51,7 +51,10 @@ export async function awaitBoot(ctx: FlowContext, mode: RamdiskMode, boot: Await
       if (await boot.isThere()) return 'there'
       return !isLast && (await standsStill(ctx, since)) ? 'standing still' : undefined
     })
-    if (found === 'there') return
+    if (found === 'there') {
+      ctx.shared(watchKey, () => new Map<number, number>()).delete(flow.id)
+      return
+    }
     since = await bootAgain(ctx, mode, boot, { attempt: attempt + 1, since })
   }
 }
@@ -72,11 +75,15 @@ async function standsStill(ctx: FlowContext, since: string): Promise<boolean> {
   return fromMs > 0 && nowMs - fromMs >= stallMs
 }
 
-/** Since when this process watches boots: since it began one, or took the first one over. */
-export function watchingSinceMs(ctx: Pick<FlowContext, 'shared' | 'clock'>): number {
-  return ctx.shared(watchKey, () => ({ sinceMs: ctx.clock.now() })).sinceMs
+/** Since when this process watches the flow's boots: since it began one, or took it over from another process. */
+export function watchingSinceMs({ shared, clock, flow }: Pick<FlowContext, 'shared' | 'clock' | 'flow'>): number {
+  const watched = shared(watchKey, () => new Map<number, number>())
+  const sinceMs = watched.get(flow.id) ?? clock.now()
+  watched.set(flow.id, sinceMs)
+  return sinceMs
 }
 
+/** By flow. */
 const watchKey = Symbol('since when boots are watched')
 
 /** Makes the next boot start the ramdisk once more, and power cycles; returns when, in the API's time. */
