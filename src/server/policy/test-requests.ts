@@ -32,7 +32,6 @@ export function attempts(world: World): Readonly<Record<string, Attempt>> {
     'node.create': { body: { driver: 'fake-hardware' } },
     'node.create:forAnother': { body: { driver: 'fake-hardware', owner: 'owner' } },
     'node.validateByQuery': { path: `/v1/nodes/validate?node=${node}` },
-    'driver.propertiesByQuery': { path: `/v1/drivers/properties?driver_name=${world.driver_name}` },
     'node.setPower': { body: { target: 'power on' } },
     'node.setProvision': { body: { target: 'provide' } },
     'node.setProvision:cleanSteps': { body: { target: 'clean', clean_steps: steps } },
