@@ -179,3 +179,19 @@ test('boot devices', async () => {
   assert.equal((await api.call('PUT', path, { body: {} })).status, 400)
   assert.equal((await api.call('PUT', `/v1/nodes/${uuid}/management/inject_nmi`, { body: {} })).status, 204)
 })
+
+test('a step for contained nodes names nodes that are there', async () => {
+  const [uuid, child] = [await api.node(), await api.node()]
+  await api.set(uuid, { provision_state: 'manageable' })
+  const ask = (limit: string) => {
+    const step = {
+      interface: 'power',
+      step: 'power_on',
+      execute_on_child_nodes: true,
+      limit_child_node_execution: [limit],
+    }
+    return api.call('PUT', `/v1/nodes/${uuid}/states/provision`, { body: { target: 'clean', clean_steps: [step] } })
+  }
+  assert.equal((await ask('00000000-0000-4000-8000-000000000000')).status, 404)
+  assert.equal((await ask(child)).status, 202)
+})

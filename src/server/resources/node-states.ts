@@ -80,13 +80,16 @@ function checkPower(node: Node, target: PowerTarget): void {
   }
 }
 
-/** Options of a verb that need more than the verb. @throws Forbidden */
-function demandOptions(call: Call<unknown, ProvisionOptions>, node: Node): void {
+/** Options of a verb that need more than the verb. @throws Forbidden, NotFound */
+async function demandOptions(call: Call<unknown, ProvisionOptions>, node: Node): Promise<void> {
   const { clean_steps = [], deploy_steps = [], service_steps = [], runbook } = call.query
   if (runbook !== undefined) return
   if (clean_steps.length > 0) demand(call, ['baremetal:node:set_provision_state:clean_steps'], node)
   if (service_steps.length > 0) demand(call, ['baremetal:node:set_provision_state:service_steps'], node)
   demandSteps(call, [...deploy_steps, ...clean_steps, ...service_steps], node)
+  // The same verb is asked of each contained node that is named.
+  const contained = [...clean_steps, ...service_steps].flatMap(step => step.limit_child_node_execution ?? [])
+  for (const uuid of new Set(contained)) await mustFindNode(call, uuid)
 }
 
 function isPowerTarget(text: string): text is PowerTarget {
@@ -138,7 +141,7 @@ export const nodeStates: readonly Endpoint[] = [
     response: null,
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      demandOptions(call, node)
+      await demandOptions(call, node)
       const { verb, request } = readProvision(call, node, call.query)
       const whole = await withRunbook(call, node, verb, request)
       await call.conductor.provision(node, verb, whole, call.caller)

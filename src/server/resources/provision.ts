@@ -18,7 +18,7 @@ import { boolean, json, text, type ValuesOf, word } from '../parameters.ts'
 const StepInterface = Type.Enum(['vendor', 'power', 'management', 'firmware', 'deploy', 'bios', 'raid'])
 const Place = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: '^[0-9]+$' })])
 const Args = Type.Record(Type.String(), Type.Unknown())
-const step = (more: Record<string, TSchema>) =>
+const step = <const P extends Record<string, TSchema>>(more: P) =>
   Type.Object(
     { interface: StepInterface, step: Type.String({ minLength: 1 }), ...more },
     { additionalProperties: false },
