@@ -4,11 +4,14 @@ import { after, before, describe, test } from 'node:test'
 import { forClients } from '#lab/host-packages.ts'
 import { Baremetal, type Row } from './baremetal.ts'
 import { whyMissing } from './packages.ts'
+import { whyUnknown } from './programs.ts'
 import { type RunningService, startService } from './service.ts'
 
+const skip = await whyMissing(forClients)
 const node = 'fake-1'
+const polish = '[{"interface": "deploy", "step": "polish"}]'
 
-describe('baremetal node on fake hardware', { skip: await whyMissing(forClients) }, () => {
+describe('baremetal node on fake hardware', { skip }, () => {
   let service: RunningService
   let client: Baremetal
   before(async () => {
@@ -80,8 +83,7 @@ describe('baremetal node on fake hardware', { skip: await whyMissing(forClients)
   })
 
   test('manual cleaning says which step there is not; manage leads out of the failure', async () => {
-    const steps = '[{"interface": "deploy", "step": "polish"}]'
-    await client.fails(/clean failed.*deploy\.polish/s, `node clean ${node} --wait 60 --clean-steps`, steps)
+    await client.fails(/clean failed.*deploy\.polish/s, `node clean ${node} --wait 60 --clean-steps`, polish)
     assert.partialDeepStrictEqual(await state(), { provision_state: 'clean failed' })
     await client.fails(/JSON/i, `node clean ${node} --clean-steps`, '[{')
     await client.ok(`node manage ${node} --wait`)
@@ -146,5 +148,51 @@ describe('baremetal node on fake hardware', { skip: await whyMissing(forClients)
   test('deleting needs a state that allows it, or maintenance', async () => {
     await client.ok(`node delete ${node}`)
     await client.fails(/404/, `node show ${node}`)
+  })
+})
+
+describe('baremetal node: adoption, rescue, servicing', { skip }, () => {
+  let service: RunningService
+  let client: Baremetal
+  before(async () => {
+    service = await startService()
+    client = new Baremetal(service)
+    await client.ok('node create --driver fake-hardware --name a1')
+    await client.ok('node set a1 --instance-info image_source=http://127.0.0.1/none')
+    await client.ok('node manage a1 --wait')
+  })
+  after(() => service[Symbol.asyncDispose]())
+
+  const reaches = async (wanted: string): Promise<void> => {
+    let found: unknown
+    for (let left = 60; left > 0 && found !== wanted; left--) {
+      found = (await client.show('node show a1 --fields provision_state last_error')).provision_state
+    }
+    assert.equal(found, wanted)
+  }
+
+  test('adopt takes a machine that runs as it is', async () => {
+    await client.ok('node adopt a1 --wait')
+    await reaches('active')
+  })
+
+  test('rescue and unrescue', async () => {
+    await client.fails(/password/i, 'node rescue a1')
+    await client.ok('node rescue a1 --wait --rescue-password secret-for-now')
+    await reaches('rescue')
+    const { instance_info: info } = await client.show('node show a1 --fields instance_info')
+    assert.doesNotMatch(JSON.stringify(info), /secret-for-now/)
+    await client.ok('node unrescue a1 --wait')
+    await reaches('active')
+  })
+
+  test('service with a step that holds, and unhold', { skip: skip || whyUnknown('node service') }, async () => {
+    await client.ok('node service a1 --service-steps', '[{"interface": "deploy", "step": "hold"}]')
+    await reaches('service hold')
+    await client.ok('node unhold a1')
+    await reaches('active')
+    await client.fails(/service failed.*polish/s, 'node service a1 --wait 60 --service-steps', polish)
+    await client.ok('node abort a1')
+    await reaches('active')
   })
 })
