@@ -1,8 +1,12 @@
 /** What may go wrong in a simulation, and how often. Values only. */
 
 export interface Faults {
-  /** A process ends before, or right after, a statement or a request; per occasion. */
+  /** A process ends before, or right after, a statement. */
   death: number
+  /** A process ends right after a request to a BMC or an agent. */
+  deathAtRequest: number
+  /** A process stands still for minutes and goes on as if nothing had been; per minute. */
+  stall: number
   /** A statement fails: half of the times it has not been carried out, else only its answer is lost. */
   databaseError: number
   /** A conductor loses its database for a while; per minute. */
@@ -29,6 +33,8 @@ export interface Faults {
 
 export const none: Faults = {
   death: 0,
+  deathAtRequest: 0,
+  stall: 0,
   databaseError: 0,
   split: 0,
   bmcBusy: 0,
@@ -45,13 +51,15 @@ export const none: Faults = {
 /** With everything going wrong now and then. */
 export const usual: Faults = {
   death: 0.0003,
+  deathAtRequest: 0.01,
+  stall: 0.05,
   databaseError: 0.0002,
-  split: 0.02,
+  split: 0.03,
   bmcBusy: 0.03,
   bmcCut: 0.02,
   bmcIgnores: 0.01,
   bmcLies: 0.02,
-  agentCut: 0.03,
+  agentCut: 0.08,
   apiCut: 0.05,
   machineDies: 0.02,
   bootHangs: 0.03,

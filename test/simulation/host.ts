@@ -69,7 +69,7 @@ export class Process {
       now: () => world.time.now(),
       sleep: async (ms, signal) => {
         await world.time.sleep(ms, signal)
-        if (!this.isAlive) await never()
+        await this.#live()
       },
     }
     const shared = new Shared()
@@ -89,7 +89,7 @@ export class Process {
   async act<T>(work: () => Promise<T>): Promise<T> {
     await this.#live()
     const result = await work().finally(() => this.#live())
-    await this.#mayDie()
+    await this.#mayDie('deathAtRequest')
     return result
   }
 
@@ -103,18 +103,20 @@ export class Process {
     this.#host.died()
   }
 
+  /** Goes on only where the process does. */
   async #live(): Promise<void> {
+    while (this.#host.standstill) await this.#host.standstill
     if (!this.isAlive) await never()
   }
 
-  async #mayDie(): Promise<void> {
-    if (this.isAlive && this.#chance.happens(this.#world.faults().death)) this.die()
+  async #mayDie(how: 'death' | 'deathAtRequest'): Promise<void> {
+    if (this.isAlive && this.#chance.happens(this.#world.faults()[how])) this.die()
     await this.#live()
   }
 
   /** Between the process and its database. */
   async #reach(when: 'before' | 'after'): Promise<void> {
-    await this.#mayDie()
+    await this.#mayDie('death')
     const lost = this.#host.isSplit || this.#chance.happens(this.#world.faults().databaseError / 2)
     if (!lost) return
     throw new DatabaseUnavailable(`the database cannot be reached (${when} the statement)`)
@@ -125,6 +127,8 @@ export class Process {
 export class Host {
   readonly name: string
   isSplit = false
+  /** Resolves when a process that stands still goes on. */
+  standstill: Promise<void> | undefined
   process: Process | undefined
   readonly #world: HostWorld
   readonly #chance: Chance
@@ -160,16 +164,25 @@ export class Host {
     void this.#world.time.sleep(downMs).then(() => this.start())
   }
 
-  /** Loses its database for a while, now and then. */
-  async splits(until: () => boolean): Promise<void> {
+  /** Loses its database for a while, or stands still, now and then. */
+  async disturb(until: () => boolean): Promise<void> {
     const { time, faults, note } = this.#world
     while (!until()) {
       await time.sleep(60_000)
-      if (!this.#chance.happens(faults().split)) continue
-      note(`${this.name} loses its database`)
-      this.isSplit = true
-      await time.sleep(this.#chance.within([1_000, 150_000]))
-      this.isSplit = false
+      const splits = this.#chance.happens(faults().split)
+      const stalls = this.#chance.happens(faults().stall)
+      const forMs = this.#chance.within([1_000, 150_000])
+      if (splits) {
+        note(`${this.name} loses its database for ${Math.round(forMs / 1000)} s`)
+        this.isSplit = true
+        await time.sleep(forMs)
+        this.isSplit = false
+      } else if (stalls) {
+        note(`${this.name} stands still for ${Math.round(forMs / 1000)} s`)
+        this.standstill = time.sleep(forMs)
+        await this.standstill
+        this.standstill = undefined
+      }
     }
   }
 }

@@ -144,12 +144,12 @@ export async function simulate(
   }
 
   async function atSomeConductor<T>(work: (process: Process) => Promise<T>): Promise<T> {
-    const up = hosts.flatMap(host => host.process ?? [])
+    const up = hosts.flatMap(host => (host.standstill ? [] : (host.process ?? [])))
     const process = up[Math.floor(netChance.next() * up.length)]
     if (!process) throw new Error('connection refused')
     return Promise.race([work(process), process.died])
   }
-  const anyProcess = () => hosts.flatMap(host => host.process ?? []).find(() => true)
+  const anyProcess = () => hosts.find(host => !host.standstill && host.process)?.process
 
   const machineWorld = {
     settings,
@@ -186,7 +186,7 @@ export async function simulate(
   const goals = goalsOf(chance.fork('goals'))
   for (const host of hosts) {
     void host.start()
-    void host.splits(() => !isFaulty())
+    void host.disturb(() => !isFaulty())
   }
   for (const uuid of machines.keys()) {
     const operatorChance = chance.fork(`operator ${uuid}`)
