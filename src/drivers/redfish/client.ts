@@ -233,6 +233,8 @@ export class RedfishClient {
       path,
       body: { UserName: username, Password: password ?? '' },
       signal,
+      // A session whose answer was lost expires by itself; asking for another does no harm.
+      isLogin: true,
     })
     const token = answer.headers['x-auth-token']
     if (answer.status >= 200 && answer.status < 300 && typeof token === 'string') {
@@ -248,7 +250,7 @@ export class RedfishClient {
   }
 
   /** One request, repeated with growing pauses while the failure may pass and repeating does no harm. */
-  async #persistent(request: Exchange): Promise<Answer> {
+  async #persistent({ isLogin = false, ...request }: Exchange & { isLogin?: boolean }): Promise<Answer> {
     const signal = AbortSignal.any([request.signal, this.#closed.signal])
     const name = `${request.method} ${request.path}`
     for (let attempt = 1; ; attempt += 1) {
@@ -266,7 +268,7 @@ export class RedfishClient {
         const failure = connectionFailure(result.error)
         // TCP itself has sent a connection request many times before it times out.
         const limit = failure.kind === 'connect timeout' ? Math.min(2, this.#bmc.attempts) : this.#bmc.attempts
-        const harmless = !failure.mayBeDone || request.method !== 'POST'
+        const harmless = !failure.mayBeDone || request.method !== 'POST' || isLogin
         if (!failure.mayPass || !harmless || attempt >= limit) throw faultOf(this.#bmc, name, failure, attempt)
         reason = failure.reason
       }

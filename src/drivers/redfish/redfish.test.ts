@@ -176,6 +176,17 @@ test('a session that the BMC forgot is opened anew, once', async () => {
   assert.deepEqual(w.bmc.requests, [`GET ${SYSTEM}`, 'POST /redfish/v1/SessionService/Sessions', `GET ${SYSTEM}`])
 })
 
+test('a login whose answer is lost is asked for again', async () => {
+  await using w = await world()
+  let lost = 2
+  w.bmc.before = request => {
+    if (request.method === 'POST' && lost-- > 0) throw new Error('cut')
+    return undefined
+  }
+  assert.equal(await power.get(w.ctx), 'power off')
+  assert.equal(w.bmc.requests.filter(line => line.startsWith('POST')).length, 3)
+})
+
 test('without sessions, auto uses basic authentication; so it does when sessions are used up', async () => {
   await using none = await world({ bmc: { hasSessions: false } })
   assert.equal(await power.get(none.ctx), 'power off')
