@@ -68,9 +68,12 @@ async function serve(files: string[]): Promise<number> {
     log: log.child({ part: 'db' }),
   })
   cleanUp.defer(() => channel?.close())
+  const lifeline = channel && (await openDatabase(config.database.connection, { maxConnections: 1 }))
+  cleanUp.defer(() => lifeline?.destroy())
   const conductor = createConductor({
     db,
     channel,
+    lifeline,
     config,
     registry,
     clock,

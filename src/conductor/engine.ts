@@ -185,8 +185,8 @@ export class FlowEngine {
    * Takes up what others let fall: flows that nobody runs although they count as running, and flows that belong to
    * nobody whose nodes this conductor serves now.
    */
-  async takeUp(): Promise<void> {
-    const { db, hostname, log } = this.#options
+  async takeUp(db: Db = this.#options.db): Promise<void> {
+    const { hostname, log } = this.#options
     const revived = await reviveFlows(db)
     const orNotTo = this.#peers.alone ? hostname : undefined
     const adopted: number[] = []

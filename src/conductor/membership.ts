@@ -27,6 +27,7 @@ export class NoConductor extends Fault {
 }
 
 export interface MembershipOptions {
+  /** Signs of life must not wait behind work: on PostgreSQL a connection of its own. */
   db: Db
   clock: Clock
   log: Log
@@ -39,7 +40,7 @@ export interface MembershipOptions {
   intervalMs(): number
   timeoutMs(): number
   /** Somebody says that there is work for us, or leaves work behind. */
-  onWork(): Promise<void>
+  onWork(db: Db): Promise<void>
   onWake(): void
   onInterrupt(nodeUuid: string): void
   /** A node was taken from us, if we had it. */
@@ -81,7 +82,7 @@ export class Membership implements Peers {
 
   /** Says "I am here", and sees who else is. */
   async join(): Promise<void> {
-    const { channel, clock, log, onInterrupt, onTaken, onWake, onWork } = this.#options
+    const { channel, clock, db, log, onInterrupt, onTaken, onWake, onWork } = this.#options
     channel?.listen(message => {
       const [what = '', about = ''] = message.split(' ', 2)
       if (what === 'work' && about === this.#options.hostname) onWake()
@@ -89,7 +90,7 @@ export class Membership implements Peers {
       if (what === 'taken') onTaken(about)
       if (what === 'left') {
         this.#readFleet()
-          .then(onWork)
+          .then(() => onWork(db))
           .catch(error => log.warn({ err: error }, 'cannot take up work at once; it is looked for again soon'))
       }
     })
@@ -178,7 +179,7 @@ export class Membership implements Peers {
     onFenced()
     this.#incarnation = randomUUID()
     await this.#register()
-    await onWork()
+    await onWork(db)
   }
 
   /** Without signs of life for long enough, others may have our nodes already: better nothing is done than done twice. */
@@ -209,7 +210,7 @@ export class Membership implements Peers {
       await this.#readFleet()
       channel?.send('left')
     }
-    await onWork()
+    await onWork(db)
   }
 
   /** Why a conductor counts as dead; null while it lives. Only our own clock is asked: those of hosts may differ. */

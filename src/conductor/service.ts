@@ -53,6 +53,8 @@ export interface ConductorOptions {
   shared?: Shared
   /** To the other conductors; undefined where there are none. */
   channel?: Channel | undefined
+  /** The same database over a connection that work does not wait for. Default: `db`. */
+  lifeline?: Db | undefined
   /** Tells DHCP and boot files that the ports of a node are others now. */
   portsChanged(node: Node): Promise<void>
 }
@@ -95,7 +97,7 @@ export function createConductor(options: ConductorOptions): Conductor {
   }
 
   const membership = new Membership({
-    db,
+    db: options.lifeline ?? db,
     clock,
     log,
     hostname,
@@ -104,7 +106,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     channel: options.channel,
     intervalMs: () => config.conductor.heartbeat_interval * 1000,
     timeoutMs: () => config.conductor.heartbeat_timeout * 1000,
-    onWork: () => engine.takeUp(),
+    onWork: connection => engine.takeUp(connection),
     onWake: () => engine.kick(),
     onInterrupt: uuid => void engine.interruptLook(uuid, 'here'),
     onTaken: uuid => engine.letGo(uuid),
