@@ -41,6 +41,9 @@ class Agent {
   readonly did: string[] = []
   /** Steps that do not end before they are taken out. */
   readonly endless = new Set<string>()
+  /** Takes the password, and is gone before its answer leaves. */
+  closed = false
+  password = ''
   /** Called when a step is asked for, before versions are compared. */
   onStep: (step: string) => void = () => {}
   #commands: Record<string, unknown>[] = []
@@ -75,6 +78,11 @@ class Agent {
       const command_result = { [`${kind}_steps`]: { M: this.steps }, hardware_manager_version: { m: this.version } }
       return end('SUCCEEDED', { command_result })
     }
+    if (name === 'finalize_rescue') {
+      this.password = String(body.params.rescue_password)
+      this.closed = true
+      return undefined
+    }
     const { step } = body.params as { step: { step: string } } // as the conductor sends it
     this.onStep(step.step)
     const wanted = body.params[`${kind}_version`] as { m: string }
@@ -88,8 +96,12 @@ async function startWorld(overrides: Overrides = {}) {
   const config = await loadConfig({
     overrides: {
       ...overrides,
-      DEFAULT: { enabled_hardware_types: ['fake-hardware'], enabled_boot_interfaces: ['fake'] },
-      ferrite: { poll_interval_ms: 100 },
+      DEFAULT: {
+        enabled_hardware_types: ['fake-hardware'],
+        enabled_boot_interfaces: ['fake'],
+        enabled_rescue_interfaces: ['agent', 'no-rescue'],
+      },
+      ferrite: { poll_interval_ms: 100, agent_lost_timeout: 5 },
     },
   })
   const agent = new Agent()
@@ -98,6 +110,10 @@ async function startWorld(overrides: Overrides = {}) {
     for await (const chunk of request) chunks.push(chunk)
     const body = request.method === 'POST' ? JSON.parse(Buffer.concat(chunks).toString()) : null
     const answer = agent.answer(new URL(request.url ?? '/', 'http://agent').pathname, body)
+    if (agent.closed) {
+      request.socket.destroy()
+      return
+    }
     response
       .writeHead(answer === undefined ? 404 : 200, { 'content-type': 'application/json' })
       .end(JSON.stringify(answer))
@@ -142,8 +158,11 @@ async function startWorld(overrides: Overrides = {}) {
     node,
     conductor,
     async add(state: ProvisionState): Promise<string> {
-      const interfaces = registry.interfacesFor('fake-hardware', { deploy_interface: 'direct' })
-      const uuid = await addNode(db, state, { driver: 'fake-hardware', ...interfaces, power_state: 'power off' })
+      const given = { deploy_interface: 'direct', rescue_interface: 'agent' }
+      const interfaces = registry.interfacesFor('fake-hardware', given)
+      const driver_info = { rescue_kernel: 'http://192.0.2.1/k', rescue_ramdisk: 'http://192.0.2.1/r' }
+      const more = { driver: 'fake-hardware', driver_info, ...interfaces, power_state: 'power off' }
+      const uuid = await addNode(db, state, more)
       machines.add(uuid)
       return uuid
     },
@@ -289,6 +308,22 @@ describe('steps on an agent', { concurrency: true }, () => {
     assert.deepEqual([failed.maintenance, failed.power_state, failed.fault], [false, 'power on', null])
     await world.ask(uuid, 'abort')
     await world.until(uuid, rests('active'))
+  })
+
+  test('a rescue whose agent closed its API before the answer left is done, and keeps no password', async () => {
+    await using world = await startWorld()
+    const uuid = await world.add('active')
+    await world.ask(uuid, 'rescue', { rescue_password: 'open sesame' })
+    const node = await world.until(uuid, rests('rescue'))
+    assert.match(world.agent.password, /^\$5\$/)
+    assert.deepEqual(node.instance_info, {})
+    const rows = [
+      node,
+      await world.db.selectFrom('flows').selectAll().execute(),
+      await world.db.selectFrom('flow_steps').selectAll().execute(),
+      await eventsOf(world.db, uuid, { limit: 1000 }),
+    ]
+    assert.doesNotMatch(JSON.stringify(rows), /sesame|\$5\$/)
   })
 
   test('the history tells every action, who asked and on which conductor', async () => {

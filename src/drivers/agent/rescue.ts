@@ -32,7 +32,8 @@ async function rescue(ctx: FlowContext, secret: RescueSecret): Promise<void> {
  * meets nobody: an agent that answered a moment ago, was asked, and is gone now has done what it was asked.
  */
 async function finalize(ctx: FlowContext, secret: RescueSecret): Promise<void> {
-  const { flow, clock } = ctx
+  const { flow, clock, config } = ctx
+  const goneMs = Math.min(goneAfterMs, config.ferrite.agent_lost_timeout * 1000)
   const onTimeout = () => new AgentLost('The agent was there and did not take the rescue password: it is busy or gone')
   const wait = { everyMs: 1000, timeoutMs: answerLimitMs, onTimeout }
   await flow.until('finalize rescue: agent answers', wait, async () => {
@@ -46,7 +47,7 @@ async function finalize(ctx: FlowContext, secret: RescueSecret): Promise<void> {
       const commands = await client.commands()
       return commands.find(({ command_name: name }) => name.endsWith('finalize_rescue')) ?? ask(client, secret)
     })
-    if (!answer) return clock.now() - askedMs > goneAfterMs ? 'set, and the API closed' : undefined
+    if (!answer) return clock.now() - askedMs > goneMs ? 'set, and the API closed' : undefined
     if (answer.command_status !== 'SUCCEEDED') throw failed(answer, 'rescue.finalize_rescue')
     return 'set'
   })
