@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { loadConfig, type Overrides } from '#config/load.ts'
 import { openDatabase } from '#db/database.ts'
 import { eventsOf } from '#db/events.ts'
+import { insertFlow, updateFlow } from '#db/flows.ts'
 import { dropLease, findNode, takeLease } from '#db/nodes.ts'
 import type { Watched } from '#db/watches.ts'
 import { HardwareFault, type NodeContext, Unsupported } from '#drivers/driver.ts'
@@ -119,6 +120,20 @@ test('a machine that is not in the state it was given is put back, and given up 
   assert.deepEqual([power_state, maintenance, fault], ['power on', true, 'power failure'])
   assert.match(maintenance_reason ?? '', /in 3 looks.*"power on" though "power off"/)
   assert.deepEqual(await world.kinds(uuid), ['power failure'])
+})
+
+test('a node with work that waits for the next conductor is left alone', async () => {
+  await using w = await watching()
+  const uuid = await w.add('deploying', { power_state: 'power on' })
+  const flow = { kind: 'deploy', args: {}, requested_by: null, request_id: null, conductor: 'dead', lease_token: 1 }
+  const id = await insertFlow(w.db, { ...flow, node_uuid: uuid, nowMs: 0 })
+  w.bmc.power = 'power off' // as the flow has just asked, and not yet recorded
+  await w.pass(0)
+  await w.pass(120)
+  assert.deepEqual([w.bmc.reads, w.put], [[], []])
+  await updateFlow(w.db, id, { state: 'done' })
+  await w.pass(120)
+  assert.equal(w.put.length, 1)
 })
 
 test('without force, or where power must stay on, the BMC is believed', async () => {

@@ -86,7 +86,16 @@ function concerned(where: ExpressionBuilder<Tables, 'nodes'>, purpose: Purpose) 
   if (purpose.for === 'recovery') {
     return where.and([where('nodes.maintenance', '=', 1), where('nodes.fault', '=', 'power failure')])
   }
-  return where.and([where('nodes.maintenance', '=', 0), where('nodes.provision_state', 'not in', purpose.except)])
+  // A flow may be between two conductors: nobody holds its node, and what it did last is not what the row says.
+  const isWorkedOn = where.exists(
+    where
+      .selectFrom('flows')
+      .select(sql`1`.as('one'))
+      .whereRef('flows.node_uuid', '=', 'nodes.uuid')
+      .where('flows.state', 'in', ['ready', 'running', 'waiting']),
+  )
+  const isWatched = [where('nodes.maintenance', '=', 0), where('nodes.provision_state', 'not in', purpose.except)]
+  return where.and([...isWatched, where.not(isWorkedOn)])
 }
 
 export async function countFailures(db: Db | Trx, nodeUuid: string, failures: number): Promise<void> {
