@@ -38,8 +38,9 @@ describe('baremetal port', { skip }, () => {
       ...{ pxe_enabled: false, physical_network: 'rack-1', is_smartnic: false, portgroup_uuid: null },
       local_link_connection: { port_id: 'Ethernet1/3', switch_id: '0a:1b:2c:3d:4e:5f', switch_info: 'tor' },
     })
-    assert.deepEqual(await client.show(`port show ${portId}`), created)
-    assert.deepEqual(await client.show('port show --address 52:54:00:aa:00:01'), created)
+    // Newer clients show fields that their create leaves out.
+    assert.partialDeepStrictEqual(await client.show(`port show ${portId}`), created)
+    assert.partialDeepStrictEqual(await client.show('port show --address 52:54:00:aa:00:01'), created)
     const fields = await client.show(`port show ${portId} --fields address node_uuid`)
     assert.deepEqual(fields, { address: '52:54:00:aa:00:01', node_uuid: first })
   })
