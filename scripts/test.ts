@@ -48,7 +48,7 @@ async function runOnPostgres(files: readonly string[]): Promise<boolean> {
 
 /** Those that touch what differs between the engines, and what several processes share; not every page of the API. */
 const onBothEngines = [
-  'src/conductor/**/*.test.ts',
+  'src/conductor/**/!(outage).test.ts',
   'src/db/!(postgres).test.ts',
   'src/server/{app,fuzz}.test.ts',
   'src/server/resources/{allocations,node-history,nodes,portgroups,ports,provision,ramdisk,runbooks}.test.ts',
