@@ -14,6 +14,7 @@ const local = {
   lab: () => import('#lab/command.ts'),
   demo: () => import('#lab/demo.ts'),
   dev: () => import('#sim/dev.ts'),
+  sim: () => import('#sim/command.ts'),
 } satisfies Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>
 
 const command = word !== undefined && Object.hasOwn(local, word) ? local[word as keyof typeof local] : undefined
