@@ -6,7 +6,7 @@ import { Fault } from '#lib/fault.ts'
 import type { NodeContext } from './driver.ts'
 
 /** How long an outage of a BMC is waited out, beyond what its own client waits. */
-export const bmcPatienceMs = 30_000
+export const bmcPatienceMs = 10_000
 const pauseMs = 1000
 
 /** A fault that tells whether the same request may succeed a little later. */
