@@ -56,7 +56,7 @@ test('of six deployments two run at a time; the others wait in sight and come to
   assert.ok(waiting)
   const node = await world.node(waiting)
   assert.deepEqual([node.provision_state, node.reservation], ['wait call-back', null])
-  await engine.abort(waiting, () => true)
+  await engine.abort(waiting, () => true, caller)
   await eventually('the last one gave up', async () => (await world.node(waiting)).provision_state === 'deploy failed')
 
   finish()

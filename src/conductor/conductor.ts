@@ -9,8 +9,10 @@ import type { BootDevice, BootMode, PowerTarget, Verb } from '#protocol/states.t
 
 /** Who asked. */
 export interface Caller {
-  /** User name or project, as the authentication says; null with noauth. */
+  /** User name, as the authentication says; null with noauth. */
   user: string | null
+  /** ID of the project that the request is made for; null where there is none. */
+  project: string | null
   requestId: string | null
 }
 

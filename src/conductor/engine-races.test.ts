@@ -172,11 +172,11 @@ describe('an abort', () => {
     assert.equal((await node(uuid)).lease, null)
     await eventually('asks again', async () => asked === 3)
     await assert.rejects(
-      engine.abort(uuid, () => true),
+      engine.abort(uuid, () => true, caller),
       NodeLocked,
     )
     assert.equal(await engine.interruptLook(uuid), true)
-    await engine.abort(uuid, () => true)
+    await engine.abort(uuid, () => true, caller)
     assert.equal((await node(uuid)).provision_state, 'deploy failed')
     await eventually('is over', async () => (await findFlow(db, flow.id))?.state === 'aborted')
   })

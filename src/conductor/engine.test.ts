@@ -173,7 +173,7 @@ describe('a flow', () => {
     for (let tries = 0; ; tries++) {
       // A look at the agent may hold the node for a moment; callers of the service try again, too.
       try {
-        await engine.abort(uuid, () => true)
+        await engine.abort(uuid, () => true, caller)
         break
       } catch (error) {
         if (!(error instanceof NodeLocked) || tries > 50) throw error

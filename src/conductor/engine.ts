@@ -225,7 +225,7 @@ export class FlowEngine {
     const lease = await breakLease(db, nodeUuid)
     if (!lease) return undefined
     const { holder, purpose, since } = lease
-    const data = { holder, purpose, since, user: caller.user, conductor: hostname }
+    const data = { holder, purpose, since, ...asked(caller), conductor: hostname }
     await appendEvent(db, { nowMs: clock.now(), node_uuid: nodeUuid, kind: 'unlocked', data })
     this.letGo(nodeUuid)
     this.#peers.fence(nodeUuid)
@@ -289,20 +289,22 @@ export class FlowEngine {
         const message = `${waiting.kind} was set aside by ${request.kind}`
         await this.#end(trx, waiting, 'aborted', { message, code: 'aborted', aborted: true }, nowMs)
       }
-      const { user, requestId } = request.caller
+      const { user, project, requestId } = request.caller
       const from = node.provision_state
       const flowId = await insertFlow(trx, {
         node_uuid: node.uuid,
         kind: request.kind,
         args: { ...request.args, from },
         requested_by: user,
+        requested_project: project,
         request_id: requestId,
         conductor: owner,
         lease_token: token,
         nowMs,
       })
       const flow = { id: flowId, node_uuid: node.uuid }
-      await this.#tell(trx, flow, 'requested', { flow: request.kind, event: request.event, from, user }, nowMs)
+      const { kind, event } = request
+      await this.#tell(trx, flow, 'requested', { flow: kind, event, from, user, project }, nowMs)
       await this.#moveEvent(trx, flow, node, patch, nowMs)
       return { flowId, token, owner }
     })
@@ -315,7 +317,7 @@ export class FlowEngine {
    * `cuttable` says no, the flow is only told to end after its present step.
    * @throws NodeLocked when somebody works on the node; Conflict when nothing waits on it, or its state allows no abort
    */
-  async abort(nodeUuid: string, cuttable: (node: Node) => boolean, caller?: Caller): Promise<void> {
+  async abort(nodeUuid: string, cuttable: (node: Node) => boolean, caller: Caller): Promise<void> {
     const { db, clock, hostname } = this.#options
     const nowMs = clock.now()
     const begun = await inTransaction(db, async trx => {
@@ -344,8 +346,8 @@ export class FlowEngine {
         conductor: owner,
         lease_token: token,
       })
-      await this.#tell(trx, flow, 'aborted', { message, user: caller?.user ?? null }, nowMs)
-      await this.#moveEvent(trx, flow, node, patch, nowMs)
+      await this.#tell(trx, flow, 'aborted', { message, ...asked(caller) }, nowMs)
+      await this.#moveEvent(trx, flow, node, patch, nowMs, caller)
       return { flowId: flow.id, token, owner }
     })
     if (!begun) return this.kick()
@@ -368,7 +370,7 @@ export class FlowEngine {
       if (!flow) throw new Conflict(`Node ${nodeUuid} has nothing to go on with: no work is recorded for it`)
       const patch = this.#moved(node, 'unhold', this.#definition(flow.kind), flow.args, nowMs)
       await writeNode(trx, nodeUuid, token, patch, nowMs)
-      await this.#moveEvent(trx, flow, node, patch, nowMs, caller.user)
+      await this.#moveEvent(trx, flow, node, patch, nowMs, caller)
       await dropLease(trx, nodeUuid, token)
     })
     await this.wake(nodeUuid, 'unhold')
@@ -659,23 +661,22 @@ export class FlowEngine {
     await this.#tell(trx, flow, 'ended', data, nowMs)
   }
 
-  /** Where a move along the table led, if the patch makes one; `user`: who asked for this very move. */
+  /** Where a move along the table led, if the patch makes one; `caller`: who asked for this very move. */
   async #moveEvent(
     trx: Trx,
     flow: FlowName,
     node: Node,
     patch: NodePatch,
     nowMs: number,
-    user?: string | null,
+    caller?: Caller,
   ): Promise<void> {
     const { provision_state: to, target_provision_state } = patch
     if (to === undefined || to === node.provision_state) return
-    const asked = user === undefined ? {} : { user }
     await this.#tell(
       trx,
       flow,
       'provision state',
-      { from: node.provision_state, to, target: target_provision_state ?? null, ...asked },
+      { from: node.provision_state, to, target: target_provision_state ?? null, ...(caller && asked(caller)) },
       nowMs,
     )
   }
@@ -716,6 +717,11 @@ export class FlowEngine {
       }
     }
   }
+}
+
+/** Of whoever asked, what the log of events keeps. */
+function asked({ user, project }: Caller): Pick<Caller, 'user' | 'project'> {
+  return { user, project }
 }
 
 /** The node rests until its flow, the agent or an operator goes on: a look then is not work that others must see. */

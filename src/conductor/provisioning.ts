@@ -10,7 +10,7 @@ import type { NodeContext } from '#drivers/driver.ts'
 import { Conflict, Forbidden, InvalidInput, NodeLocked } from '#lib/fault.ts'
 import { shaCrypt } from '#lib/sha-crypt.ts'
 import { type ProvisionState, provision, stepFieldOf, type Verb, verbs, verbTarget } from '#protocol/states.ts'
-import type { ProvisionRequest } from './conductor.ts'
+import type { Caller, ProvisionRequest } from './conductor.ts'
 import type { Args } from './engine.ts'
 import { templateSteps } from './flows/deploy-templates.ts'
 import { type AskedStep, own, planDeploy } from './steps/plan.ts'
@@ -130,20 +130,29 @@ export async function argsOf(kind: string, request: ProvisionRequest, config: Co
   }
 }
 
-/** Fields that starting a flow writes besides the state. */
-export function startPatch(kind: string, { conductor }: Config): (node: Node) => NodePatch {
+/** Fields that starting a flow by `event` writes besides the state. */
+export function startPatch(event: string, caller: Caller, { conductor }: Config): (node: Node) => NodePatch {
   return node => {
-    if (kind !== 'deploy') return {}
-    const { display_name: name, project_id: project } = node.instance_info
-    const lends =
-      conductor.automatic_lessee && conductor.automatic_lessee_source === 'instance' && typeof project === 'string'
+    if (event !== 'deploy' && event !== 'rebuild') return {}
+    const { display_name: name } = node.instance_info
+    // Whose machine it is was settled by the deployment that is now made again.
+    const lessee = event === 'deploy' && node.lessee === null ? lesseeOf(node, caller, conductor) : null
     return {
       ...(node.instance_name === null && typeof name === 'string' ? { instance_name: name } : {}),
-      ...(lends && node.lessee === null
-        ? { lessee: project, driver_internal_info: { ...node.driver_internal_info, automatic_lessee: true } }
-        : {}),
+      ...(lessee === null
+        ? {}
+        : { lessee, driver_internal_info: { ...node.driver_internal_info, automatic_lessee: true } }),
     }
   }
+}
+
+/** The project that a deployment lends the node to. Source: ironic/conductor/deployments.py (apply_automatic_lessee). */
+function lesseeOf(node: Node, caller: Caller, options: Config['conductor']): string | null {
+  const { automatic_lessee: lends, automatic_lessee_source: source } = options
+  if (!lends || source === 'none') return null
+  if (source === 'request') return caller.project
+  const { project_id: project } = node.instance_info
+  return typeof project === 'string' && project !== '' ? project : null
 }
 
 /** May the node's flow be cut off where it is, or does a step run that must be seen to its end? */

@@ -26,6 +26,7 @@ async function world(days: number) {
       kind: 'clean',
       args: {},
       requested_by: null,
+      requested_project: null,
       request_id: null,
       conductor: 'host-1',
       lease_token: 1,

@@ -156,7 +156,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     log,
     context: nodeContext,
     async setPower({ node, token }, wanted) {
-      const caller: Caller = { user: 'power sync', requestId: null }
+      const caller: Caller = { user: 'power sync', project: null, requestId: null }
       const check = (now: Node) => {
         if (now.lease?.token !== token + 1) throw new Conflict(`Node ${node.uuid} is not what it was any more`)
       }
@@ -243,7 +243,15 @@ export function createConductor(options: ConductorOptions): Conductor {
       // Somebody may have protected the node, or put it in maintenance, while it was waited for.
       const check = (now: Node) => checkVerb({ ...now, reservation: null }, verb, config)
       await patiently(node.uuid, () =>
-        engine.begin({ nodeUuid: node.uuid, kind, args, event, caller, check, patch: startPatch(kind, config) }),
+        engine.begin({
+          nodeUuid: node.uuid,
+          kind,
+          args,
+          event,
+          caller,
+          check,
+          patch: startPatch(event, caller, config),
+        }),
       )
     },
 
@@ -399,10 +407,10 @@ export function createConductor(options: ConductorOptions): Conductor {
   }
 
   /** From a failed state, or back from available: only the state changes. */
-  async function manage(node: Node, { user }: Caller): Promise<void> {
+  async function manage(node: Node, { user, project }: Caller): Promise<void> {
     await service.withNode(node.uuid, 'manage', async held => {
       await held.write(movedFields(held.node, 'manage', undefined, clock.now()))
-      const data = { from: held.node.provision_state, to: 'manageable', user, conductor: hostname }
+      const data = { from: held.node.provision_state, to: 'manageable', user, project, conductor: hostname }
       await appendEvent(db, { nowMs: clock.now(), node_uuid: node.uuid, kind: 'provision state', data })
     })
   }

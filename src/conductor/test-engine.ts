@@ -12,7 +12,7 @@ import { nodeFields } from '#protocol/node.ts'
 import type { ProvisionState } from '#protocol/states.ts'
 import { type FlowDefinition, FlowEngine } from './engine.ts'
 
-export const caller = { user: 'tester', requestId: null }
+export const caller = { user: 'tester', project: 'project-1', requestId: null }
 
 export async function addNode(db: Db, provision_state: ProvisionState, more: object = {}): Promise<string> {
   const uuid = randomUUID()

@@ -125,7 +125,15 @@ test('a machine that is not in the state it was given is put back, and given up 
 test('a node with work that waits for the next conductor is left alone', async () => {
   await using w = await watching()
   const uuid = await w.add('deploying', { power_state: 'power on' })
-  const flow = { kind: 'deploy', args: {}, requested_by: null, request_id: null, conductor: 'dead', lease_token: 1 }
+  const flow = {
+    kind: 'deploy',
+    args: {},
+    requested_by: null,
+    requested_project: null,
+    request_id: null,
+    conductor: 'dead',
+    lease_token: 1,
+  }
   const id = await insertFlow(w.db, { ...flow, node_uuid: uuid, nowMs: 0 })
   w.bmc.power = 'power off' // as the flow has just asked, and not yet recorded
   await w.pass(0)

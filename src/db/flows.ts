@@ -15,6 +15,7 @@ export interface FlowRow {
   kind: string
   args: Record<string, unknown>
   requested_by: string | null
+  requested_project: string | null
   request_id: string | null
   state: 'ready' | 'running' | 'waiting' | 'done' | 'failed' | 'aborted'
   phase: 'run' | 'undo'
@@ -77,6 +78,7 @@ export async function insertFlow(
     kind: string
     args: Record<string, unknown>
     requested_by: string | null
+    requested_project: string | null
     request_id: string | null
     conductor: string
     lease_token: number
@@ -90,6 +92,7 @@ export async function insertFlow(
       kind: flow.kind,
       args: JSON.stringify(flow.args),
       requested_by: flow.requested_by,
+      requested_project: flow.requested_project,
       request_id: flow.request_id,
       conductor: flow.conductor,
       lease_token: flow.lease_token,

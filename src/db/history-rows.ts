@@ -21,7 +21,7 @@ function historyOf(db: Db | Trx, nodeUuid: string) {
     .selectFrom('events')
     .leftJoin('flows', 'flows.id', 'events.flow_id')
     .select(['events.id', 'events.at', 'events.kind', 'events.data', sql<string>`flows.kind`.as('flow')])
-    .select(['flows.requested_by', 'flows.started_at', 'flows.ended_at'])
+    .select(['flows.requested_by', 'flows.requested_project', 'flows.started_at', 'flows.ended_at'])
     .where('events.node_uuid', '=', nodeUuid)
     .where('events.kind', 'in', kinds)
 }

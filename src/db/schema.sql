@@ -164,7 +164,9 @@ CREATE TABLE flows (
   -- The conductor that is to run it; NULL: whichever serves the node.
   conductor TEXT,
   -- Of the lease that was taken for it when it was asked for.
-  lease_token BIGINT
+  lease_token BIGINT,
+  -- The project that the request came from, beside the user.
+  requested_project TEXT
 );
 CREATE INDEX flows_conductor ON flows (conductor, state, wake_at_ms);
 CREATE INDEX flows_node_uuid ON flows (node_uuid, state);

@@ -73,6 +73,7 @@ export interface Tables {
     ended_at: string | null
     conductor: string | null
     lease_token: number | null
+    requested_project: string | null
   }
   flow_steps: {
     flow_id: number

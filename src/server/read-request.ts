@@ -62,7 +62,11 @@ export function readRequest(
       proxied: config.oslo_middleware.enable_proxy_headers_parsing,
     }),
     address: request.ip,
-    caller: { user: identity.userName ?? identity.userId, requestId: request.requestId },
+    caller: {
+      user: identity.userName ?? identity.userId,
+      project: identity.projectId,
+      requestId: request.requestId,
+    },
     identity,
     may: (name, target) => policy.allows(identity, name, target),
     restricts: policy.restricts,

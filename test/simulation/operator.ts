@@ -22,7 +22,7 @@ export interface OperatorWorld {
 /** Where a node is to be brought, one after the other. */
 export type Goal = 'manageable' | 'available' | 'active'
 
-const caller = { user: 'operator', requestId: null }
+const caller = { user: 'operator', project: null, requestId: null }
 
 /** Brings a node through its goals; returns when the last is reached. */
 export async function operate(uuid: string, goals: readonly Goal[], world: OperatorWorld): Promise<void> {

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { loadConfig, type Overrides } from '#config/load.ts'
 import { findAgent, issueToken, recordHeartbeat } from '#db/agents.ts'
 import { eventsOf } from '#db/events.ts'
+import { listHistoryRows } from '#db/history-rows.ts'
 import { findNode, type Node } from '#db/nodes.ts'
 import { freshDatabase } from '#db/test-database.ts'
 import { loadRegistry } from '#drivers/registry.ts'
@@ -130,8 +131,9 @@ async function startWorld(overrides: Overrides = {}) {
   const stop = new AbortController()
   const machines = new Set<string>()
   const beat = async (uuid: string) => {
-    const node = await findNode(db, uuid)
+    // In this order: a machine that is switched off between the two looks has not booted.
     const row = await findAgent(db, uuid)
+    const node = await findNode(db, uuid)
     if (node?.power_state !== 'power on' || row?.url) return
     const token = 'x'.repeat(40)
     await issueToken(db, uuid, { token, address: '127.0.0.1' })
@@ -346,10 +348,12 @@ describe('steps on an agent', { concurrency: true }, () => {
     ])
     assert.ok(events.every(event => event.data.conductor === world.conductor.hostname))
     const unheld = events.find(event => event.data.to === 'clean wait')
-    assert.equal(unheld?.data.user, 'tester')
+    assert.deepEqual([unheld?.data.user, unheld?.data.project], ['tester', 'project-1'])
     assert.deepEqual(
-      events.filter(event => event.kind === 'requested').map(event => event.data.user),
-      ['tester'],
+      events.filter(event => event.kind === 'requested').map(({ data }) => [data.user, data.project]),
+      [['tester', 'project-1']],
     )
+    const { rows } = await listHistoryRows(world.db, uuid, { limit: 100, sortKey: 'id', descending: false })
+    assert.ok(rows.every(row => row.requested_by === 'tester' && row.requested_project === 'project-1'))
   })
 })

@@ -41,7 +41,7 @@ function entry(call: Call, nodeUuid: string, row: RawRow, names?: ReadonlySet<st
     event_type: row.kind === 'provision state' ? 'transition' : eventType(row.flow),
     conductor: data.conductor ?? call.conductor.hostname,
     user: data.user ?? row.requested_by ?? null,
-    project: null,
+    project: data.project ?? row.requested_project ?? null,
     state: data.to ?? data.from ?? null,
     target_provision_state: data.target ?? null,
     duration_seconds: row.kind === 'ended' ? secondsBetween(row.started_at, row.ended_at) : null,

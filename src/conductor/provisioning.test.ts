@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { loadConfig } from '#config/load.ts'
+import type { Node } from '#db/nodes.ts'
+import { startPatch } from './provisioning.ts'
+import { caller } from './test-engine.ts'
+
+type Source = 'instance' | 'request' | 'none'
+
+/** The lessee that starting by `event` writes; undefined where it writes none. */
+async function lesseeBy(event: string, source: Source, { node = {}, conductor = {}, project = 'asking' } = {}) {
+  const config = await loadConfig({ overrides: { conductor: { automatic_lessee_source: source, ...conductor } } })
+  const whole = { lessee: null, instance_name: null, instance_info: { project_id: 'named' }, driver_internal_info: {} }
+  const patch = startPatch(event, { ...caller, project }, config)({ ...whole, ...node } as unknown as Node) // all it reads
+  assert.equal(patch.driver_internal_info?.automatic_lessee, patch.lessee === undefined ? undefined : true)
+  return patch.lessee
+}
+
+test('a deployment lends the node to whom the option says, if nobody has it yet', async () => {
+  assert.equal(await lesseeBy('deploy', 'instance'), 'named')
+  assert.equal(await lesseeBy('deploy', 'request'), 'asking')
+  assert.equal(await lesseeBy('deploy', 'none'), undefined)
+  assert.equal(await lesseeBy('deploy', 'request', { conductor: { automatic_lessee: false } }), undefined)
+  assert.equal(await lesseeBy('deploy', 'request', { node: { lessee: 'another' } }), undefined)
+  assert.equal(await lesseeBy('deploy', 'instance', { node: { instance_info: {} } }), undefined)
+})
+
+test('a request for no project lends nothing, and neither does any other verb', async () => {
+  const config = await loadConfig({ overrides: { conductor: { automatic_lessee_source: 'request' } } })
+  const node = { lessee: null, instance_name: 'here', instance_info: {}, driver_internal_info: {} }
+  const lent = (project: string | null) => startPatch('deploy', { ...caller, project }, config)(node as unknown as Node) // all it reads
+  assert.deepEqual(lent(null), {})
+  assert.equal(lent('asking').lessee, 'asking')
+  for (const event of ['rebuild', 'provide', 'rescue']) assert.equal(await lesseeBy(event, 'request'), undefined)
+})
