@@ -24,12 +24,14 @@ const inRound = 300
 const ofLeases = /^lease_|^reservation$/
 
 /** Everything that the database holds. */
-async function contents(db: Db): Promise<Record<string, unknown[]>> {
+async function contents(db: Db): Promise<Record<string, string[]>> {
   const tables = await db.introspection.getTables()
-  const all: Record<string, unknown[]> = {}
+  const all: Record<string, string[]> = {}
   for (const { name } of tables) {
     const { rows } = await sql<Record<string, unknown>>`select * from ${sql.table(name)}`.execute(db)
-    all[name] = rows.map(row => Object.fromEntries(Object.entries(row).filter(([column]) => !ofLeases.test(column))))
+    const lasting = rows.map(row => Object.entries(row).filter(([column]) => !ofLeases.test(column)))
+    // PostgreSQL hands a row that was written out last.
+    all[name] = lasting.map(row => JSON.stringify(row)).toSorted()
   }
   return all
 }
