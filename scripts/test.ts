@@ -50,7 +50,8 @@ async function runOnPostgres(files: readonly string[]): Promise<boolean> {
 const onBothEngines = [
   'src/conductor/**/!(outage).test.ts',
   'src/db/!(postgres).test.ts',
-  'src/server/{app,fuzz}.test.ts',
+  'src/server/app.test.ts',
+  'src/server/fuzz/fuzz.test.ts',
   'src/server/resources/{allocations,node-history,nodes,portgroups,ports,provision,ramdisk,runbooks}.test.ts',
 ]
 

@@ -18,8 +18,8 @@ import { systemClock } from '#lib/clock.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
 import { createApp } from '#server/app.ts'
 import { openAccess } from '#server/auth/open.ts'
-import { close, listen } from '#server/listen.ts'
-import { openTls } from '#server/tls.ts'
+import { close, listen } from '#server/http/listen.ts'
+import { openTls } from '#server/http/tls.ts'
 
 const usage = `Usage: ferrite serve [--config-file FILE]...
 

@@ -7,8 +7,8 @@ import type { Page, Paged } from '#db/page.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { Nullable } from '#protocol/field.ts'
 import type { Call } from './endpoint.ts'
+import { textBuffer } from './http/text-buffer.ts'
 import { boolean, integer, list, text, uuid, word } from './parameters.ts'
-import { textBuffer } from './text-buffer.ts'
 import type { Selection, View, ViewContext } from './view.ts'
 
 /** Parameters of every paged list. */

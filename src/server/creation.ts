@@ -6,7 +6,7 @@ import { type TObject, type TSchema, Type } from 'typebox'
 import { type Field, Nullable } from '#protocol/field.ts'
 import { type Minor, minorOf, versionText } from '#protocol/microversion.ts'
 import { NotAcceptable } from './faults.ts'
-import { gated } from './gates.ts'
+import { gated } from './openapi/gates.ts'
 import { BooleanText } from './parameters.ts'
 import { checkField, given } from './patch.ts'
 

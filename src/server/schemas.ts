@@ -1,7 +1,7 @@
 /** Schemas of answers, read off the declarations of fields. */
 import { type TObject, type TSchema, Type } from 'typebox'
 import { type Field, Nullable } from '#protocol/field.ts'
-import { gated } from './gates.ts'
+import { gated } from './openapi/gates.ts'
 
 /** An object of these fields; each may be left out, because versions and `fields` leave fields out. */
 export function answerSchema(fields: Readonly<Record<string, Field>>): TObject {

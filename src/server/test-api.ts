@@ -8,8 +8,8 @@ import { freshDatabase } from '#db/test-database.ts'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
 import { type AppOptions, createApp } from './app.ts'
-import { checkExchange } from './check-exchange.ts'
 import { type FakeConductor, fakeConductor } from './fake-conductor.ts'
+import { checkExchange } from './openapi/check-exchange.ts'
 
 export interface Reply {
   status: number

@@ -1,6 +1,6 @@
 /**
  * `npm run fuzz`: malformed requests by the ten thousand. First against an API whose database is compared before and
- * after each (src/server/fuzz.test.ts); then, many at a time and with bytes that are no request among them, against
+ * after each (src/server/fuzz/fuzz.test.ts); then, many at a time and with bytes that are no request among them, against
  * `ferrite serve` on SQLite with its real conductor, whose memory is measured: it may not grow by more than a small part
  * of what it was asked.
  *
@@ -16,9 +16,9 @@ import fc from 'fast-check'
 import { openDatabase } from '#db/database.ts'
 import { dropLease, takeLease, writeNode } from '#db/nodes.ts'
 import { freePorts, ServiceProcess } from '#lab/service-process.ts'
-import { fuzzBytes, fuzzRequest } from '#server/fuzz.ts'
-import { complaint, fuzzClient } from '#server/fuzz-client.ts'
-import { furnish } from '#server/good-requests.ts'
+import { fuzzBytes, fuzzRequest } from '#server/fuzz/fuzz.ts'
+import { complaint, fuzzClient } from '#server/fuzz/fuzz-client.ts'
+import { furnish } from '#server/openapi/good-requests.ts'
 import type { TestApi } from '#server/test-api.ts'
 
 const { values } = parseArgs({ options: { requests: { type: 'string' }, seed: { type: 'string' } } })

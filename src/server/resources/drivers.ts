@@ -7,7 +7,7 @@ import { type Minor, minorOf, versionText } from '#protocol/microversion.ts'
 import { Link, nodeFields } from '#protocol/node.ts'
 import { type Answer, type Call, type Endpoint, endpoint, type World } from '../endpoint.ts'
 import { NotAcceptable } from '../faults.ts'
-import { gated } from '../gates.ts'
+import { gated } from '../openapi/gates.ts'
 import { boolean, list, text, word } from '../parameters.ts'
 
 /** Interface types with the version from which a driver shows them. */

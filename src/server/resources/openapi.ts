@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { InvalidInput } from '#lib/fault.ts'
 import { type Minor, maximum } from '#protocol/microversion.ts'
 import { type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { openapiDocument } from '../openapi.ts'
+import { openapiDocument } from '../openapi/openapi.ts'
 import { text } from '../parameters.ts'
 import { negotiate } from '../versions.ts'
 

@@ -3,8 +3,8 @@ import { type TSchema, Type } from 'typebox'
 import { maximum, minimum, minorOf, versionText } from '#protocol/microversion.ts'
 import { Link } from '#protocol/node.ts'
 import { type Endpoint, endpoint } from '../endpoint.ts'
-import { gated } from '../gates.ts'
 import type { Links } from '../links.ts'
+import { gated } from '../openapi/gates.ts'
 
 const VersionDocument = Type.Object({
   id: Type.Literal('v1'),

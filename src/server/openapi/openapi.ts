@@ -7,11 +7,11 @@
 import { Type } from 'typebox'
 import { namePattern, uuidPattern } from '#protocol/field.ts'
 import { type Minor, minimum, minorOf, versionText } from '#protocol/microversion.ts'
-import type { Endpoint } from './endpoint.ts'
+import type { Endpoint } from '../endpoint.ts'
+import type { Parameter, Parameters } from '../parameters.ts'
+import { JsonPatch, patchPaths } from '../patch.ts'
 import { type Gates, gatesOf } from './gates.ts'
 import { type SchemaMaker, schemaMaker, schemaNames } from './openapi-schema.ts'
-import type { Parameter, Parameters } from './parameters.ts'
-import { JsonPatch, patchPaths } from './patch.ts'
 
 type Json = Readonly<Record<string, unknown>>
 

@@ -5,7 +5,7 @@
 import type { TSchema } from 'typebox'
 import { type Minor, minorOf } from '#protocol/microversion.ts'
 import { Link } from '#protocol/node.ts'
-import type { Endpoint } from './endpoint.ts'
+import type { Endpoint } from '../endpoint.ts'
 import { type Gate, type Gates, gatesOf } from './gates.ts'
 
 type Json = Readonly<Record<string, unknown>>

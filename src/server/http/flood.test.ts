@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
 import { selfSigned } from '#lib/x509.ts'
-import { startApi, type TestApi } from './test-api.ts'
+import { startApi, type TestApi } from '../test-api.ts'
 import { turnstile } from './turnstile.ts'
 
 type Caller = (method: string, path: string, body?: object) => Promise<{ status: number; json: unknown }>

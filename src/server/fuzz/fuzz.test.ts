@@ -7,12 +7,12 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import type { Db } from '#db/database.ts'
-import { endpoints } from './endpoints.ts'
+import { endpoints } from '../endpoints.ts'
+import { furnish } from '../openapi/good-requests.ts'
+import { normalPath } from '../paths.ts'
+import { startApi } from '../test-api.ts'
 import { fuzzBytes, fuzzRequest } from './fuzz.ts'
 import { complaint, fuzzClient } from './fuzz-client.ts'
-import { furnish } from './good-requests.ts'
-import { normalPath } from './paths.ts'
-import { startApi } from './test-api.ts'
 
 /** More with FUZZ_RUNS in the environment. */
 const runs = Number(process.env.FUZZ_RUNS ?? 1200)

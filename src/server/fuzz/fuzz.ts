@@ -5,10 +5,10 @@
  */
 import fc from 'fast-check'
 import { maximum, versionText } from '#protocol/microversion.ts'
-import type { Endpoint } from './endpoint.ts'
-import { endpoints } from './endpoints.ts'
-import type { Furnished } from './good-requests.ts'
-import { openapiDocument } from './openapi.ts'
+import type { Endpoint } from '../endpoint.ts'
+import { endpoints } from '../endpoints.ts'
+import type { Furnished } from '../openapi/good-requests.ts'
+import { openapiDocument } from '../openapi/openapi.ts'
 
 export interface FuzzRequest {
   readonly method: string

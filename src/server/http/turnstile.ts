@@ -5,7 +5,7 @@
  * A turn is one round of the event loop. What comes after a turn's time is used up queues; each later turn lets one in,
  * unless the service is full: then they wait for room.
  */
-import { Busy } from './faults.ts'
+import { Busy } from '../faults.ts'
 
 export interface Turnstile {
   /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { startApi, type TestApi } from './test-api.ts'
+import { startApi, type TestApi } from '../test-api.ts'
 
 const origin = 'https://dashboard.example.org'
 let api: TestApi

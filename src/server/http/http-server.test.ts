@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import type { Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { test } from 'node:test'
+import { startApi } from '../test-api.ts'
 import { createHttpServer, refuseConnection } from './http-server.ts'
-import { startApi } from './test-api.ts'
 
 /** Sends `text` and tells all that comes back until the connection ends. */
 function speak(port: number, text: string): Promise<string> {

@@ -4,9 +4,9 @@
  */
 import { findAgent, pregenerateToken } from '#db/agents.ts'
 import { takeLease, writeInventory } from '#db/nodes.ts'
-import type { Endpoint } from './endpoint.ts'
+import type { Endpoint } from '../endpoint.ts'
 
-import type { TestApi } from './test-api.ts'
+import type { TestApi } from '../test-api.ts'
 
 type Json = Record<string, unknown>
 

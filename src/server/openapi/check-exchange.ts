@@ -4,11 +4,11 @@
  */
 import { Compile, type Validator } from 'typebox/schema'
 import { type Minor, maximum, minorOf } from '#protocol/microversion.ts'
-import type { Endpoint } from './endpoint.ts'
-import { endpoints } from './endpoints.ts'
-import { misfit } from './misfit.ts'
+import type { Endpoint } from '../endpoint.ts'
+import { endpoints } from '../endpoints.ts'
+import { misfit } from '../misfit.ts'
+import { normalPath, outsideOf } from '../paths.ts'
 import { offered, openapiDocument } from './openapi.ts'
-import { normalPath, outsideOf } from './paths.ts'
 
 export interface Exchange {
   readonly method: string

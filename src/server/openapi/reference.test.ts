@@ -30,9 +30,9 @@ import {
   verbTarget,
 } from '#protocol/states.ts'
 import { volumeConnectorFields, volumeTargetFields } from '#protocol/volume.ts'
-import type { Endpoint } from './endpoint.ts'
-import { endpoints } from './endpoints.ts'
-import { policies } from './policy/policies.ts'
+import type { Endpoint } from '../endpoint.ts'
+import { endpoints } from '../endpoints.ts'
+import { policies } from '../policy/policies.ts'
 import reference from './reference.json' with { type: 'json' }
 
 /** Endpoints that are only here. */

@@ -8,10 +8,10 @@ import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Compile as CompileJsonSchema } from 'typebox/schema'
 import { maximum, minorOf } from '#protocol/microversion.ts'
-import { endpoints } from './endpoints.ts'
+import { endpoints } from '../endpoints.ts'
+import { startApi } from '../test-api.ts'
 import { furnish, refusing } from './good-requests.ts'
 import { offered, openapiDocument } from './openapi.ts'
-import { startApi } from './test-api.ts'
 
 type Json = Record<string, unknown>
 const versions = [1, 9, 38, 50, 82, 104, 112, maximum]

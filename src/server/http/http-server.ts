@@ -11,7 +11,7 @@ import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TlsOptions } from 'node:tls'
-import { faultBody } from './faults.ts'
+import { faultBody } from '../faults.ts'
 
 export interface HttpServerOptions {
   readonly tls?: TlsOptions | undefined

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { startApi } from './test-api.ts'
+import { startApi } from '../test-api.ts'
 
 const json = { Accept: 'application/json' }
 
