@@ -54,7 +54,8 @@ test('a printed configuration reads back the same, whatever the values', async (
         // Rules over several options may refuse what was drawn.
         fc.pre(
           !(
-            error instanceof Error && /expected (at most|more than|another port|image_server_user|both cert_file)/.test(error.message)
+            error instanceof Error &&
+            /expected (at most|more than|another port|image_server_user|both cert_file)/.test(error.message)
           ),
         )
         throw error
