@@ -73,15 +73,18 @@ export async function simulate(options: SimulationOptions): Promise<Report> {
   const reports: PhaseReport[] = []
   // Nodes become available by way of cleaning, which does nothing where it is switched off.
   const needsProvide = !cleans && phases.some(phase => phase === 'deploy' || phase === 'undeploy')
-  for (const phase of phases) {
-    if (phase === 'deploy' && needsProvide) await campaign.run('clean')
-    // All are enrolled and managed; what comes next is for those that do not stand.
-    const all = phase === 'enrol' || phase === 'manage' || phase === 'remove'
-    const result = await meter.during(() => campaign.run(phase, all ? machines : going))
-    reports.push({ ...result.value, ...result.figures })
-    if (phase === 'manage' && idle.length > 0) await stand(campaign, idle, options)
+  try {
+    for (const phase of phases) {
+      if (phase === 'deploy' && needsProvide) await campaign.run('clean')
+      // All are enrolled and managed; what comes next is for those that do not stand.
+      const all = phase === 'enrol' || phase === 'manage' || phase === 'remove'
+      const result = await meter.during(() => campaign.run(phase, all ? machines : going))
+      reports.push({ ...result.value, ...result.figures })
+      if (phase === 'manage' && idle.length > 0) await stand(campaign, idle, options)
+    }
+  } finally {
+    await meter.stop()
   }
-  await meter.stop()
   return {
     nodes: machines.length,
     standing,
