@@ -16,6 +16,15 @@ export interface Caller {
   requestId: string | null
 }
 
+/** A short piece of work that the node's history tells. */
+export interface Action {
+  /** Of the lease. */
+  purpose: string
+  /** As a command: `set boot device to "pxe"`. No secrets. */
+  told: string
+  caller: Caller
+}
+
 export interface ProvisionRequest {
   configdrive?: string | Record<string, unknown>
   deploy_steps?: Record<string, unknown>[]
@@ -44,9 +53,9 @@ export interface ConductorService {
   validate(node: Node): Promise<Record<InterfaceType, { result: boolean | null; reason?: string }>>
 
   bootDevice(node: Node): Promise<{ boot_device: BootDevice | null; persistent: boolean | null }>
-  setBootDevice(node: Node, device: BootDevice, options: { persistent: boolean }): Promise<void>
+  setBootDevice(node: Node, device: BootDevice, options: { persistent: boolean }, caller: Caller): Promise<void>
   supportedBootDevices(node: Node): Promise<readonly BootDevice[]>
-  injectNmi(node: Node): Promise<void>
+  injectNmi(node: Node, caller: Caller): Promise<void>
 
   /**
    * Takes a node from whoever holds it: what the former holder does counts no more, and recorded work goes on from its
@@ -65,16 +74,16 @@ export interface ConductorService {
   /** Where the console is found; null while it is off. @throws Unsupported */
   consoleOf(node: Node): Promise<{ type: string; url: string } | null>
   /** Switches the console on or off; console_enabled says so when it returns. @throws Unsupported, NodeLocked */
-  setConsole(node: Node, enabled: boolean): Promise<void>
+  setConsole(node: Node, enabled: boolean, caller: Caller): Promise<void>
 
   /**
    * Does a short piece of work under the node's lease, with the node as it is under it. `write` changes fields.
-   * Retries a taken lease as [conductor] node_locked_retry_* say.
+   * Retries a taken lease as [conductor] node_locked_retry_* say. An `Action` gets an entry in the node's history.
    * @throws NodeLocked
    */
   withNode<T>(
     uuid: string,
-    purpose: string,
+    purpose: string | Action,
     work: (held: { node: Node; write(patch: NodePatch): Promise<void>; delete(): Promise<void> }) => Promise<T>,
   ): Promise<T>
 

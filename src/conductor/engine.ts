@@ -50,6 +50,7 @@ import { movedFields } from './moves.ts'
 import { LookPace } from './pace.ts'
 import { Aborted, mustFind, Pass, suspended } from './pass.ts'
 import { alone, type Peers } from './peers.ts'
+import { asked, moveTold, standing } from './told.ts'
 
 /** How long a lease lasts without renewal, and how often it is renewed. */
 const leaseMs = 60_000
@@ -79,6 +80,8 @@ export interface FlowDefinition {
   failed?(node: Node, failure: Failure): NodePatch
   /** Fields written together with the good end. */
   succeeded?(node: Node): NodePatch
+  /** What is asked for, where its kind does not say: `power off`. For the history, so no secrets. */
+  about?(args: Args): string
   /** target_provision_state while it runs, where it differs from the state's own. */
   target?(args: Args): ProvisionState | undefined
   /** The event that follows when it was aborted and its undo went well; without one the node stays in its failed state. */
@@ -225,7 +228,8 @@ export class FlowEngine {
     const lease = await breakLease(db, nodeUuid)
     if (!lease) return undefined
     const { holder, purpose, since } = lease
-    const data = { holder, purpose, since, ...asked(caller), conductor: hostname }
+    const node = await mustFind(db, nodeUuid)
+    const data = { holder, purpose, since, ...asked(caller), ...standing(node), conductor: hostname }
     await appendEvent(db, { nowMs: clock.now(), node_uuid: nodeUuid, kind: 'unlocked', data })
     this.letGo(nodeUuid)
     this.#peers.fence(nodeUuid)
@@ -287,7 +291,7 @@ export class FlowEngine {
       const waiting = definition.stateless ? undefined : await liveFlow(trx, node.uuid)
       if (waiting) {
         const message = `${waiting.kind} was set aside by ${request.kind}`
-        await this.#end(trx, waiting, 'aborted', { message, code: 'aborted', aborted: true }, nowMs)
+        await this.#end(trx, waiting, node, { message, code: 'aborted', aborted: true }, nowMs)
       }
       const { user, project, requestId } = request.caller
       const from = node.provision_state
@@ -303,8 +307,10 @@ export class FlowEngine {
         nowMs,
       })
       const flow = { id: flowId, node_uuid: node.uuid }
-      const { kind, event } = request
-      await this.#tell(trx, flow, 'requested', { flow: kind, event, from, user, project }, nowMs)
+      const { kind, event, caller } = request
+      const about = definition.about?.(request.args)
+      const data = { flow: kind, event, about, from, ...asked(caller), ...standing({ ...node, ...patch }) }
+      await this.#tell(trx, flow, 'requested', data, nowMs)
       await this.#moveEvent(trx, flow, node, patch, nowMs)
       return { flowId, token, owner }
     })
@@ -330,6 +336,8 @@ export class FlowEngine {
       const patch = this.#moved(node, 'abort', this.#definition(flow.kind), flow.args, nowMs)
       if (!cuttable(node)) {
         await updateFlow(trx, flow.id, { abort_requested: 1 })
+        const data = { flow: flow.kind, event: 'abort', ...asked(caller), ...standing(node) }
+        await this.#tell(trx, flow, 'requested', data, nowMs)
         await dropLease(trx, nodeUuid, token)
         return undefined
       }
@@ -346,7 +354,7 @@ export class FlowEngine {
         conductor: owner,
         lease_token: token,
       })
-      await this.#tell(trx, flow, 'aborted', { message, ...asked(caller) }, nowMs)
+      await this.#tell(trx, flow, 'aborted', { message, ...asked(caller), ...standing({ ...node, ...patch }) }, nowMs)
       await this.#moveEvent(trx, flow, node, patch, nowMs, caller)
       return { flowId: flow.id, token, owner }
     })
@@ -370,6 +378,8 @@ export class FlowEngine {
       if (!flow) throw new Conflict(`Node ${nodeUuid} has nothing to go on with: no work is recorded for it`)
       const patch = this.#moved(node, 'unhold', this.#definition(flow.kind), flow.args, nowMs)
       await writeNode(trx, nodeUuid, token, patch, nowMs)
+      const data = { flow: flow.kind, event: 'unhold', ...asked(caller), ...standing(node) }
+      await this.#tell(trx, flow, 'requested', data, nowMs)
       await this.#moveEvent(trx, flow, node, patch, nowMs, caller)
       await dropLease(trx, nodeUuid, token)
     })
@@ -604,7 +614,7 @@ export class FlowEngine {
       const patch: NodePatch = { ...definition.succeeded?.(node) }
       if (event !== null) Object.assign(patch, this.#moved(node, event, definition, flow.args, nowMs))
       await writeNode(trx, node.uuid, token, patch, nowMs)
-      await this.#end(trx, flow, 'done', null, nowMs)
+      await this.#end(trx, flow, { ...node, ...patch }, null, nowMs)
       await this.#moveEvent(trx, flow, node, patch, nowMs)
       await dropLease(trx, node.uuid, token)
     })
@@ -639,13 +649,15 @@ export class FlowEngine {
       if (!definition.stateless) move('fail')
       if (failure.aborted && !failure.undoFailed && definition.afterAbort !== undefined) move(definition.afterAbort)
       await writeNode(trx, node.uuid, token, patch, nowMs)
-      await this.#end(trx, flow, failure.aborted ? 'aborted' : 'failed', failure, nowMs)
+      await this.#end(trx, flow, { ...node, ...patch }, failure, nowMs)
       await this.#moveEvent(trx, flow, node, patch, nowMs)
       await dropLease(trx, node.uuid, token)
     })
   }
 
-  async #end(trx: Trx, flow: FlowRow, state: FlowRow['state'], failure: Failure | null, nowMs: number): Promise<void> {
+  /** `node`: as it stands then; `failure` null: it ended well. */
+  async #end(trx: Trx, flow: FlowRow, node: Node, failure: Failure | null, nowMs: number): Promise<void> {
+    const state = failure === null ? 'done' : failure.aborted ? 'aborted' : 'failed'
     this.#pace.forget(flow.node_uuid)
     await updateFlow(trx, flow.id, {
       state,
@@ -657,8 +669,8 @@ export class FlowEngine {
     })
     await writeProgress(trx, flow.id, null)
     await forgetContents(trx, flow.id)
-    const data = { flow: flow.kind, state, ...(failure ? { error: failure.message, code: failure.code } : {}) }
-    await this.#tell(trx, flow, 'ended', data, nowMs)
+    const failed = failure ? { error: failure.message, code: failure.code } : {}
+    await this.#tell(trx, flow, 'ended', { flow: flow.kind, state, ...failed, ...standing(node) }, nowMs)
   }
 
   /** Where a move along the table led, if the patch makes one; `caller`: who asked for this very move. */
@@ -670,15 +682,10 @@ export class FlowEngine {
     nowMs: number,
     caller?: Caller,
   ): Promise<void> {
-    const { provision_state: to, target_provision_state } = patch
+    const { provision_state: to } = patch
     if (to === undefined || to === node.provision_state) return
-    await this.#tell(
-      trx,
-      flow,
-      'provision state',
-      { from: node.provision_state, to, target: target_provision_state ?? null, ...(caller && asked(caller)) },
-      nowMs,
-    )
+    const data = { ...moveTold(node, patch, nowMs), ...(caller && asked(caller)) }
+    await this.#tell(trx, flow, 'provision state', data, nowMs)
   }
 
   /** Adds to the log of what happened, with this conductor's name. */
@@ -717,11 +724,6 @@ export class FlowEngine {
       }
     }
   }
-}
-
-/** Of whoever asked, what the log of events keeps. */
-function asked({ user, project }: Caller): Pick<Caller, 'user' | 'project'> {
-  return { user, project }
 }
 
 /** The node rests until its flow, the agent or an operator goes on: a look then is not work that others must see. */

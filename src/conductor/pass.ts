@@ -15,6 +15,7 @@ import type { Progress } from '#protocol/progress.ts'
 import { provision } from '#protocol/states.ts'
 import { ChildFlow } from './child-flow.ts'
 import { movedFields } from './moves.ts'
+import { moveTold } from './told.ts'
 
 /** How often a held node is looked at although nobody woke its flow. */
 const holdLookMs = 60_000
@@ -198,8 +199,7 @@ export class Pass implements Flow {
   }
 
   async #tellMove(db: Db | Trx, node: Node, moved: NodePatch): Promise<void> {
-    const { provision_state: to, target_provision_state: target = null } = moved
-    await this.#tell(db, 'provision state', { from: node.provision_state, to, target })
+    await this.#tell(db, 'provision state', moveTold(node, moved, this.#world.clock.now()))
   }
 
   async #tell(db: Db | Trx, kind: string, data: Record<string, unknown>): Promise<void> {

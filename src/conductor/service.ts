@@ -22,7 +22,7 @@ import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import { isUnstable, powerTargets, verbs } from '#protocol/states.ts'
 import { handOutAll } from './admission.ts'
 import { Allocator } from './allocations.ts'
-import type { Caller, ConductorService } from './conductor.ts'
+import type { Action, Caller, ConductorService } from './conductor.ts'
 import { type Args, FlowEngine } from './engine.ts'
 import { adopt } from './flows/adopt.ts'
 import { bootSettings } from './flows/boot-settings.ts'
@@ -41,6 +41,7 @@ import { type PeriodicTask, runPeriodically } from './periodic.ts'
 import { argsOf, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
 import { prune } from './prune.ts'
 import { Shared } from './shared.ts'
+import { actionTold, asked, moveTold } from './told.ts'
 import { Watch } from './watch.ts'
 
 export interface ConductorOptions {
@@ -151,6 +152,7 @@ export function createConductor(options: ConductorOptions): Conductor {
 
   const watch = new Watch({
     db,
+    hostname,
     config,
     clock,
     log,
@@ -286,8 +288,9 @@ export function createConductor(options: ConductorOptions): Conductor {
       return ctx.interfaces.management.getBootDevice(ctx)
     },
 
-    async setBootDevice(node, device, options) {
-      await service.withNode(node.uuid, 'set boot device', async held => {
+    async setBootDevice(node, device, options, caller) {
+      const told = `set boot device to "${device}"${options.persistent ? '' : ' for the next boot'}`
+      await service.withNode(node.uuid, { purpose: 'set boot device', told, caller }, async held => {
         const ctx = await nodeContext(held.node)
         const supported = await ctx.interfaces.management.supportedBootDevices(ctx)
         if (!supported.includes(device)) {
@@ -302,8 +305,8 @@ export function createConductor(options: ConductorOptions): Conductor {
       return ctx.interfaces.management.supportedBootDevices(ctx)
     },
 
-    async injectNmi(node) {
-      await service.withNode(node.uuid, 'inject NMI', async held => {
+    async injectNmi(node, caller) {
+      await service.withNode(node.uuid, { purpose: 'inject NMI', told: 'inject NMI', caller }, async held => {
         const ctx = await nodeContext(held.node)
         await ctx.interfaces.management.injectNmi(ctx)
       })
@@ -340,10 +343,11 @@ export function createConductor(options: ConductorOptions): Conductor {
       return node.console_enabled ? ctx.interfaces.console.access(ctx) : null
     },
 
-    async setConsole(node, enabled) {
+    async setConsole(node, enabled, caller) {
       const wanted = await nodeContext(node)
       await wanted.interfaces.console.validate(wanted)
-      await service.withNode(node.uuid, 'console', async held => {
+      const told = `switch console ${enabled ? 'on' : 'off'}`
+      await service.withNode(node.uuid, { purpose: 'console', told, caller }, async held => {
         const ctx = await nodeContext(held.node)
         if (enabled) await ctx.interfaces.console.start(ctx)
         else await ctx.interfaces.console.stop(ctx)
@@ -351,14 +355,15 @@ export function createConductor(options: ConductorOptions): Conductor {
       })
     },
 
-    async withNode(uuid, purpose, work) {
+    async withNode(uuid, what, work) {
+      const [purpose, action] = typeof what === 'string' ? [what] : [what.purpose, what]
       const lease = { holder: hostname, purpose, forMs: 120_000, visible: true }
       const token = await patiently(uuid, () => takeLease(db, uuid, { ...lease, nowMs: clock.now() }))
       try {
         const node = await findNode(db, uuid)
         if (!node) throw new NotFound(`Node ${uuid} could not be found`)
         // The caller sees the node as it is for everybody else: held by this very call is not a state of the node.
-        return await work({
+        const doing = work({
           node: { ...node, reservation: null },
           write: patch => writeNode(db, uuid, token, patch, clock.now()),
           async delete() {
@@ -368,6 +373,7 @@ export function createConductor(options: ConductorOptions): Conductor {
             await deleteNode(db, uuid, token)
           },
         })
+        return await (action ? telling(node, action, doing) : doing)
       } finally {
         await dropLease(db, uuid, token)
       }
@@ -406,12 +412,37 @@ export function createConductor(options: ConductorOptions): Conductor {
     )
   }
 
+  /** Tells the node's history of work that was done, or that failed; what was refused did not happen. */
+  async function telling<T>(before: Node, { purpose, told, caller }: Action, work: Promise<T>): Promise<T> {
+    const startedMs = clock.now()
+    const tell = async (error?: string): Promise<void> => {
+      const nowMs = clock.now()
+      const node = (await findNode(db, before.uuid)) ?? before
+      const data = {
+        purpose,
+        conductor: hostname,
+        ...actionTold({ told, caller, node, tookMs: nowMs - startedMs, error }),
+      }
+      await appendEvent(db, { nowMs, node_uuid: node.uuid, kind: 'action', data })
+    }
+    try {
+      const result = await work
+      await tell()
+      return result
+    } catch (error) {
+      if (error instanceof Fault && error.status >= 500) await tell(error.message)
+      throw error
+    }
+  }
+
   /** From a failed state, or back from available: only the state changes. */
-  async function manage(node: Node, { user, project }: Caller): Promise<void> {
+  async function manage(node: Node, caller: Caller): Promise<void> {
     await service.withNode(node.uuid, 'manage', async held => {
-      await held.write(movedFields(held.node, 'manage', undefined, clock.now()))
-      const data = { from: held.node.provision_state, to: 'manageable', user, project, conductor: hostname }
-      await appendEvent(db, { nowMs: clock.now(), node_uuid: node.uuid, kind: 'provision state', data })
+      const nowMs = clock.now()
+      const moved = movedFields(held.node, 'manage', undefined, nowMs)
+      await held.write(moved)
+      const data = { ...moveTold(held.node, moved, nowMs), ...asked(caller), conductor: hostname }
+      await appendEvent(db, { nowMs, node_uuid: node.uuid, kind: 'provision state', data })
     })
   }
 

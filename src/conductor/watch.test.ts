@@ -33,6 +33,7 @@ async function watching(conductor: Overrides['conductor'] = {}) {
     config,
     clock,
     log: silent,
+    hostname: 'watcher',
     context: async (node, signal) =>
       ({
         node,
@@ -179,6 +180,9 @@ test('a BMC that does not answer puts its node in maintenance until it answers a
   const healed = [maintenance, fault, maintenance_reason, power_state, last_error]
   assert.deepEqual(healed, [false, null, null, 'power on', null])
   assert.deepEqual(await world.kinds(uuid), ['power failure', 'power recovered'])
+  for (const { data } of await eventsOf(world.db, uuid, { limit: 50 })) {
+    assert.deepEqual([data.conductor, data.provision_state, data.target_provision_state], ['watcher', 'active', null])
+  }
   assert.equal((await world.node(theirs)).maintenance_reason, 'mine')
 })
 

@@ -15,12 +15,14 @@ import type { Clock } from '#lib/clock.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { type PowerState, provision, provisionStates } from '#protocol/states.ts'
+import { standing } from './told.ts'
 
 export interface WatchWorld {
   db: Db
   config: Pick<Config, 'conductor' | 'DEFAULT'>
   clock: Clock
   log: Log
+  hostname: string
   context(node: Node, signal: AbortSignal): Promise<NodeContext>
   /** Starts a power change of a node that is still as it was seen; does nothing when it is not, or is held. */
   setPower(seen: Watched, wanted: 'power on' | 'power off'): Promise<void>
@@ -183,8 +185,9 @@ export class Watch {
   }
 
   async #event(node: Node, kind: string, data: Record<string, unknown>): Promise<void> {
-    const { db, clock } = this.#world
-    await appendEvent(db, { nowMs: clock.now(), node_uuid: node.uuid, kind, data })
+    const { db, clock, hostname } = this.#world
+    const all = { ...data, ...standing(node), conductor: hostname }
+    await appendEvent(db, { nowMs: clock.now(), node_uuid: node.uuid, kind, data: all })
   }
 }
 

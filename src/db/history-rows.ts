@@ -4,24 +4,40 @@ import type { Db, Trx } from './database.ts'
 import { type Page, type Paged, type RawRow, readPage } from './page.ts'
 
 /** Kinds of events that belong to the history of a node; the others are progress and detail. */
-const kinds = ['requested', 'provision state', 'aborted', 'ended']
+const kinds = [
+  ...['requested', 'provision state', 'aborted', 'boot again', 'ended'],
+  ...['action', 'unlocked', 'power seen', 'power failure', 'power recovered'],
+]
+/** These belong to it where [conductor] record_step_flows_in_history says so. */
+const stepKinds = ['step started', 'step finished']
 
-export async function listHistoryRows(db: Db | Trx, nodeUuid: string, page: Page): Promise<Paged> {
-  return readPage(db, historyOf(db, nodeUuid), { name: 'events', key: 'id' }, page)
+export interface HistoryOptions {
+  /** With the steps of deployments, cleanings and services. */
+  withSteps: boolean
+}
+
+export async function listHistoryRows(
+  db: Db | Trx,
+  nodeUuid: string,
+  page: Page,
+  options: HistoryOptions,
+): Promise<Paged> {
+  return readPage(db, historyOf(db, nodeUuid, options), { name: 'events', key: 'id' }, page)
 }
 
 /** One entry of this node; undefined also where the event belongs to another. */
 export async function findHistoryRow(db: Db | Trx, nodeUuid: string, id: number): Promise<RawRow | undefined> {
-  const row = await historyOf(db, nodeUuid).where('events.id', '=', id).executeTakeFirst()
+  // Who was told of a step finds it, whatever the option says now.
+  const row = await historyOf(db, nodeUuid, { withSteps: true }).where('events.id', '=', id).executeTakeFirst()
   return row as RawRow | undefined // columns of events are texts and numbers
 }
 
-function historyOf(db: Db | Trx, nodeUuid: string) {
+function historyOf(db: Db | Trx, nodeUuid: string, { withSteps }: HistoryOptions) {
   return db
     .selectFrom('events')
     .leftJoin('flows', 'flows.id', 'events.flow_id')
     .select(['events.id', 'events.at', 'events.kind', 'events.data', sql<string>`flows.kind`.as('flow')])
     .select(['flows.requested_by', 'flows.requested_project', 'flows.started_at', 'flows.ended_at'])
     .where('events.node_uuid', '=', nodeUuid)
-    .where('events.kind', 'in', kinds)
+    .where('events.kind', 'in', withSteps ? [...kinds, ...stepKinds] : kinds)
 }

@@ -74,7 +74,8 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
   const devices = new Map<string, { boot_device: BootDevice | null; persistent: boolean | null }>()
   const secrets = new Set(['redfish_password', 'snmp_auth_key'])
 
-  const withNode: ConductorService['withNode'] = async (uuid, purpose, work) => {
+  const withNode: ConductorService['withNode'] = async (uuid, what, work) => {
+    const purpose = typeof what === 'string' ? what : what.purpose
     const nowMs = clock.now()
     const token = await takeLease(db, uuid, { holder: hostname, purpose, nowMs, forMs: 60_000, visible: true })
     try {

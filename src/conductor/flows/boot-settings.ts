@@ -6,6 +6,8 @@ import type { FlowDefinition } from '../engine.ts'
 export const bootSettings: FlowDefinition = {
   kind: 'boot settings',
   stateless: true,
+  about: ({ boot_mode: mode, secure_boot: secure }) =>
+    mode === undefined ? `secure boot ${secure === true ? 'on' : 'off'}` : `boot mode ${mode}`,
   async run(ctx, args) {
     await ctx.flow.once('set', async () => {
       const now = await ctx.fresh()

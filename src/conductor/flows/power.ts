@@ -10,6 +10,7 @@ import type { FlowDefinition } from '../engine.ts'
 export const power: FlowDefinition = {
   kind: 'power',
   stateless: true,
+  about: args => String(args.target),
   async run(ctx, args) {
     const target = args.target as PowerTarget // one of the table, checked by the API
     if (powerTargets[target] === 'power on') {

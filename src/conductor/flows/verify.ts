@@ -3,6 +3,7 @@ import { Unsupported } from '#drivers/driver.ts'
 import { bmcPatienceMs, patiently } from '#drivers/patience.ts'
 import type { FlowDefinition } from '../engine.ts'
 import { nameOf, offered, own, planByPriority, same } from '../steps/plan.ts'
+import { standing } from '../told.ts'
 
 export const verify: FlowDefinition = {
   kind: 'verify',
@@ -30,7 +31,7 @@ export const verify: FlowDefinition = {
         .find(other => same(other, step))
         ?.run(ctx, {})
       await flow.once(`verified: ${nameOf(step)}`, () =>
-        flow.event('step finished', { kind: 'verify', step: nameOf(step) }),
+        flow.event('step finished', { kind: 'verify', step: nameOf(step), ...standing(ctx.node) }),
       )
     }
     return 'done'

@@ -351,9 +351,14 @@ describe('steps on an agent', { concurrency: true }, () => {
     assert.deepEqual([unheld?.data.user, unheld?.data.project], ['tester', 'project-1'])
     assert.deepEqual(
       events.filter(event => event.kind === 'requested').map(({ data }) => [data.user, data.project]),
-      [['tester', 'project-1']],
+      Array(2).fill(['tester', 'project-1']),
     )
-    const { rows } = await listHistoryRows(world.db, uuid, { limit: 100, sortKey: 'id', descending: false })
+    const { rows } = await listHistoryRows(
+      world.db,
+      uuid,
+      { limit: 100, sortKey: 'id', descending: false },
+      { withSteps: true },
+    )
     assert.ok(rows.every(row => row.requested_by === 'tester' && row.requested_project === 'project-1'))
   })
 })

@@ -8,6 +8,7 @@ import { awaitAgentAgain, rebootRamdisk } from '#drivers/agent/ramdisk.ts'
 import { runAgentStep } from '#drivers/agent/steps.ts'
 import type { FlowContext, RamdiskMode, StepEnd } from '#drivers/driver.ts'
 import { InvalidInput } from '#lib/fault.ts'
+import { standing, stepTold } from '../told.ts'
 import { runOnChildren } from './children.ts'
 import { nameOf, offered, type PlannedStep, same } from './plan.ts'
 import { runReserved } from './reserved.ts'
@@ -65,11 +66,14 @@ async function runSteps(ctx: FlowContext, steps: readonly PlannedStep[], run: Ru
   let rebooted = false
   for (const [index, step] of steps.entries()) {
     const id = `${prefix}${index + 1} ${nameOf(step)}`
-    await ctx.flow.once(`${id}: begin`, () => show(ctx, kind, steps, index))
+    const begun = await ctx.flow.once(`${id}: begin`, () => show(ctx, kind, steps, index))
     if (step.side === 'agent' && rebooted) await awaitAgentAgain(ctx, kind, id, timeoutOf(ctx, kind))
     const end = await runOne({ ...ctx, agentVersions: run.versions }, id, step, run)
     const outcome = end === 'versions changed' ? { outcome: end } : {}
-    await ctx.flow.once(`${id}: end`, () => ctx.flow.event('step finished', { kind, step: nameOf(step), ...outcome }))
+    await ctx.flow.once(`${id}: end`, () => {
+      const told = { kind, step: nameOf(step), ...outcome, ...stepTold(begun, ctx.clock.now()) }
+      return ctx.flow.event('step finished', told)
+    })
     if (end === 'versions changed') return index
     if (step.side === 'reserved') rebooted = true
     if (step.reboot_requested) {
@@ -87,16 +91,19 @@ async function runSteps(ctx: FlowContext, steps: readonly PlannedStep[], run: Ru
   return undefined
 }
 
-/** Shows on the node which step runs now. */
-async function show(ctx: FlowContext, kind: Kind, steps: readonly PlannedStep[], index: number): Promise<void> {
+/** Shows on the node which step runs now, and tells how the node stands as it begins. */
+async function show(ctx: FlowContext, kind: Kind, steps: readonly PlannedStep[], index: number) {
   const step = steps[index] as PlannedStep // an index of the list
-  const { driver_internal_info: internal } = (await ctx.fresh()).node
+  const { node } = await ctx.fresh()
+  const { driver_internal_info: internal } = node
   const shown = ({ interface: type, step: name, priority }: PlannedStep) => ({ interface: type, step: name, priority })
   await ctx.flow.write({
     [`${kind}_step`]: { ...shown(step), abortable: step.abortable ?? false },
     driver_internal_info: { ...internal, [`${kind}_steps`]: steps.map(shown), [`${kind}_step_index`]: index },
   })
-  await ctx.flow.event('step started', { kind, step: nameOf(step) })
+  const stood = standing(node)
+  await ctx.flow.event('step started', { kind, step: nameOf(step), ...stood })
+  return { ...stood, atMs: ctx.clock.now() }
 }
 
 async function runOne(ctx: FlowContext, id: string, step: PlannedStep, run: Running): Promise<StepEnd | undefined> {

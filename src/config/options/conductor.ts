@@ -397,7 +397,8 @@ export const conductor = {
   }),
   record_step_flows_in_history: boolean({
     default: true,
-    help: 'Write the begin and end of step lists into the history.',
+    effective: true,
+    help: 'Tell the begin and end of each step in the history of its node.',
   }),
   log_step_flows_to_syslog: boolean({ default: false, help: 'Write them to syslog too.' }),
   conductor_cleanup_interval: integer({

@@ -100,7 +100,8 @@ async function bootAgain(
     const now = await ctx.fresh()
     const why = await explained(now, since)
     ctx.log.warn({ node: flow.nodeUuid, attempt }, `the boot of the ramdisk stands still, so it is begun again: ${why}`)
-    await flow.event('boot again', { mode, attempt, why })
+    const { provision_state, target_provision_state } = now.node
+    await flow.event('boot again', { mode, attempt, why, provision_state, target_provision_state })
     await now.interfaces.boot.prepareRamdisk(now, { mode, parameters })
   })
   const again = await flow.once(`${name}: at`, async () => timestamp(ctx.clock.now()))

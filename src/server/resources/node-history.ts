@@ -38,13 +38,14 @@ function entry(call: Call, nodeUuid: string, row: RawRow, names?: ReadonlySet<st
     severity: typeof data.error === 'string' || row.kind === 'aborted' ? 'ERROR' : 'INFO',
     event: told(String(row.kind), data),
     links: [{ href: `${call.links.base}/v1/nodes/${nodeUuid}/history/${uuid}`, rel: 'self' }],
-    event_type: row.kind === 'provision state' ? 'transition' : eventType(row.flow),
-    conductor: data.conductor ?? call.conductor.hostname,
+    event_type: eventType(String(row.kind), row.flow ?? data.purpose),
+    conductor: data.conductor ?? null,
     user: data.user ?? row.requested_by ?? null,
     project: data.project ?? row.requested_project ?? null,
-    state: data.to ?? data.from ?? null,
-    target_provision_state: data.target ?? null,
-    duration_seconds: row.kind === 'ended' ? secondsBetween(row.started_at, row.ended_at) : null,
+    state: data.to ?? data.provision_state ?? data.from ?? null,
+    target_provision_state: data.target ?? data.target_provision_state ?? null,
+    duration_seconds:
+      row.kind === 'ended' ? secondsBetween(row.started_at, row.ended_at) : (data.duration_seconds ?? null),
   }
   if (names && String(all.event).length > 255) all.event = `${String(all.event).slice(0, 251)}...`
   return Object.fromEntries(Object.entries(all).filter(([name]) => shown(name, call.version, names)))
@@ -55,15 +56,46 @@ function shown(name: string, version: Minor, names: ReadonlySet<string> | undefi
   return minorOf(field.from) <= version && (names?.has(name) ?? true)
 }
 
+/** An event in words. */
 function told(kind: string, data: Readonly<Record<string, unknown>>): string {
-  if (kind === 'provision state') return `Moved from "${data.from}" to "${data.to}"`
-  if (kind === 'aborted') return String(data.message)
-  if (kind === 'requested') return `Requested: ${data.flow}`
-  return typeof data.error === 'string' ? data.error : `Ended: ${data.flow} (${data.state})`
+  switch (kind) {
+    case 'provision state':
+      return `Moved from "${data.from}" to "${data.to}"`
+    case 'requested':
+      return `Requested: ${requested(data)}`
+    case 'aborted':
+      return String(data.message)
+    case 'step started':
+    case 'step finished':
+      return `${kind === 'step started' ? 'Began' : 'Ended'} the ${data.kind} step ${data.step}`
+    case 'action':
+      return data.error === undefined ? `Done: ${data.told}` : `Failed: ${data.told}: ${data.error}`
+    case 'boot again':
+      return `Booting the ramdisk again, attempt ${data.attempt}: ${data.why}`
+    case 'unlocked':
+      return `Taken from conductor ${data.holder}, which held it for "${data.purpose}" since ${data.since}`
+    case 'power seen':
+      return `Found the machine in "${data.state}", not in "${data.from}" as it was left`
+    case 'power failure':
+      return `Put in maintenance: ${data.error}`
+    case 'power recovered':
+      return `The BMC answers again, the machine is in "${data.state}": taken out of maintenance`
+    default:
+      return typeof data.error === 'string' ? data.error : `Ended: ${data.flow} (${data.state})`
+  }
 }
 
-/** Ironic's word for the kind of work. */
-function eventType(flow: unknown): string {
+/** What was asked for: "power off", "rebuild (deploy)", "inspect". */
+function requested({ about, event, flow }: Readonly<Record<string, unknown>>): string {
+  if (typeof about === 'string') return about
+  return typeof event === 'string' && event !== flow ? `${event} (${flow})` : String(flow)
+}
+
+/** Ironic's word for the kind of work; `about`: the flow, or what the lease was taken for. */
+function eventType(kind: string, about: unknown): string {
+  if (kind === 'provision state') return 'transition'
+  if (kind === 'unlocked') return 'conductor'
+  if (kind.startsWith('power ')) return 'monitoring'
   const words: Readonly<Record<string, string>> = {
     deploy: 'deploying',
     clean: 'cleaning',
@@ -72,9 +104,12 @@ function eventType(flow: unknown): string {
     undeploy: 'unprovision',
     adopt: 'adoption',
     rescue: 'rescue',
+    unrescue: 'rescue',
     service: 'servicing',
+    'service abort': 'servicing',
+    console: 'console',
   }
-  return words[String(flow)] ?? 'UNKNOWN'
+  return words[String(about)] ?? 'UNKNOWN'
 }
 
 function secondsBetween(from: unknown, to: unknown): number | null {
@@ -97,7 +132,9 @@ async function list(
   const limit = Math.min(query.limit ?? config.api.max_limit, config.api.max_limit)
   // Events are numbered as they happen, so their order is that of their times and of their UUIDs too.
   const page = { limit, marker: after?.toString(), sortKey: 'id', descending: query.sort_dir === 'desc' }
-  const { rows, next } = await listHistoryRows(call.db, node.uuid, page)
+  const { rows, next } = await listHistoryRows(call.db, node.uuid, page, {
+    withSteps: config.conductor.record_step_flows_in_history,
+  })
   const history = rows.map(row => entry(call, node.uuid, row, whole ? undefined : short))
   const more = next && { next: nextUrl(call, limit, uuidOf(Number(next.id))) }
   return { json: JSON.stringify({ history, ...more }) }

@@ -22,7 +22,9 @@ export const nodeManagement: readonly Endpoint[] = [
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
       const reason = call.query.reason?.slice(0, call.config.DEFAULT.log_in_db_max_size) ?? null
-      await call.conductor.withNode(node.uuid, 'set maintenance', held =>
+      const told = `set maintenance${reason === null ? '' : `: ${reason}`}`
+      const action = { purpose: 'set maintenance', told, caller: call.caller }
+      await call.conductor.withNode(node.uuid, action, held =>
         held.write({ maintenance: true, maintenance_reason: reason }),
       )
       return undefined
@@ -38,7 +40,8 @@ export const nodeManagement: readonly Endpoint[] = [
     response: null,
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      await call.conductor.withNode(node.uuid, 'clear maintenance', held =>
+      const action = { purpose: 'clear maintenance', told: 'clear maintenance', caller: call.caller }
+      await call.conductor.withNode(node.uuid, action, held =>
         held.write({ maintenance: false, maintenance_reason: null, fault: null }),
       )
       return undefined
@@ -90,7 +93,7 @@ export const nodeManagement: readonly Endpoint[] = [
         const found = JSON.stringify(device.slice(0, 80))
         throw new InvalidInput(`Cannot boot from ${found}: expected one of ${bootDevices.join(', ')}`)
       }
-      await call.conductor.setBootDevice(node, device, { persistent })
+      await call.conductor.setBootDevice(node, device, { persistent }, call.caller)
       return undefined
     },
   }),
@@ -118,7 +121,7 @@ export const nodeManagement: readonly Endpoint[] = [
     args: {},
     response: null,
     async handle(call) {
-      await call.conductor.injectNmi(await mustFindNode(call, call.params.node_ident))
+      await call.conductor.injectNmi(await mustFindNode(call, call.params.node_ident), call.caller)
       return undefined
     },
   }),

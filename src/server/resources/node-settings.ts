@@ -57,7 +57,8 @@ export const nodeSettings: readonly Endpoint[] = [
       }
       const lost = target_raid_config.logical_disks?.find(disk => disk.physical_disks && disk.controller === undefined)
       if (lost) throw new InvalidInput('Cannot set the RAID: found physical_disks without the controller they are at')
-      await call.conductor.withNode(node.uuid, 'set RAID', held => held.write({ target_raid_config }))
+      const action = { purpose: 'set RAID', told: 'set the target RAID configuration', caller: call.caller }
+      await call.conductor.withNode(node.uuid, action, held => held.write({ target_raid_config }))
       return undefined
     },
   }),
@@ -141,7 +142,7 @@ export const nodeSettings: readonly Endpoint[] = [
     response: null,
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      await call.conductor.setConsole(node, call.query.enabled)
+      await call.conductor.setConsole(node, call.query.enabled, call.caller)
       return { location: `${statesUrl(call)}/console` }
     },
   }),

@@ -88,7 +88,8 @@ async function attach(call: Call<{ node_ident: string }, unknown, Wanted>): Prom
     throw new InvalidInput('Cannot attach the VIF: found port_uuid and portgroup_uuid, expected one of them at most')
   }
   if (!remembers(node)) return
-  await call.conductor.withNode(node.uuid, 'attach VIF', async () => {
+  const action = { purpose: 'attach VIF', told: `attach VIF ${body.id}`, caller: call.caller }
+  await call.conductor.withNode(node.uuid, action, async () => {
     const place = placeFor(node, await placesOf(db, node), body)
     await writeInfo(call, place, { ...place.of.internal_info, tenant_vif_port_id: body.id })
   })
@@ -98,7 +99,8 @@ async function detach(call: Call<{ node_ident: string; vif_id: string }>): Promi
   const { db, params } = call
   const node = await mustFindNode(call, params.node_ident)
   if (!remembers(node)) return
-  await call.conductor.withNode(node.uuid, 'detach VIF', async () => {
+  const action = { purpose: 'detach VIF', told: `detach VIF ${params.vif_id}`, caller: call.caller }
+  await call.conductor.withNode(node.uuid, action, async () => {
     const place = (await placesOf(db, node)).find(({ of }) => vifOf(of) === params.vif_id)
     if (!place) {
       const shown = JSON.stringify(params.vif_id.slice(0, 80))

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { appendEvent } from '#db/events.ts'
 import { startApi, type TestApi } from '../test-api.ts'
 
 let api: TestApi
@@ -565,6 +566,43 @@ test('the inventory is what inspection stored, or 404', async () => {
     .execute()
   assert.deepEqual((await api.call('GET', `/v1/nodes/${uuid}/inventory`)).json, data)
   assert.equal((await api.call('GET', `/v1/nodes/${uuid}/inventory`, { version: '1.80' })).status, 404)
+})
+
+test('history tells what the watch over power saw, and boots that were begun again, in words', async () => {
+  const uuid = await api.node()
+  const stood = { conductor: 'host-7', provision_state: 'active', target_provision_state: null }
+  const told: [kind: string, data: Json, type: string, event: RegExp][] = [
+    ['power seen', { from: 'power on', state: 'power off' }, 'monitoring', /in "power off", not in "power on"/],
+    ['power failure', { error: 'The BMC is silent' }, 'monitoring', /^Put in maintenance: The BMC is silent$/],
+    ['power recovered', { state: 'power on' }, 'monitoring', /"power on": taken out of maintenance$/],
+    ['boot again', { attempt: 2, why: 'no kernel' }, 'UNKNOWN', /ramdisk again, attempt 2: no kernel$/],
+  ]
+  for (const [kind, data] of told) {
+    await appendEvent(api.db, { nowMs: Date.now(), node_uuid: uuid, kind, data: { ...data, ...stood } })
+  }
+  const { json } = await api.call('GET', `/v1/nodes/${uuid}/history?detail=true`)
+  const { history } = json as { history: Json[] }
+  assert.equal(history.length, told.length)
+  for (const [index, [kind, , type, event]] of told.entries()) {
+    const entry = history[index] as Json // one for each
+    assert.match(String(entry.event), event)
+    assert.deepEqual([entry.event_type, entry.conductor, entry.state], [type, 'host-7', 'active'])
+    assert.equal(entry.severity, kind === 'power failure' ? 'ERROR' : 'INFO')
+  }
+})
+
+test('history leaves steps out where the option says so', async () => {
+  await using quiet = await startApi({ conductor: { record_step_flows_in_history: false } })
+  for (const [one, expected] of [
+    [quiet, 0],
+    [api, 1],
+  ] as const) {
+    const uuid = await one.node()
+    const data = { kind: 'deploy', step: 'deploy.write_image' }
+    await appendEvent(one.db, { nowMs: Date.now(), node_uuid: uuid, kind: 'step finished', data })
+    const { json } = await one.call('GET', `/v1/nodes/${uuid}/history`)
+    assert.equal((json as { history: Json[] }).history.length, expected)
+  }
 })
 
 test('history tells states and errors, in pages', async () => {
