@@ -19,7 +19,10 @@ interface SchemaError {
  */
 export function misfit(attempt: string, errors: readonly SchemaError[], value: unknown, schema?: object): string {
   // A field that may be null fails in two ways; what speaks of null alone says nothing.
-  const telling = errors.filter(one => one.keyword !== 'boolean' && one.keyword !== 'anyOf')
+  const speaking = errors.filter(one => one.keyword !== 'boolean' && one.keyword !== 'anyOf')
+  // Of several alternatives, what was meant is the one that the value comes nearest to.
+  const near = speaking.filter(one => !wantsNothing(one, schema) && !speaking.some(other => goesBeyond(other, one)))
+  const telling = near.length > 0 ? near : speaking
   const error = telling.find(one => (one.params as { type?: unknown }).type !== 'null') ?? telling[0] ?? errors[0]
   if (!error) return `${attempt}: the value does not fit`
   const params = error.params as Readonly<Record<string, unknown>> // an object of the keyword's own parameters
@@ -36,6 +39,20 @@ export function misfit(attempt: string, errors: readonly SchemaError[], value: u
         ? `one of ${words(params.allowedValues)}`
         : error.message.replace(/^must /, 'what must ')
   return `${attempt}${where}: found ${shown(at(value, error.instancePath))}, expected ${expected}`
+}
+
+/** Is this one of several alternatives, and one for objects without any fields? */
+function wantsNothing({ keyword, schemaPath }: SchemaError, schema: object | undefined): boolean {
+  if (keyword !== 'additionalProperties' || !/\/anyOf\/\d+$/.test(schemaPath)) return false
+  const properties = at(schema, `${schemaPath.replace(/^#/, '')}/properties`)
+  return typeof properties === 'object' && properties !== null && Object.keys(properties).length === 0
+}
+
+/** Does one error say that the value has a type that an alternative takes, where the other wants another type? */
+function goesBeyond(error: SchemaError, { keyword, instancePath }: SchemaError): boolean {
+  if (keyword !== 'type') return false
+  if (error.instancePath.startsWith(`${instancePath}/`)) return true
+  return error.instancePath === instancePath && !['type', 'enum', 'const'].includes(error.keyword)
 }
 
 /** What could be given instead of an unknown field, the likeliest first. */

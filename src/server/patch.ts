@@ -122,7 +122,7 @@ export function given(name: string, field: Field, value: unknown): unknown {
 export function checkField(name: string, field: Field, value: unknown): void {
   const validator = validatorOf(field)
   if (validator.Check(value)) return
-  throw new InvalidInput(misfit(`Cannot set ${name}`, validator.Errors(value), value))
+  throw new InvalidInput(misfit(`Cannot set ${name}`, validator.Errors(value), value, field.schema))
 }
 
 const validators = new WeakMap<Field, Validator>()

@@ -72,6 +72,26 @@ for (const [name, body, status, version] of refused) {
   })
 }
 
+test('half a network_data is told what it lacks', async () => {
+  const uuid = await api.node()
+  const set = (value: object) => patch(uuid, [{ op: 'add', path: '/network_data', value }])
+  assert.match(
+    (await create({ network_data: { links: [] } })).fault,
+    /missing field networks, services at \/network_data$/,
+  )
+  assert.equal((await set({ links: [], networks: [] })).fault, 'Cannot set network_data: missing field services')
+  assert.match((await set({ link: [] })).fault, /missing field links, networks, services$/)
+  const half = { links: [{ id: 'eth0', type: 'phy' }], networks: [], services: [] }
+  assert.match((await set(half)).fault, /missing field ethernet_mac_address at \/links\/0$/)
+  const drive = { target: 'active', configdrive: { users: 'x' } }
+  // Where nothing is no alternative, what is unknown is told as such.
+  assert.match(
+    (await api.call('PUT', `/v1/nodes/${uuid}/states/provision`, { body: drive })).fault,
+    /unknown field users/,
+  )
+  assert.equal((await set({})).status, 200)
+})
+
 test('what old and careless clients send is taken', async () => {
   assert.equal((await create({ name: null, conductor_group: '' }, '1.4')).status, 201)
   assert.equal(((await create({}, '1.10')).json as Json).provision_state, 'available')
