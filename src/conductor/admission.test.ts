@@ -4,7 +4,7 @@ import { loadConfig } from '#config/load.ts'
 import { findFlow } from '#db/flows.ts'
 import { systemClock } from '#lib/clock.ts'
 import { awaitPlace, fairOrder, handOutAll } from './admission.ts'
-import type { FlowDefinition } from './engine.ts'
+import type { FlowDefinition } from './flow-definition.ts'
 import { addNode, caller, eventually, startEngine } from './test-engine.ts'
 
 const asked = (...projects: string[]) => projects.map((project, index) => ({ project, name: `${project}${index}` }))

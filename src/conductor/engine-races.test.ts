@@ -6,7 +6,7 @@ import { deleteNode, dropLease, takeLease, writeNode } from '#db/nodes.ts'
 import type { Wait } from '#drivers/driver.ts'
 import { type Clock, systemClock } from '#lib/clock.ts'
 import { InvalidInput, NodeLocked } from '#lib/fault.ts'
-import type { FlowDefinition } from './engine.ts'
+import type { FlowDefinition } from './flow-definition.ts'
 import { caller, engineOver, eventually, startEngine } from './test-engine.ts'
 
 const late = () => new InvalidInput('late')

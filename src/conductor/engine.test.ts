@@ -6,7 +6,7 @@ import { findNode, LeaseLost, takeLease, writeNode } from '#db/nodes.ts'
 import { freshDatabase, freshUrl } from '#db/test-database.ts'
 import { systemClock } from '#lib/clock.ts'
 import { InvalidInput, NodeLocked } from '#lib/fault.ts'
-import type { FlowDefinition } from './engine.ts'
+import type { FlowDefinition } from './flow-definition.ts'
 import { addNode, caller, engineOver, eventually } from './test-engine.ts'
 
 /** A flow with steps before and after a wait for the agent, over a world that counts what was done to it. */

@@ -14,17 +14,14 @@ import {
   claimFlow,
   type FlowRow,
   findFlow,
-  forgetContents,
   insertFlow,
   liveFlow,
   nextWakeMs,
   reviveFlows,
   runnableFlows,
-  sleepFlow,
   stepsOf,
   updateFlow,
   wakeFlow,
-  writeProgress,
 } from '#db/flows.ts'
 import { adoptFlows, breakLease, orphanFlows } from '#db/handover.ts'
 import {
@@ -35,69 +32,31 @@ import {
   LeaseLost,
   type Node,
   type NodePatch,
-  renewLeases,
   takeLease,
   writeNode,
 } from '#db/nodes.ts'
 import type { Flow, FlowContext } from '#drivers/driver.ts'
 import type { Clock } from '#lib/clock.ts'
-import { Conflict, Fault, messageOf, NodeLocked, NotFound } from '#lib/fault.ts'
+import { Conflict, Fault, messageOf, NotFound } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
-import { timestamp } from '#protocol/field.ts'
-import { type ProvisionState, provision, target } from '#protocol/states.ts'
 import type { Caller } from './conductor.ts'
-import { movedFields } from './moves.ts'
+import { FlowCourse } from './flow-course.ts'
+import type { Args, Failure, FlowDefinition } from './flow-definition.ts'
+import { FlowLeases, leaseMs } from './flow-leases.ts'
 import { LookPace } from './pace.ts'
 import { Aborted, mustFind, Pass, suspended } from './pass.ts'
 import { alone, type Peers } from './peers.ts'
-import { asked, moveTold, standing } from './told.ts'
+import { asked, standing } from './told.ts'
 
-/** How long a lease lasts without renewal, and how often it is renewed. */
-const leaseMs = 60_000
+/** How often leases are renewed. */
 const renewEveryMs = 15_000
 /** How many flows are looked at in one turn of the loop, and taken up in one bite. */
 const batch = 200
 const orphanBatch = 500
 /** How often the rows are looked at although nobody said that there is something new. */
 const lookAtLeastEveryMs = 1000
-/** How soon a look that was cut off is made again: late enough for whoever cut it off to take the node first. */
-const lookAgainMs = 1000
 /** The reason of a signal that cuts a look off. */
 const interrupted = Symbol('somebody else needs the node')
-
-export type Args = Record<string, unknown>
-
-/** A kind of flow: the recorded function, its undo, and what its failure writes on the node. */
-export interface FlowDefinition {
-  readonly kind: string
-  /** It never moves the node along the state table (power changes), and may run beside a flow that waits. */
-  readonly stateless?: boolean
-  /** Does the work; returns the event that ends it well (`done`, `manage`), or null when no state is involved. */
-  run(ctx: FlowContext, args: Args): Promise<string | null>
-  /** Puts things back after a fault or an abort; also recorded, so that it survives a crash as well. */
-  undo?(ctx: FlowContext, args: Args, failure: Failure): Promise<void>
-  /** Fields written together with the failed state. */
-  failed?(node: Node, failure: Failure): NodePatch
-  /** Fields written together with the good end. */
-  succeeded?(node: Node): NodePatch
-  /** What is asked for, where its kind does not say: `power off`. For the history, so no secrets. */
-  about?(args: Args): string
-  /** target_provision_state while it runs, where it differs from the state's own. */
-  target?(args: Args): ProvisionState | undefined
-  /** The event that follows when it was aborted and its undo went well; without one the node stays in its failed state. */
-  afterAbort?: string
-}
-
-export interface Failure {
-  message: string
-  code: string
-  aborted: boolean
-  /** Putting things back failed, too. Not known before the undo has run. */
-  undoFailed?: boolean
-}
-
-/** What the log of events needs to know of a flow. */
-type FlowName = Pick<FlowRow, 'id' | 'node_uuid'>
 
 /** A flow that this process works on now. */
 interface Run {
@@ -127,10 +86,8 @@ export class FlowEngine {
   readonly #options: EngineOptions
   readonly #definitions: ReadonlyMap<string, FlowDefinition>
   readonly #peers: Peers
-  /** Leases this process holds for its flows, by the flow's id. A copy for speed; the row decides. */
-  readonly #held = new Map<number, { nodeUuid: string; token: number }>()
-  /** Leases of other nodes that a pass of a flow has now: by the flow's id, then by node. */
-  readonly #lent = new Map<number, Map<string, number>>()
+  readonly #leases: FlowLeases
+  readonly #course: FlowCourse
   readonly #running = new Map<number, Run>()
   readonly #stop = new AbortController()
   readonly #pace: LookPace
@@ -142,6 +99,8 @@ export class FlowEngine {
   constructor(options: EngineOptions) {
     this.#options = options
     this.#pace = new LookPace(options.clock, this.#stop.signal)
+    this.#leases = new FlowLeases(options)
+    this.#course = new FlowCourse(options, { leases: this.#leases, pace: this.#pace })
     this.#peers = options.peers ?? alone(options.hostname)
     this.#definitions = new Map(options.definitions.map(definition => [definition.kind, definition]))
   }
@@ -243,7 +202,7 @@ export class FlowEngine {
       if (run.nodeUuid !== nodeUuid) continue
       run.abort.abort(new LeaseLost(`node ${nodeUuid} was taken from this conductor`))
       this.#running.delete(id)
-      this.#held.delete(id)
+      this.#leases.drop(id)
     }
     this.kick()
   }
@@ -253,8 +212,7 @@ export class FlowEngine {
    * take its results.
    */
   fence(): void {
-    this.#held.clear()
-    this.#lent.clear()
+    this.#leases.clear()
     for (const { abort } of this.#running.values()) abort.abort(new LeaseLost('this conductor was taken for dead'))
   }
 
@@ -285,13 +243,13 @@ export class FlowEngine {
       const node = await mustFind(trx, request.nodeUuid)
       const patch: NodePatch = { last_error: null, ...request.patch?.(node) }
       if (request.event !== null)
-        Object.assign(patch, this.#moved(node, request.event, definition, request.args, nowMs))
+        Object.assign(patch, this.#course.moved(node, request.event, definition, request.args, nowMs))
       request.check?.(node)
       await writeNode(trx, node.uuid, token, patch, nowMs)
       const waiting = definition.stateless ? undefined : await liveFlow(trx, node.uuid)
       if (waiting) {
         const message = `${waiting.kind} was set aside by ${request.kind}`
-        await this.#end(trx, waiting, node, { message, code: 'aborted', aborted: true }, nowMs)
+        await this.#course.end(trx, waiting, node, { message, code: 'aborted', aborted: true }, nowMs)
       }
       const { user, project, requestId } = request.caller
       const from = node.provision_state
@@ -310,11 +268,11 @@ export class FlowEngine {
       const { kind, event, caller } = request
       const about = definition.about?.(request.args)
       const data = { flow: kind, event, about, from, ...asked(caller), ...standing({ ...node, ...patch }) }
-      await this.#tell(trx, flow, 'requested', data, nowMs)
-      await this.#moveEvent(trx, flow, node, patch, nowMs)
+      await this.#course.tell(trx, flow, 'requested', data, nowMs)
+      await this.#course.moveEvent(trx, flow, node, patch, nowMs)
       return { flowId, token, owner }
     })
-    if (owner === hostname) this.#held.set(flowId, { nodeUuid: request.nodeUuid, token })
+    if (owner === hostname) this.#leases.hold(flowId, request.nodeUuid, token)
     this.call(owner)
   }
 
@@ -333,11 +291,11 @@ export class FlowEngine {
       const node = await mustFind(trx, nodeUuid)
       const flow = await liveFlow(trx, nodeUuid)
       if (!flow) throw new Conflict(`Node ${nodeUuid} has nothing to abort: no work is recorded for it`)
-      const patch = this.#moved(node, 'abort', this.#definition(flow.kind), flow.args, nowMs)
+      const patch = this.#course.moved(node, 'abort', this.#definition(flow.kind), flow.args, nowMs)
       if (!cuttable(node)) {
         await updateFlow(trx, flow.id, { abort_requested: 1 })
         const data = { flow: flow.kind, event: 'abort', ...asked(caller), ...standing(node) }
-        await this.#tell(trx, flow, 'requested', data, nowMs)
+        await this.#course.tell(trx, flow, 'requested', data, nowMs)
         await dropLease(trx, nodeUuid, token)
         return undefined
       }
@@ -354,12 +312,18 @@ export class FlowEngine {
         conductor: owner,
         lease_token: token,
       })
-      await this.#tell(trx, flow, 'aborted', { message, ...asked(caller), ...standing({ ...node, ...patch }) }, nowMs)
-      await this.#moveEvent(trx, flow, node, patch, nowMs, caller)
+      await this.#course.tell(
+        trx,
+        flow,
+        'aborted',
+        { message, ...asked(caller), ...standing({ ...node, ...patch }) },
+        nowMs,
+      )
+      await this.#course.moveEvent(trx, flow, node, patch, nowMs, caller)
       return { flowId: flow.id, token, owner }
     })
     if (!begun) return this.kick()
-    if (begun.owner === hostname) this.#held.set(begun.flowId, { nodeUuid, token: begun.token })
+    if (begun.owner === hostname) this.#leases.hold(begun.flowId, nodeUuid, begun.token)
     this.call(begun.owner)
   }
 
@@ -376,11 +340,11 @@ export class FlowEngine {
       const node = await mustFind(trx, nodeUuid)
       const flow = await liveFlow(trx, nodeUuid)
       if (!flow) throw new Conflict(`Node ${nodeUuid} has nothing to go on with: no work is recorded for it`)
-      const patch = this.#moved(node, 'unhold', this.#definition(flow.kind), flow.args, nowMs)
+      const patch = this.#course.moved(node, 'unhold', this.#definition(flow.kind), flow.args, nowMs)
       await writeNode(trx, nodeUuid, token, patch, nowMs)
       const data = { flow: flow.kind, event: 'unhold', ...asked(caller), ...standing(node) }
-      await this.#tell(trx, flow, 'requested', data, nowMs)
-      await this.#moveEvent(trx, flow, node, patch, nowMs, caller)
+      await this.#course.tell(trx, flow, 'requested', data, nowMs)
+      await this.#course.moveEvent(trx, flow, node, patch, nowMs, caller)
       await dropLease(trx, nodeUuid, token)
     })
     await this.wake(nodeUuid, 'unhold')
@@ -435,7 +399,7 @@ export class FlowEngine {
         const { log } = this.#options
         if (this.#stop.signal.aborted) return
         // The lease is not renewed any more; when its time is over the flow is taken up again.
-        if (this.#running.get(flow.id) === run) this.#held.delete(flow.id)
+        if (this.#running.get(flow.id) === run) this.#leases.drop(flow.id)
         if (error instanceof LeaseLost) log.warn({ flow: flow.id, node: flow.node_uuid }, error.message)
         else log.error({ err: error, flow: flow.id, node: flow.node_uuid }, 'a flow could not be run')
       })
@@ -448,21 +412,21 @@ export class FlowEngine {
   /** One pass of a flow: from the top to its next wait or its end. */
   async #run(flow: FlowRow, run: Run, signal: AbortSignal): Promise<void> {
     const { db, clock, hostname, log } = this.#options
-    const token = await this.#lease(flow)
+    const token = await this.#leases.of(flow)
     if (token === undefined) {
       // Somebody works on the node for a moment; this flow is next.
       await clock.sleep(100, signal).catch(() => {})
       return
     }
     if (!(await claimFlow(db, flow.id, hostname))) {
-      this.#forget(flow.id, token)
+      this.#leases.forget(flow.id, token)
       await dropLease(db, flow.node_uuid, token)
       return
     }
     const definition = this.#definition(flow.kind)
     const current = (await findFlow(db, flow.id)) ?? flow
     const { stateless = false } = definition
-    const lend = (uuid: string) => this.#lend(current.id, uuid, current.kind)
+    const lend = (uuid: string) => this.#leases.lend(current.id, uuid, current.kind)
     const steps = await stepsOf(db, flow.id)
     const { waitsInMaintenance = () => true } = this.#options
     const pass = new Pass({ ...this.#options, lend, waitsInMaintenance }, current, { token, stateless, steps, signal })
@@ -482,221 +446,25 @@ export class FlowEngine {
           : (definition.undo?.(ctx, current.args, failure) ?? Promise.resolve()).then(() => null)
       // After a suspension the function is left where it stands: it waits on a promise that nobody will settle.
       const event = await Promise.race([body, pass.suspended])
-      if (event === suspended) return await this.#sleep(pass, current, token)
-      if (current.phase === 'run') await this.#succeed(current, definition, token, event)
-      else await this.#fail(current, definition, token, failure)
+      if (event === suspended) return await this.#course.sleep(pass, current, definition, token)
+      if (current.phase === 'run') await this.#course.succeed(current, definition, token, event)
+      else await this.#course.fail(current, definition, token, failure)
     } catch (error) {
-      if (signal.reason === interrupted && !this.#stop.signal.aborted) return await this.#lookLater(current, token)
+      if (signal.reason === interrupted && !this.#stop.signal.aborted)
+        return await this.#course.lookLater(current, token)
       if (signal.aborted || error instanceof LeaseLost) throw error
       // No failure of the flow: it runs again from the top when the database answers.
-      if (error instanceof DatabaseUnavailable) return await this.#again(current, token, error, signal)
+      if (error instanceof DatabaseUnavailable) return await this.#course.again(current, token, error, signal)
       if (current.phase === 'undo') {
         log.error({ err: error, node: flow.node_uuid }, `undoing ${flow.kind} failed`)
         const also = messageOf(error) === failure.message ? ' for the same reason' : `, too: ${messageOf(error)}`
         const message = `${failure.message} (cleaning up failed${also})`
-        return await this.#fail(current, definition, token, { ...failure, message, undoFailed: true })
+        return await this.#course.fail(current, definition, token, { ...failure, message, undoFailed: true })
       }
-      await this.#turnToUndo(current, token, describe(error, this.#options))
+      await this.#course.turnToUndo(current, token, describe(error, this.#options))
     } finally {
-      await this.#takeBack(flow.id)
+      await this.#leases.takeBack(flow.id)
     }
-  }
-
-  /** This lease of a flow is renewed no more; a pass that lost the node may not end the lease of the next one. */
-  #forget(flowId: number, token: number): void {
-    if (this.#held.get(flowId)?.token === token) this.#held.delete(flowId)
-  }
-
-  /** The lease of another node for a flow's pass: a node that the flow's own contains. @throws NodeLocked */
-  async #lend(flowId: number, uuid: string, purpose: string): Promise<number> {
-    const lent = this.#lent.get(flowId) ?? new Map<string, number>()
-    this.#lent.set(flowId, lent)
-    const known = lent.get(uuid)
-    if (known !== undefined) return known
-    const { db, clock, hostname } = this.#options
-    const lease = { holder: hostname, purpose, nowMs: clock.now(), forMs: leaseMs, visible: true }
-    const token = await takeLease(db, uuid, lease)
-    lent.set(uuid, token)
-    return token
-  }
-
-  async #takeBack(flowId: number): Promise<void> {
-    const lent = this.#lent.get(flowId)
-    if (!lent) return
-    this.#lent.delete(flowId)
-    for (const [uuid, token] of lent) await dropLease(this.#options.db, uuid, token)
-  }
-
-  /** The lease of the flow's node: the one held since `begin`, or taken anew. Undefined: somebody else has it. */
-  async #lease(flow: FlowRow): Promise<number | undefined> {
-    const held = this.#held.get(flow.id)
-    if (held !== undefined) return held.token
-    const { db, clock, hostname } = this.#options
-    const node = await findNode(db, flow.node_uuid)
-    if (!node) return undefined
-    // Whoever took the request has taken the lease for us.
-    if (node.lease?.holder === hostname && node.lease.token === flow.lease_token) {
-      this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token: node.lease.token })
-      return node.lease.token
-    }
-    // A look while waiting for the agent is not work on the node: the API goes on showing it as free.
-    const visible = flow.state === 'ready' || !isResting(node.provision_state)
-    try {
-      const lease = { holder: hostname, purpose: flow.kind, nowMs: clock.now(), forMs: leaseMs, visible }
-      const token = await takeLease(db, flow.node_uuid, lease)
-      this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token })
-      return token
-    } catch (error) {
-      if (error instanceof NodeLocked || error instanceof NotFound) return undefined
-      throw error
-    }
-  }
-
-  /** The database was away in mid-pass: as soon as it answers the flow is ready once more, if the lease is still ours. */
-  async #again(flow: FlowRow, token: number, cause: DatabaseUnavailable, signal: AbortSignal): Promise<void> {
-    const { db, clock, log } = this.#options
-    log.warn({ node: flow.node_uuid, flow: flow.kind }, cause.message)
-    for (;;) {
-      await clock.sleep(lookAgainMs, signal)
-      try {
-        await inTransaction(db, async trx => {
-          await writeNode(trx, flow.node_uuid, token, {}, clock.now())
-          await updateFlow(trx, flow.id, { state: 'ready' })
-        })
-        this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token })
-        return
-      } catch (error) {
-        if (!(error instanceof DatabaseUnavailable)) throw error
-      }
-    }
-  }
-
-  /** A look was cut off: the flow waits as before. */
-  async #lookLater(flow: FlowRow, token: number): Promise<void> {
-    const { db, clock } = this.#options
-    const nowMs = clock.now()
-    this.#forget(flow.id, token)
-    await inTransaction(db, async trx => {
-      await writeNode(trx, flow.node_uuid, token, {}, nowMs)
-      await updateFlow(trx, flow.id, { state: 'waiting', wake_at_ms: nowMs + lookAgainMs })
-      await dropLease(trx, flow.node_uuid, token)
-    })
-  }
-
-  /** Goes to sleep: the wait becomes the flow's row, and a wait for the agent frees the node. */
-  async #sleep(pass: Pass, flow: FlowRow, token: number): Promise<void> {
-    const { db, clock } = this.#options
-    const wait = pass.waiting
-    if (!wait) throw new Error(`flow ${flow.id} is suspended without a wait`)
-    const nowMs = clock.now()
-    if (wait.release) this.#forget(flow.id, token)
-    const isCalled = wait.release && wait.on.length > 0
-    const everyMs = isCalled ? this.#pace.looked(flow.node_uuid, wait.everyMs) : wait.everyMs
-    await inTransaction(db, async trx => {
-      const node = await mustFind(trx, flow.node_uuid)
-      const definition = this.#definition(flow.kind)
-      const wake = Math.min(nowMs + everyMs, wait.deadlineMs ?? Number.POSITIVE_INFINITY)
-      await sleepFlow(trx, flow.id, { ...wait, wakeAtMs: wake })
-      const moves = wait.release && target(node.provision_state, 'wait') !== undefined
-      const patch = moves ? this.#moved(node, 'wait', definition, flow.args, nowMs) : {}
-      await writeNode(trx, node.uuid, token, patch, nowMs)
-      if (moves) await this.#moveEvent(trx, flow, node, patch, nowMs)
-      if (wait.release) await dropLease(trx, node.uuid, token)
-    })
-  }
-
-  async #succeed(flow: FlowRow, definition: FlowDefinition, token: number, event: string | null): Promise<void> {
-    const { db, clock } = this.#options
-    const nowMs = clock.now()
-    this.#forget(flow.id, token)
-    await inTransaction(db, async trx => {
-      const node = await mustFind(trx, flow.node_uuid)
-      const patch: NodePatch = { ...definition.succeeded?.(node) }
-      if (event !== null) Object.assign(patch, this.#moved(node, event, definition, flow.args, nowMs))
-      await writeNode(trx, node.uuid, token, patch, nowMs)
-      await this.#end(trx, flow, { ...node, ...patch }, null, nowMs)
-      await this.#moveEvent(trx, flow, node, patch, nowMs)
-      await dropLease(trx, node.uuid, token)
-    })
-  }
-
-  async #turnToUndo(flow: FlowRow, token: number, failure: Failure): Promise<void> {
-    const { db, clock, log } = this.#options
-    log.warn({ node: flow.node_uuid, flow: flow.kind, code: failure.code }, failure.message)
-    await inTransaction(db, async trx => {
-      await writeNode(trx, flow.node_uuid, token, { last_error: failure.message }, clock.now())
-      const { message: error, code: error_code } = failure
-      await updateFlow(trx, flow.id, { state: 'ready', phase: 'undo', error, error_code, deadline_ms: null })
-      await writeProgress(trx, flow.id, null)
-    })
-    this.#held.set(flow.id, { nodeUuid: flow.node_uuid, token })
-  }
-
-  async #fail(flow: FlowRow, definition: FlowDefinition, token: number, failure: Failure): Promise<void> {
-    const { db, clock } = this.#options
-    const nowMs = clock.now()
-    this.#forget(flow.id, token)
-    await inTransaction(db, async trx => {
-      const node = await mustFind(trx, flow.node_uuid)
-      // A power change that was under way is given up, too.
-      const given = definition.failed?.(node, failure)
-      const patch: NodePatch = { last_error: failure.message, target_power_state: null, ...given }
-      const move = (event: string) => {
-        const now = { ...node, provision_state: patch.provision_state ?? node.provision_state }
-        if (target(now.provision_state, event) === undefined) return
-        Object.assign(patch, this.#moved(now, event, definition, flow.args, nowMs))
-      }
-      if (!definition.stateless) move('fail')
-      if (failure.aborted && !failure.undoFailed && definition.afterAbort !== undefined) move(definition.afterAbort)
-      await writeNode(trx, node.uuid, token, patch, nowMs)
-      await this.#end(trx, flow, { ...node, ...patch }, failure, nowMs)
-      await this.#moveEvent(trx, flow, node, patch, nowMs)
-      await dropLease(trx, node.uuid, token)
-    })
-  }
-
-  /** `node`: as it stands then; `failure` null: it ended well. */
-  async #end(trx: Trx, flow: FlowRow, node: Node, failure: Failure | null, nowMs: number): Promise<void> {
-    const state = failure === null ? 'done' : failure.aborted ? 'aborted' : 'failed'
-    this.#pace.forget(flow.node_uuid)
-    await updateFlow(trx, flow.id, {
-      state,
-      error: failure?.message ?? null,
-      error_code: failure?.code ?? null,
-      wake_at_ms: null,
-      deadline_ms: null,
-      ended_at: timestamp(nowMs),
-    })
-    await writeProgress(trx, flow.id, null)
-    await forgetContents(trx, flow.id)
-    const failed = failure ? { error: failure.message, code: failure.code } : {}
-    await this.#tell(trx, flow, 'ended', { flow: flow.kind, state, ...failed, ...standing(node) }, nowMs)
-  }
-
-  /** Where a move along the table led, if the patch makes one; `caller`: who asked for this very move. */
-  async #moveEvent(
-    trx: Trx,
-    flow: FlowName,
-    node: Node,
-    patch: NodePatch,
-    nowMs: number,
-    caller?: Caller,
-  ): Promise<void> {
-    const { provision_state: to } = patch
-    if (to === undefined || to === node.provision_state) return
-    const data = { ...moveTold(node, patch, nowMs), ...(caller && asked(caller)) }
-    await this.#tell(trx, flow, 'provision state', data, nowMs)
-  }
-
-  /** Adds to the log of what happened, with this conductor's name. */
-  async #tell(trx: Trx, flow: FlowName, kind: string, data: Record<string, unknown>, nowMs: number): Promise<void> {
-    const all = { ...data, conductor: this.#options.hostname }
-    await appendEvent(trx, { nowMs, node_uuid: flow.node_uuid, flow_id: flow.id, kind, data: all })
-  }
-
-  /** The fields that a move along the table writes. @throws Conflict when the table has no such move */
-  #moved(node: Node, event: string, definition: FlowDefinition, args: Args, nowMs: number): NodePatch {
-    return movedFields(node, event, definition.target?.(args), nowMs)
   }
 
   #definition(kind: string): FlowDefinition {
@@ -712,10 +480,7 @@ export class FlowEngine {
       await clock.sleep(renewEveryMs, this.#stop.signal).catch(() => {})
       try {
         // Own leases first: after a stall of this process they may have run out, and are still good if nobody took them.
-        const lent = [...this.#lent.values()].flatMap(leases =>
-          [...leases].map(([nodeUuid, token]) => ({ nodeUuid, token })),
-        )
-        await renewLeases(db, [...this.#held.values(), ...lent], clock.now() + leaseMs)
+        await this.#leases.prolong()
         const nodes = await breakLeases(db, { expiredAtMs: clock.now() })
         if (nodes.length > 0) log.warn({ nodes }, 'leases ran out without being given back')
         await this.takeUp()
@@ -724,12 +489,6 @@ export class FlowEngine {
       }
     }
   }
-}
-
-/** The node rests until its flow, the agent or an operator goes on: a look then is not work that others must see. */
-function isResting(state: ProvisionState): boolean {
-  const { kind } = provision[state]
-  return kind === 'wait' || kind === 'hold'
 }
 
 /** What the operator reads of a fault; of a bug no more than that it was one, the log has the rest. */

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { openDatabase } from '#db/database.ts'
 import { findNode } from '#db/nodes.ts'
 import { startPostgres } from '#db/test-server.ts'
-import type { FlowDefinition } from './engine.ts'
+import type { FlowDefinition } from './flow-definition.ts'
 import { addNode, caller, engineOver, eventually } from './test-engine.ts'
 
 test('a database that is away for a while fails no flow', async () => {

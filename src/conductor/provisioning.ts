@@ -11,7 +11,7 @@ import { Conflict, Forbidden, InvalidInput, NodeLocked } from '#lib/fault.ts'
 import { shaCrypt } from '#lib/sha-crypt.ts'
 import { type ProvisionState, provision, stepFieldOf, type Verb, verbs, verbTarget } from '#protocol/states.ts'
 import type { Caller, ProvisionRequest } from './conductor.ts'
-import type { Args } from './engine.ts'
+import type { Args } from './flow-definition.ts'
 import { templateSteps } from './flows/deploy-templates.ts'
 import { type AskedStep, own, planDeploy } from './steps/plan.ts'
 

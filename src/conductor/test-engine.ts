@@ -10,7 +10,8 @@ import { silent } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { nodeFields } from '#protocol/node.ts'
 import type { ProvisionState } from '#protocol/states.ts'
-import { type FlowDefinition, FlowEngine } from './engine.ts'
+import { FlowEngine } from './engine.ts'
+import type { FlowDefinition } from './flow-definition.ts'
 
 export const caller = { user: 'tester', project: 'project-1', requestId: null }
 

@@ -5,7 +5,7 @@ import { openDatabase } from '#db/database.ts'
 import { findNode, LeaseLost } from '#db/nodes.ts'
 import { freshUrl } from '#db/test-database.ts'
 import type { FlowContext } from '#drivers/driver.ts'
-import type { FlowDefinition } from './engine.ts'
+import type { FlowDefinition } from './flow-definition.ts'
 import { addNode, caller, engineOver, eventually, startEngine } from './test-engine.ts'
 
 /** A deployment whose first pass hangs in its step until it is let go on. */

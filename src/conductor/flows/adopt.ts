@@ -4,7 +4,7 @@
  *
  * Source: cleaning facts, "Adoption" (ironic/conductor/manager.py, _do_adoption, restated).
  */
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 
 export const adopt: FlowDefinition = {
   kind: 'adopt',

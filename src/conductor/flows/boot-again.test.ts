@@ -6,7 +6,7 @@ import { issueToken, recordHeartbeat } from '#db/agents.ts'
 import { eventsOf } from '#db/events.ts'
 import { awaitAgent, bootRamdisk } from '#drivers/agent/ramdisk.ts'
 import { type Clock, systemClock } from '#lib/clock.ts'
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 import { Shared } from '../shared.ts'
 import { caller, eventually, startEngine } from '../test-engine.ts'
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { FlowContext } from '#drivers/driver.ts'
 import { prepareInstanceBoot } from '#drivers/instance.ts'
 import type { BootDevice } from '#protocol/states.ts'
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 import { caller, eventually, startEngine } from '../test-engine.ts'
 import { power } from './power.ts'
 

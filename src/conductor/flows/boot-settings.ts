@@ -1,7 +1,7 @@
 /** Boot mode or secure boot, as an operator asked for it. It moves no provision state; what the BMC refuses is told. */
 import { Unsupported } from '#drivers/driver.ts'
 import type { BootMode } from '#protocol/states.ts'
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 
 export const bootSettings: FlowDefinition = {
   kind: 'boot settings',

@@ -6,7 +6,7 @@
 import { configDrive } from '#images/config-drive.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { awaitPlace } from '../admission.ts'
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 import { type AskedStep, own, type PlannedStep, planDeploy, same, withAgent } from '../steps/plan.ts'
 import { planAndRun } from '../steps/run.ts'
 import { templateSteps } from './deploy-templates.ts'

@@ -1,6 +1,6 @@
 /** Finds out what the machine is: manageable to manageable. How is the inspect interface's business. */
 import { timestamp } from '#protocol/field.ts'
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 
 export const inspect: FlowDefinition = {
   kind: 'inspect',

@@ -5,7 +5,7 @@ import { bootInstanceAgain } from '#drivers/instance.ts'
 import { PowerStateTimeout, powerCycle, powerTo } from '#drivers/power.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { type PowerTarget, powerTargets } from '#protocol/states.ts'
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 
 export const power: FlowDefinition = {
   kind: 'power',

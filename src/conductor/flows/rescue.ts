@@ -6,7 +6,7 @@
  */
 import type { RescueSecret } from '#drivers/driver.ts'
 import { powerTo } from '#drivers/power.ts'
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 
 export const rescue: FlowDefinition = {
   kind: 'rescue',

@@ -5,7 +5,7 @@
  */
 import type { NodePatch } from '#db/nodes.ts'
 import type { FlowContext } from '#drivers/driver.ts'
-import type { Failure, FlowDefinition } from '../engine.ts'
+import type { Failure, FlowDefinition } from '../flow-definition.ts'
 import { type AskedStep, own, planAsAsked, withAgent } from '../steps/plan.ts'
 import { planAndRun } from '../steps/run.ts'
 import { checkListed, checkName, usedRamdisk } from './listed-steps.ts'

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { loadConfig } from '#config/load.ts'
 import { issueToken, recordHeartbeat } from '#db/agents.ts'
 import direct from '#drivers/agent/direct.ts'
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 import { Shared } from '../shared.ts'
 import { addNode, caller, eventually, startEngine } from '../test-engine.ts'
 

@@ -1,6 +1,6 @@
 /** Takes the instance off a node and cleans it: active (or a failed state) to available. */
 import { type ProvisionState, stateTarget, target } from '#protocol/states.ts'
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 import { cleaning, cleaningFailed, undoCleaning } from './clean.ts'
 
 export const undeploy: FlowDefinition = {

@@ -1,7 +1,7 @@
 /** Checks that the machine can be managed: enroll to manageable. Drivers may add steps to it. */
 import { Unsupported } from '#drivers/driver.ts'
 import { bmcPatienceMs, patiently } from '#drivers/patience.ts'
-import type { FlowDefinition } from '../engine.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 import { nameOf, offered, own, planByPriority, same } from '../steps/plan.ts'
 import { standing } from '../told.ts'
 
