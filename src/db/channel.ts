@@ -44,6 +44,13 @@ export async function openChannel(
   let client: pg.Client | undefined
   let closed = false
   let hear: (message: string) => void = () => {}
+  /** A connection does one thing at a time: what is asked of it meanwhile waits here. */
+  let busy: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(ask: () => Promise<T>): Promise<T> => {
+    const turn = busy.then(ask)
+    busy = turn.catch(() => {})
+    return turn
+  }
 
   const connect = async () => {
     const made = postgresClient(address)
@@ -94,18 +101,19 @@ export async function openChannel(
       hear = to
     },
     send(message) {
-      client?.query('SELECT pg_notify($1, $2)', [name, message]).catch(() => {})
+      inTurn(async () => client?.query('SELECT pg_notify($1, $2)', [name, message])).catch(() => {})
     },
     async living(names) {
-      const asked = client
-      if (!asked) return undefined
-      const { rows } = await asked.query<{ key: number }>(
-        `SELECT objid::bigint AS key FROM pg_locks
-          WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2 AND granted
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-        [lockClass],
+      const locks = await inTurn(async () =>
+        client?.query<{ key: number }>(
+          `SELECT objid::bigint AS key FROM pg_locks
+            WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2 AND granted
+              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+          [lockClass],
+        ),
       )
-      const held = new Set(rows.map(row => row.key))
+      if (!locks) return undefined
+      const held = new Set(locks.rows.map(row => row.key))
       return new Set(names.filter(one => held.has(keyOf(one))))
     },
     async close() {
