@@ -129,19 +129,6 @@ const liveFlowOfNode = prepared((db, { nodeUuid }: { nodeUuid: string }) =>
     .limit(1),
 )
 
-/** Live flows of many nodes in one statement. */
-export async function liveFlowsOf(db: Db | Trx, nodeUuids: readonly string[]): Promise<Map<string, FlowRow>> {
-  if (nodeUuids.length === 0) return new Map()
-  const rows = await db
-    .selectFrom('flows')
-    .selectAll()
-    .where('node_uuid', 'in', nodeUuids)
-    .where('state', 'in', live)
-    .where('kind', '!=', 'power')
-    .execute()
-  return new Map(rows.map(row => [row.node_uuid, readFlow(row)]))
-}
-
 /** Flows of a conductor that can be run now: ready ones first, then those that were woken or whose time has come. */
 export async function runnableFlows(
   db: Db | Trx,

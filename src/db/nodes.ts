@@ -204,18 +204,6 @@ const writeHeld = preparedUpdate((db, set, { uuid, token }: { uuid: string; toke
     .where('lease_holder', 'is not', null),
 )
 
-/** Writes what was seen of a node that nobody works on; tells whether it was written. */
-export async function observeNode(db: Db | Trx, uuid: string, patch: NodePatch): Promise<boolean> {
-  const set = codec.encode(patch) as UpdateObject<Tables, 'nodes'> // columns only
-  const result = await db
-    .updateTable('nodes')
-    .set(set)
-    .where('uuid', '=', uuid)
-    .where('lease_holder', 'is', null)
-    .executeTakeFirst()
-  return result.numUpdatedRows > 0n
-}
-
 export async function deleteNode(db: Db | Trx, uuid: string, token: number): Promise<void> {
   const result = await db
     .deleteFrom('nodes')

@@ -9,11 +9,7 @@ import type { NodeContext } from './driver.ts'
 export const bmcPatienceMs = 10_000
 const pauseMs = 1000
 
-/** A fault that tells whether the same request may succeed a little later. */
-export interface Passing {
-  readonly mayPass: boolean
-}
-
+/** Does this fault say that the same request may succeed a little later? */
 export function mayPass(error: unknown): boolean {
   return error instanceof Fault && 'mayPass' in error && error.mayPass === true
 }

@@ -5,7 +5,7 @@
  * critical SubjectAltName. Node can check certificates but cannot make them, and the ramdisk has no openssl program.
  * It never signs anything for anybody else and never writes a file.
  */
-import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { isIPv4, isIPv6 } from 'node:net'
 import { InvalidInput } from './fault.ts'
 
@@ -55,13 +55,6 @@ export function selfSigned(request: SelfSignedRequest): SelfSigned {
     certPem: pem('CERTIFICATE', sequence(body, algorithm, bitString(signature))),
     keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   }
-}
-
-/** SHA-256 of the public key of a private key in PEM, as hex: tells whether two files belong to one key. */
-export function publicKeyFingerprint(keyPem: string): string {
-  return createHash('sha256')
-    .update(createPublicKey(keyPem).export({ type: 'spki', format: 'der' }))
-    .digest('hex')
 }
 
 const CURVES = { p256: 'prime256v1', p384: 'secp384r1', p521: 'secp521r1' } satisfies Record<Curve, string>

@@ -15,8 +15,7 @@ const Loose = Type.Record(Type.String(), Type.Unknown())
 
 // --- Commands -------------------------------------------------------------------------------------------------------
 
-export const commandStatuses = ['RUNNING', 'SUCCEEDED', 'FAILED', 'CLEAN_VERSION_MISMATCH', 'VERSION_MISMATCH'] as const
-export type CommandStatus = (typeof commandStatuses)[number]
+const commandStatuses = ['RUNNING', 'SUCCEEDED', 'FAILED', 'CLEAN_VERSION_MISMATCH', 'VERSION_MISMATCH'] as const
 
 export const CommandError = Type.Object({
   /** Class name of the error: `ImageChecksumError`. */
@@ -62,8 +61,6 @@ export type CommandRequest = Static<typeof CommandRequest>
 /** Body of every answer of the agent with a status of 400 or more. */
 export const AgentFaultBody = Type.Object({ faultcode: Type.Enum(['Client', 'Server']), faultstring: Text })
 export type AgentFaultBody = Static<typeof AgentFaultBody>
-
-export const AgentStatus = Type.Object({ started_at: Type.Number(), version: Text })
 
 // --- Steps ----------------------------------------------------------------------------------------------------------
 

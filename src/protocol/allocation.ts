@@ -1,12 +1,11 @@
 /** The allocation: a wish for a node, and the node found for it. Source: REST API reference, "Allocations". */
 import { Type } from 'typebox'
-import { fields, Json, Nullable, type ObjectOf, Time, Uuid } from './field.ts'
+import { fields, Json, Nullable, Time, Uuid } from './field.ts'
 import { Link } from './node.ts'
 import { Traits } from './trait.ts'
 
 /** `allocating`: a node is being looked for; `active`: `node_uuid` is it; `error`: `last_error` says why none is. */
-export const allocationStates = ['allocating', 'active', 'error'] as const
-export type AllocationState = (typeof allocationStates)[number]
+const allocationStates = ['allocating', 'active', 'error'] as const
 
 export const allocationFields = fields({
   uuid: {
@@ -80,6 +79,3 @@ export const allocationFields = fields({
   },
   links: { schema: Type.Array(Link), from: '1.52' },
 })
-
-/** An allocation with all its API fields. */
-export type AllocationView = ObjectOf<typeof allocationFields>

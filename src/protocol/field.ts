@@ -3,7 +3,7 @@
  * stored. The API's answers, checks and documents, the database's codec and the CLI's columns are read off these
  * declarations; nothing else lists fields.
  */
-import { type Static, type TSchema, Type } from 'typebox'
+import { type TSchema, Type } from 'typebox'
 
 export interface Field<S extends TSchema = TSchema> {
   readonly schema: S
@@ -33,9 +33,6 @@ export interface Field<S extends TSchema = TSchema> {
 
 /** `text`, `int`: as is; `flag`: boolean kept as 0 or 1; `json`: an object or array kept as text. */
 export type Column = 'text' | 'int' | 'flag' | 'json'
-
-/** The type of an object that has all these fields. */
-export type ObjectOf<F extends Record<string, Field>> = { [K in keyof F]: Static<F[K]['schema']> }
 
 /** Keeps the literal types of a table of fields. */
 export function fields<const F extends Record<string, Field>>(table: F): F {

@@ -4,7 +4,7 @@
  * Source: REST API reference, "The node object" (fields, defaults and microversions as Ironic has them).
  */
 import { Type } from 'typebox'
-import { fields, Json, Nullable, type ObjectOf, Time, Uuid } from './field.ts'
+import { fields, Json, Nullable, Time, Uuid } from './field.ts'
 import { NetworkData } from './network-data.ts'
 import { powerStates, provisionStates } from './states.ts'
 
@@ -448,6 +448,3 @@ export const nodeFields = fields({
   portgroups: { schema: Type.Array(Link), from: '1.24', select: false },
   volume: { schema: Type.Array(Link), from: '1.32', select: false },
 })
-
-/** A node with all its API fields, computed ones included. */
-export type NodeView = ObjectOf<typeof nodeFields>

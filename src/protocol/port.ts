@@ -1,6 +1,6 @@
 /** The port: a network interface of a node, known by its MAC address. Source: REST API reference, "Port". */
 import { Type } from 'typebox'
-import { fields, Json, Nullable, type ObjectOf, Time, Uuid } from './field.ts'
+import { fields, Json, Nullable, Time, Uuid } from './field.ts'
 import { Link } from './node.ts'
 
 /** Six colon-separated hex pairs; kept in lower case. */
@@ -145,6 +145,3 @@ export function vifOf({ internal_info }: { readonly internal_info: Record<string
   const id = internal_info.tenant_vif_port_id
   return typeof id === 'string' ? id : null
 }
-
-/** A port with all its API fields. */
-export type PortView = ObjectOf<typeof portFields>
