@@ -8,7 +8,7 @@ import { allOptions } from './load.ts'
 /** Options whose names the code puts together, such as `enabled_${type}_interfaces`, or that others stand on. */
 const composed = [
   /^DEFAULT\.(enabled|default)_[a-z]+_interfaces?$/,
-  /^fake\.[a-z]+_delay$/,
+  /^fake\.(power|boot|deploy|management|inspect|rescue)_delay$/,
   /^conductor\.deploy_(kernel|ramdisk)(_by_arch)?$/,
   /^inspector\.default_hooks$/,
 ]

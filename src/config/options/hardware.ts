@@ -141,10 +141,10 @@ export const ipmi = {
 }
 
 /** "2" or "1,5": a time, or one drawn evenly from a range. */
-const delay = (what: string) =>
+const delay = (what: string, { read = true } = {}) =>
   string({
     default: '0',
-    effective: true,
+    ...(read ? ({ effective: true } as const) : {}),
     matches: /^\d+(\.\d+)?(,\s*\d+(\.\d+)?)?$/,
     expected: 'SECONDS or FROM,TO',
     help: `Seconds that ${what} of fake-hardware takes; FROM,TO draws it from a range.`,
@@ -154,12 +154,12 @@ export const fake = {
   power_delay: delay('a power change'),
   boot_delay: delay('a boot operation'),
   deploy_delay: delay('a deploy step'),
-  vendor_delay: delay('a vendor call'),
+  vendor_delay: delay('a vendor call', { read: false }),
   management_delay: delay('a management operation'),
   inspect_delay: delay('an inspection'),
-  raid_delay: delay('a RAID step'),
-  bios_delay: delay('a BIOS step'),
-  storage_delay: delay('a storage operation'),
+  raid_delay: delay('a RAID step', { read: false }),
+  bios_delay: delay('a BIOS step', { read: false }),
+  storage_delay: delay('a storage operation', { read: false }),
   rescue_delay: delay('a rescue'),
-  firmware_delay: delay('a firmware step'),
+  firmware_delay: delay('a firmware step', { read: false }),
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { InvalidInput } from '#lib/fault.ts'
-import { Unsupported } from '../driver.ts'
+import { type FlowContext, Unsupported } from '../driver.ts'
 import flat from '../generic/flat-network.ts'
 import noInspect from '../generic/no-inspect.ts'
 import noRescue from '../generic/no-rescue.ts'
@@ -12,6 +12,7 @@ import boot from './boot.ts'
 import { takeTime } from './machine.ts'
 import management from './management.ts'
 import power from './power.ts'
+import rescue from './rescue.ts'
 
 test('power is what the row says until it is asked for, and then what was asked', async () => {
   const ctx = await testContext({ node: { power_state: 'power on' } })
@@ -49,6 +50,13 @@ test('a machine without management keeps its boot order, and refuses what needs 
     /from "cdrom".*pxe, then disk/,
   )
   await assert.rejects(noopManagement.injectNmi(ctx), Unsupported)
+})
+
+test('a fake rescue takes the time of rescues', async () => {
+  const ctx = await testContext({ config: { fake: { rescue_delay: '3', deploy_delay: '7' } } })
+  const flow = { once: (_: string, work: () => Promise<unknown>) => work() }
+  await rescue.cleanUp({ ...ctx, flow } as unknown as FlowContext) // all that it looks at
+  assert.deepEqual(ctx.pauses, [3000])
 })
 
 test('operations take the configured time', async () => {

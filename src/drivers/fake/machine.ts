@@ -22,7 +22,7 @@ export function machineOf(ctx: NodeContext): FakeMachine {
   return machine
 }
 
-export type FakeOperation = 'power' | 'boot' | 'deploy' | 'management' | 'inspect'
+export type FakeOperation = 'power' | 'boot' | 'deploy' | 'management' | 'inspect' | 'rescue'
 
 /**
  * Takes the time that `[fake] <operation>_delay` says: "2", or "1,5" for one between, the low ones likelier.

@@ -10,12 +10,12 @@ export default {
   async rescue(ctx) {
     await leaveInstance(ctx, 'rescue')
     await powerTo(ctx, 'boot the fake rescue system', 'power on')
-    await ctx.flow.once('fake rescue', () => takeTime(ctx, 'deploy'))
+    await ctx.flow.once('fake rescue', () => takeTime(ctx, 'rescue'))
   },
 
   unrescue: ctx => returnToInstance(ctx),
 
   async cleanUp(ctx) {
-    await ctx.flow.once('clean up the fake rescue', () => takeTime(ctx, 'deploy'))
+    await ctx.flow.once('clean up the fake rescue', () => takeTime(ctx, 'rescue'))
   },
 } satisfies RescueInterface
