@@ -63,6 +63,8 @@ interface Run {
   readonly nodeUuid: string
   readonly abort: AbortController
   done: Promise<void>
+  /** It only looks whether a wait is over that freed the node; until it finds so, it may be cut off. */
+  isLook?: boolean
   pass?: Pass
 }
 
@@ -355,7 +357,9 @@ export class FlowEngine {
    * can have the node; the look is made again soon. Tells whether there was one. Work is never cut off.
    */
   async interruptLook(nodeUuid: string, where: 'here' | 'anywhere' = 'anywhere'): Promise<boolean> {
-    const looks = [...this.#running.values()].filter(run => run.nodeUuid === nodeUuid && run.pass?.looking)
+    const looks = [...this.#running.values()].filter(
+      run => run.nodeUuid === nodeUuid && run.isLook && run.pass?.stage !== 'work',
+    )
     if (looks.length === 0 && where === 'anywhere') this.#peers.interrupt(nodeUuid)
     for (const look of looks) look.abort.abort(interrupted)
     await Promise.all(looks.map(look => look.done))
@@ -412,12 +416,14 @@ export class FlowEngine {
   /** One pass of a flow: from the top to its next wait or its end. */
   async #run(flow: FlowRow, run: Run, signal: AbortSignal): Promise<void> {
     const { db, clock, hostname, log } = this.#options
-    const token = await this.#leases.of(flow)
-    if (token === undefined) {
+    const lease = await this.#leases.of(flow)
+    if (lease === undefined) {
       // Somebody works on the node for a moment; this flow is next.
       await clock.sleep(100, signal).catch(() => {})
       return
     }
+    const { token } = lease
+    run.isLook = lease.isLook
     if (!(await claimFlow(db, flow.id, hostname))) {
       this.#leases.forget(flow.id, token)
       await dropLease(db, flow.node_uuid, token)

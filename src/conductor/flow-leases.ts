@@ -28,25 +28,28 @@ export class FlowLeases {
     this.#held.set(flowId, { nodeUuid, token })
   }
 
-  /** The lease of the flow's node: the one held since `begin`, or taken anew. Undefined: somebody else has it. */
-  async of(flow: FlowRow): Promise<number | undefined> {
+  /**
+   * The lease of the flow's node: the one held since `begin`, or taken anew. Undefined: somebody else has it. `isLook`:
+   * it was taken only to see whether a wait is over that freed the node.
+   */
+  async of(flow: FlowRow): Promise<{ token: number; isLook: boolean } | undefined> {
     const held = this.#held.get(flow.id)
-    if (held !== undefined) return held.token
+    if (held !== undefined) return { token: held.token, isLook: false }
     const { db, clock, hostname } = this.#options
     const node = await findNode(db, flow.node_uuid)
     if (!node) return undefined
     // Whoever took the request has taken the lease for us.
     if (node.lease?.holder === hostname && node.lease.token === flow.lease_token) {
       this.hold(flow.id, flow.node_uuid, node.lease.token)
-      return node.lease.token
+      return { token: node.lease.token, isLook: false }
     }
     // A look while waiting for the agent is not work on the node: the API goes on showing it as free.
-    const visible = flow.state === 'ready' || !isResting(node.provision_state)
+    const isLook = flow.state !== 'ready' && isResting(node.provision_state)
     try {
-      const lease = { holder: hostname, purpose: flow.kind, nowMs: clock.now(), forMs: leaseMs, visible }
+      const lease = { holder: hostname, purpose: flow.kind, nowMs: clock.now(), forMs: leaseMs, visible: !isLook }
       const token = await takeLease(db, flow.node_uuid, lease)
       this.hold(flow.id, flow.node_uuid, token)
-      return token
+      return { token, isLook }
     } catch (error) {
       if (error instanceof NodeLocked || error instanceof NotFound) return undefined
       throw error

@@ -54,8 +54,8 @@ export class Pass implements Flow {
   waiting:
     | { name: string; on: readonly string[]; everyMs: number; deadlineMs: number | null; release: boolean }
     | undefined
-  /** It only looks whether a wait is over that freed the node: such a pass may be cut off at any time. */
-  looking = false
+  /** What it does now: it answers from the record, looks whether a wait is over, works, or goes to sleep. */
+  stage: 'replay' | 'look' | 'work' | 'rest' = 'replay'
   readonly #world: PassWorld
   readonly #flow: FlowRow
   readonly #token: number
@@ -91,6 +91,7 @@ export class Pass implements Flow {
     const key = this.#key(name)
     const recorded = this.#steps.get(key)
     if (recorded?.state === 'done') return recorded.result as T // what `work` returned, through JSON
+    this.stage = 'work'
     await this.#checkpoint()
     const started_at = timestamp(this.#world.clock.now())
     const result = await work()
@@ -103,6 +104,7 @@ export class Pass implements Flow {
     const recorded = this.#steps.get(key)
     if (recorded?.state === 'done') return recorded.result as T // what `look` returned, through JSON
     // A wait that has begun is for something that runs already (a step that must not be cut off): it is seen to its end.
+    this.stage = recorded && wait.release ? 'look' : 'work'
     if (recorded) this.#signal.throwIfAborted()
     else await this.#checkpoint()
     if (recorded && (await this.#pausedBy(wait))) return this.#pause({ name: key, ...wait, deadlineMs: null })
@@ -110,10 +112,10 @@ export class Pass implements Flow {
     const started_at = recorded?.started_at ?? timestamp(clock.now())
     const deadlineMs = recorded ? recorded.deadlineMs : wait.timeoutMs > 0 ? clock.now() + wait.timeoutMs : null
     if (!recorded) await this.#record({ name: key, started_at, state: 'started', result: undefined, deadlineMs })
-    this.looking = recorded !== undefined && wait.release === true
     const found = await look()
-    this.looking = false
     if (found !== undefined) {
+      if (this.stage === 'look') this.#signal.throwIfAborted()
+      this.stage = 'work'
       await this.#record({ name: key, started_at, state: 'done', result: found, deadlineMs })
       return found
     }
@@ -127,6 +129,7 @@ export class Pass implements Flow {
     if (recorded?.state === 'done') return
     const { clock } = this.#world
     const started_at = recorded?.started_at ?? timestamp(clock.now())
+    this.stage = recorded ? 'look' : 'work'
     if (recorded) {
       this.#signal.throwIfAborted()
       const { provision_state } = await this.node()
@@ -145,6 +148,7 @@ export class Pass implements Flow {
 
   /** Ends this pass with a wait. */
   #pause({ name, on = [], everyMs, deadlineMs, release = false }: Pausing): Promise<never> {
+    this.stage = 'rest'
     this.waiting = { name, on, everyMs, deadlineMs, release }
     this.#suspend(suspended)
     return new Promise<never>(() => {})
@@ -181,6 +185,7 @@ export class Pass implements Flow {
   async move(name: string, event: string, patch: NodePatch = {}): Promise<void> {
     const key = this.#key(name)
     if (this.#steps.get(key)?.state === 'done') return
+    this.stage = 'work'
     await this.#checkpoint()
     const { db, clock } = this.#world
     const node = await mustFind(db, this.nodeUuid)
