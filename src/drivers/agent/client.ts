@@ -6,11 +6,12 @@
  * Source: agent protocol, "The client" and "The agent's HTTP API" (ironic/drivers/modules/agent_client.py restated).
  */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions, request as httpsRequest } from 'node:https'
 import { Compile } from 'typebox/compile'
 import { Fault, messageOf } from '#lib/fault.ts'
 import { CommandList, CommandResult } from '#protocol/agent.ts'
 import type { NodeContext } from '../driver.ts'
+import { secureContextOf } from '../secure-contexts.ts'
 
 /** The agent did not answer: no connection, a broken one, a certificate that is not the pinned one. */
 export class AgentUnreachable extends Fault {
@@ -128,20 +129,16 @@ class HttpExchange implements AgentExchange {
     const key = `${url}\n${certificate}`
     let pool = this.#pools.get(key)
     if (!pool) {
+      // The agent's earlier boots are gone, and so are agents with whom no connection is left.
       for (const [old, stale] of this.#pools) {
-        if (!old.startsWith(`${url}\n`)) continue
+        if (!old.startsWith(`${url}\n`) && isInUse(stale)) continue
         stale.destroy()
         this.#pools.delete(old)
       }
       const options = { keepAlive: true, maxSockets: 2, timeout: ctx.config.agent.command_timeout * 1000 }
-      const trust =
-        certificate !== null
-          ? { ca: certificate }
-          : ctx.config.agent.verify_ca === false
-            ? { rejectUnauthorized: false }
-            : {}
-      const minVersion = ctx.config.agent.tls_minimum_version === '1.2' ? ('TLSv1.2' as const) : ('TLSv1.3' as const)
-      pool = url.startsWith('https:') ? new HttpsAgent({ ...options, ...trust, minVersion }) : new HttpAgent(options)
+      pool = url.startsWith('https:')
+        ? new HttpsAgent({ ...options, ...trustOf(certificate, ctx) })
+        : new HttpAgent(options)
       this.#pools.set(key, pool)
     }
     return pool
@@ -150,6 +147,17 @@ class HttpExchange implements AgentExchange {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const pool of this.#pools.values()) pool.destroy()
   }
+}
+
+function trustOf(certificate: string | null, { config }: NodeContext): HttpsAgentOptions {
+  const minVersion = config.agent.tls_minimum_version === '1.2' ? 'TLSv1.2' : 'TLSv1.3'
+  const secureContext = secureContextOf({ minVersion, ...(certificate === null ? {} : { ca: certificate }) })
+  return { secureContext, rejectUnauthorized: certificate !== null || config.agent.verify_ca !== false }
+}
+
+/** Whether a connection is open, or a request waits for one. */
+function isInUse({ sockets, freeSockets, requests }: HttpAgent): boolean {
+  return [sockets, freeSockets, requests].some(some => Object.keys(some).length > 0)
 }
 
 /** A kept connection was closed by the other side before a byte of an answer came. */
@@ -165,7 +173,7 @@ function send(
   signal: AbortSignal,
 ): Promise<{ status: number; body: unknown }> {
   return new Promise((resolve, reject) => {
-    const limit = AbortSignal.timeout(timeoutMs)
+    let isTooLate = false
     const text = body === undefined ? undefined : JSON.stringify(body)
     const headers = {
       accept: 'application/json',
@@ -174,11 +182,11 @@ function send(
     const open = url.protocol === 'https:' ? httpsRequest : httpRequest
     let answered = false
     const fail = (error: NodeJS.ErrnoException) => {
-      if (limit.aborted) return reject(new Error(`no answer within ${timeoutMs / 1000} s`))
+      if (isTooLate) return reject(new Error(`no answer within ${timeoutMs / 1000} s`))
       const closed = request.reusedSocket && error.code === 'ECONNRESET' && !answered
       reject(closed ? new ConnectionClosed(error.message, { cause: error }) : error)
     }
-    const request = open(url, { method, agent, headers, signal: AbortSignal.any([signal, limit]) }, response => {
+    const request = open(url, { method, agent, headers, signal }, response => {
       answered = true
       const chunks: Buffer[] = []
       let size = 0
@@ -199,6 +207,12 @@ function send(
       })
     })
     request.on('error', fail)
+    // A timer that ends with the request: one of AbortSignal.timeout would stay for the whole of its time.
+    const limit = setTimeout(() => {
+      isTooLate = true
+      request.destroy(new Error('too late'))
+    }, timeoutMs)
+    request.once('close', () => clearTimeout(limit))
     request.end(text)
   })
 }

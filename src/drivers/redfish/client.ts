@@ -9,6 +9,7 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
 import type { Clock } from '#lib/clock.ts'
 import { InvalidInput } from '#lib/fault.ts'
+import { linkedSignal } from '#lib/linked-signal.ts'
 import type { Log } from '#lib/log.ts'
 import type { BmcSettings } from './driver-info.ts'
 import { BmcRefused, connectionFailure, faultOf, NotRedfish, refusal } from './faults.ts'
@@ -62,6 +63,7 @@ export class RedfishClient {
   readonly #closed = new AbortController()
   readonly #recent = new Map<string, { answer: Answer; untilMs: number }>()
   #login: Promise<Login> | undefined
+  #forgetting: NodeJS.Timeout | undefined
   #root: ServiceRoot | undefined
   #onlySystem: string | undefined
 
@@ -251,7 +253,8 @@ export class RedfishClient {
 
   /** One request, repeated with growing pauses while the failure may pass and repeating does no harm. */
   async #persistent({ isLogin = false, ...request }: Exchange & { isLogin?: boolean }): Promise<Answer> {
-    const signal = AbortSignal.any([request.signal, this.#closed.signal])
+    using linked = linkedSignal(request.signal, this.#closed.signal)
+    const { signal } = linked
     const name = `${request.method} ${request.path}`
     for (let attempt = 1; ; attempt += 1) {
       const result = await this.#transport.exchange({ ...request, signal }).then(
@@ -300,6 +303,9 @@ export class RedfishClient {
     const now = this.#world.clock.now()
     for (const [key, { untilMs }] of this.#recent) if (untilMs <= now) this.#recent.delete(key)
     this.#recent.set(path, { answer, untilMs: now + RECENT_MS })
+    // Not left to the next request, which may be minutes away: the answers of a thousand idle BMCs are many megabytes.
+    clearTimeout(this.#forgetting)
+    this.#forgetting = setTimeout(() => this.#recent.clear(), RECENT_MS).unref()
   }
 }
 

@@ -6,6 +6,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkServerIdentity, type PeerCertificate, TLSSocket } from 'node:tls'
 import { buildConnector, Pool } from 'undici'
+import { secureContextOf, type Trust } from '../secure-contexts.ts'
 import type { BmcSettings, TlsSettings } from './driver-info.ts'
 import { CertificateRejected } from './faults.ts'
 
@@ -93,9 +94,7 @@ function connector(bmc: BmcSettings): buildConnector.connector {
           timeout: bmc.connectTimeoutMs,
           rejectUnauthorized: false, // judged below, before a byte of ours is sent
           maxCachedSessions: 0, // a resumed session would not show its certificate
-          ...(ca === null ? {} : { ca }),
-          ...(tls.minimumVersion === null ? {} : { minVersion: tls.minimumVersion }),
-          ...(tls.ciphers === null ? {} : { ciphers: tls.ciphers }),
+          ...(target.protocol === 'https:' ? { secureContext: secureContextOf(trustOf(tls, ca)) } : {}),
         })
         connect(target, (...[error, socket]) => {
           if (error !== null) return callback(error, null)
@@ -106,6 +105,14 @@ function connector(bmc: BmcSettings): buildConnector.connector {
         })
       })
       .catch(error => callback(error, null))
+  }
+}
+
+function trustOf({ minimumVersion, ciphers }: TlsSettings, ca: string[] | null): Trust {
+  return {
+    ...(ca === null ? {} : { ca }),
+    ...(minimumVersion === null ? {} : { minVersion: minimumVersion }),
+    ...(ciphers === null ? {} : { ciphers }),
   }
 }
 
