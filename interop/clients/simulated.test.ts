@@ -113,8 +113,10 @@ describe('baremetal over simulated machines', { skip, concurrency: true }, () =>
     await client.ok(`node deploy ${name}`)
     await scene.reaches('wait call-back')
     await client.once.fails(/409/, `node set ${name} --extra a=1`)
-    await client.ok(`node abort ${name}`)
-    await scene.reaches('deploy failed')
+    // A deployment can be aborted from 1.110 on; who speaks an older version takes it back.
+    const aborted = await client.run(`node abort ${name}`)
+    if (aborted.status === 0) await scene.reaches('deploy failed')
+    else assert.match(aborted.err, /negotiated API version/)
     await client.ok(`node undeploy ${name} --wait`)
     assert.partialDeepStrictEqual(await scene.state(), { provision_state: 'available', target_provision_state: null })
   })
