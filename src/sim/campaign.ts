@@ -60,6 +60,8 @@ interface Awaited {
   resolve(node: Node): void
 }
 
+/** States that nodes are in between a verb and its end. */
+const usualWay = ['verifying', 'inspecting', 'inspect wait', 'cleaning', 'clean wait', 'deploying', 'wait call-back']
 /** How soon the service is looked at again; longer when a look takes long. */
 const LOOK_MS = 250
 /** How long a service may be away. */
@@ -69,8 +71,8 @@ export class Campaign {
   readonly #options: CampaignOptions
   readonly #uuids = new Map<SimMachine, string>()
   readonly #awaited = new Map<string, Awaited>()
-  /** States in which nodes were met that were under way. */
-  readonly #underWay = new Set<string>()
+  /** States in which nodes are on their way, or were met there: a list for each is less work than a look at each node. */
+  readonly #underWay = new Set<string>(usualWay)
   #isWatching = false
 
   constructor(options: CampaignOptions) {
