@@ -32,6 +32,8 @@ export interface ServiceProcessOptions {
   onStop?: () => Promise<void>
 }
 
+/** Those of the `ferrite` script, so that what is measured here is what runs elsewhere. */
+const nodeOptions = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=16', '--heap-growing-percent=80']
 const main = resolve(import.meta.dirname, '../main.ts')
 const startLimitMs = 30_000
 
@@ -87,7 +89,7 @@ export class ServiceProcess {
   async resume(): Promise<number> {
     const log = await open(this.logFile, 'a')
     const began = performance.now()
-    const args = ['--disable-warning=ExperimentalWarning', main, 'serve', '--config-file', this.#configFile]
+    const args = [...nodeOptions, main, 'serve', '--config-file', this.#configFile]
     const child = this.#spawn(process.execPath, args, { stdio: ['ignore', log.fd, log.fd] })
     await log.close()
     this.#child = child
