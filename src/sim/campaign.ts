@@ -64,6 +64,8 @@ interface Awaited {
 const usualWay = ['verifying', 'inspecting', 'inspect wait', 'cleaning', 'clean wait', 'deploying', 'wait call-back']
 /** How soon the service is looked at again; longer when a look takes long. */
 const LOOK_MS = 250
+/** The pause after the slowest look: with all nodes of a wave through, the next wave waits for it. */
+const LOOK_AT_LEAST_EVERY_MS = 1000
 /** How long a service may be away. */
 const AWAY_LIMIT_MS = 120_000
 
@@ -208,7 +210,9 @@ export class Campaign {
       }
       if (signal.aborted) this.#giveUp('interrupted')
       const tookMs = performance.now() - beganMs
-      await sleep(Math.max(LOOK_MS, 4 * tookMs), undefined, { signal }).catch(() => {})
+      await sleep(Math.max(LOOK_MS, Math.min(4 * tookMs, LOOK_AT_LEAST_EVERY_MS)), undefined, { signal }).catch(
+        () => {},
+      )
     }
     this.#isWatching = false
   }
