@@ -12,8 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Qmp } from '#lab/qmp.ts'
 
 export class Guest {
-  /** All that the serial port said so far, without colours. */
-  text = ''
+  /** All that the serial port said so far, as it came: in pieces that may part a control sequence. */
+  #said = ''
   readonly #process: ChildProcess
   readonly #directory: string
   readonly #startedAt = performance.now()
@@ -25,7 +25,7 @@ export class Guest {
     this.#ended = once(process, 'close')
     process.stdout?.setEncoding('utf8')
     process.stdout?.on('data', (chunk: string) => {
-      this.text += chunk.replaceAll(/\x1b\[[0-9;?=]*[a-zA-Z]|\x1bc|\r/g, '')
+      this.#said += chunk
     })
     let errors = ''
     process.stderr?.setEncoding('utf8')
@@ -33,7 +33,7 @@ export class Guest {
       errors += chunk
     })
     this.#ended.then(() => {
-      this.text += `\n[QEMU ended] ${errors}`
+      this.#said += `\n[QEMU ended] ${errors}`
     })
   }
 
@@ -45,6 +45,11 @@ export class Guest {
     const control = ['-qmp', `unix:${directory}/qmp,server=on,wait=off`]
     const all = [...machine, ...bare, ...control, '-device', 'virtio-rng-pci', ...options.args]
     return new Guest(spawn('qemu-system-x86_64', all, { stdio: ['pipe', 'pipe', 'pipe'] }), directory)
+  }
+
+  /** All that the serial port said so far, without colours. */
+  get text(): string {
+    return this.#said.replaceAll(/\x1b\[[0-9;?=]*[a-zA-Z]|\x1bc|\r/g, '')
   }
 
   /** Seconds since power on. */
