@@ -1,6 +1,6 @@
 /** The allocation: a wish for a node, and the node found for it. Source: REST API reference, "Allocations". */
 import { Type } from 'typebox'
-import { fields, Json, Nullable, Time, Uuid } from './field.ts'
+import { extraField, fields, Nullable, Time, Uuid } from './field.ts'
 import { Link } from './node.ts'
 import { Traits } from './trait.ts'
 
@@ -27,15 +27,7 @@ export const allocationFields = fields({
   },
   created_at: { schema: Time, from: '1.52', sort: true, column: 'text' },
   updated_at: { schema: Nullable(Time), from: '1.52', sort: true, column: 'text' },
-  extra: {
-    schema: Json,
-    from: '1.52',
-    create: true,
-    patch: true,
-    column: 'json',
-    initial: {},
-    doc: 'free for operators',
-  },
+  extra: extraField('1.52'),
   resource_class: {
     schema: Nullable(Type.String({ maxLength: 80 })),
     from: '1.52',

@@ -1,6 +1,6 @@
 /** The deploy template: deploy steps that a trait brings along. Source: REST API reference, "Deploy template". */
 import { Type } from 'typebox'
-import { fields, Json, Nullable, Time, Uuid } from './field.ts'
+import { extraField, fields, Nullable, timeFields, Uuid } from './field.ts'
 import { Link } from './node.ts'
 import { DeployTemplateStep } from './step.ts'
 import { Trait } from './trait.ts'
@@ -34,15 +34,7 @@ export const deployTemplateFields = fields({
     secrets: {},
     doc: 'deploy steps: interface, step, args, priority; secrets are shown as ******',
   },
-  extra: {
-    schema: Json,
-    from: '1.55',
-    create: true,
-    patch: true,
-    column: 'json',
-    initial: {},
-    doc: 'free for operators',
-  },
+  extra: extraField('1.55'),
   // Taken and stored; no answer shows it.
   description: {
     schema: Nullable(Type.String({ maxLength: 255 })),
@@ -52,7 +44,6 @@ export const deployTemplateFields = fields({
     select: false,
     column: 'text',
   },
-  created_at: { schema: Time, from: '1.55', sort: true, select: false, column: 'text' },
-  updated_at: { schema: Nullable(Time), from: '1.55', sort: true, select: false, column: 'text' },
+  ...timeFields('1.55'),
   links: { schema: Type.Array(Link), from: '1.55', select: false },
 })

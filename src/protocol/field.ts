@@ -44,6 +44,25 @@ export const Json = Type.Record(Type.String(), Type.Unknown())
 /** ISO 8601 with offset: `2026-11-21T05:47:09.128000+00:00`. Times sort as text. */
 export const Time = Type.String({ format: 'date-time' })
 
+/** The field `extra`, which nearly every resource has. */
+export const extraField = <const V extends string>(from: V) =>
+  ({
+    schema: Json,
+    from,
+    create: true,
+    patch: true,
+    column: 'json',
+    initial: {},
+    doc: 'free for operators',
+  }) as const
+
+/** When an object was made, and last changed. */
+export const timeFields = <const V extends string>(from: V) =>
+  ({
+    created_at: { schema: Time, from, sort: true, select: false, column: 'text' },
+    updated_at: { schema: Nullable(Time), from, sort: true, select: false, column: 'text' },
+  }) as const
+
 /** Any spelling: with or without dashes, in any case. It is stored and compared as it was given. */
 export const uuidPattern = '^[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$'
 export const Uuid = Type.String({ pattern: uuidPattern })

@@ -1,6 +1,6 @@
 /** The inspection rule: what an inspection does with what it found. Source: REST API reference, "Inspection rule". */
 import { Type } from 'typebox'
-import { fields, Nullable, Time, Uuid } from './field.ts'
+import { fields, Nullable, timeFields, Uuid } from './field.ts'
 import { Link } from './node.ts'
 
 /** Arguments that an operator or an action takes, in the order of the positional form. */
@@ -129,7 +129,6 @@ export const inspectionRuleFields = fields({
     column: 'json',
     doc: 'what is done then: op, args, loop',
   },
-  created_at: { schema: Time, from: '1.96', sort: true, select: false, column: 'text' },
-  updated_at: { schema: Nullable(Time), from: '1.96', sort: true, select: false, column: 'text' },
+  ...timeFields('1.96'),
   links: { schema: Type.Array(Link), from: '1.96', select: false },
 })

@@ -4,7 +4,7 @@
  * Source: REST API reference, "The node object" (fields, defaults and microversions as Ironic has them).
  */
 import { Type } from 'typebox'
-import { fields, Json, Nullable, Time, Uuid } from './field.ts'
+import { extraField, fields, Json, Nullable, Time, timeFields, Uuid } from './field.ts'
 import { NetworkData } from './network-data.ts'
 import { powerStates, provisionStates } from './states.ts'
 
@@ -28,8 +28,7 @@ export const nodeFields = fields({
     column: 'text',
     doc: 'unique logical name',
   },
-  created_at: { schema: Time, from: '1.1', sort: true, select: false, column: 'text' },
-  updated_at: { schema: Nullable(Time), from: '1.1', sort: true, select: false, column: 'text' },
+  ...timeFields('1.1'),
   driver: {
     schema: Type.String(),
     from: '1.1',
@@ -77,15 +76,7 @@ export const nodeFields = fields({
     doc: 'what to deploy',
     secrets: { hide: ['configdrive', 'image_url'] },
   },
-  extra: {
-    schema: Json,
-    from: '1.1',
-    create: true,
-    patch: true,
-    column: 'json',
-    initial: {},
-    doc: 'free for operators',
-  },
+  extra: extraField('1.1'),
   instance_uuid: {
     schema: Nullable(Uuid),
     from: '1.1',

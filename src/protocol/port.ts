@@ -1,6 +1,6 @@
 /** The port: a network interface of a node, known by its MAC address. Source: REST API reference, "Port". */
 import { Type } from 'typebox'
-import { fields, Json, Nullable, Time, Uuid } from './field.ts'
+import { extraField, fields, Json, Nullable, timeFields, Uuid } from './field.ts'
 import { Link } from './node.ts'
 
 /** Six colon-separated hex pairs; kept in lower case. */
@@ -34,17 +34,8 @@ export const portFields = fields({
     column: 'text',
     doc: 'the node it belongs to',
   },
-  extra: {
-    schema: Json,
-    from: '1.1',
-    create: true,
-    patch: true,
-    column: 'json',
-    initial: {},
-    doc: 'free for operators',
-  },
-  created_at: { schema: Time, from: '1.1', sort: true, select: false, column: 'text' },
-  updated_at: { schema: Nullable(Time), from: '1.1', sort: true, select: false, column: 'text' },
+  extra: extraField('1.1'),
+  ...timeFields('1.1'),
   internal_info: { schema: Json, from: '1.18', column: 'json', initial: {} },
   local_link_connection: {
     schema: Json,

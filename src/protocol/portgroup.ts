@@ -1,6 +1,6 @@
 /** The portgroup: ports of a node that act as one. Source: REST API reference, "Portgroup". */
 import { Type } from 'typebox'
-import { fields, Json, Nullable, Time, Uuid } from './field.ts'
+import { extraField, fields, Json, Nullable, timeFields, Uuid } from './field.ts'
 import { Link } from './node.ts'
 import { MacAddress } from './port.ts'
 
@@ -40,15 +40,7 @@ export const portgroupFields = fields({
     column: 'text',
     doc: 'the node it belongs to',
   },
-  extra: {
-    schema: Json,
-    from: '1.23',
-    create: true,
-    patch: true,
-    column: 'json',
-    initial: {},
-    doc: 'free for operators',
-  },
+  extra: extraField('1.23'),
   internal_info: { schema: Json, from: '1.23', column: 'json', initial: {} },
   standalone_ports_supported: {
     schema: Type.Boolean(),
@@ -97,8 +89,7 @@ export const portgroupFields = fields({
     doc: 'what it is for',
   },
   dynamic_portgroup: { schema: Type.Boolean(), from: '1.111', column: 'flag', initial: false },
-  created_at: { schema: Time, from: '1.23', sort: true, select: false, column: 'text' },
-  updated_at: { schema: Nullable(Time), from: '1.23', sort: true, select: false, column: 'text' },
+  ...timeFields('1.23'),
   links: { schema: Type.Array(Link), from: '1.23', select: false },
   ports: { schema: Type.Array(Link), from: '1.23', select: false },
 })

@@ -1,6 +1,6 @@
 /** The runbook: steps under a name, for cleaning and servicing. Source: REST API reference, "Runbook". */
 import { Type } from 'typebox'
-import { fields, Json, Nullable, Time, Uuid } from './field.ts'
+import { extraField, fields, Nullable, timeFields, Uuid } from './field.ts'
 import { Link } from './node.ts'
 import { RunbookStep } from './step.ts'
 import { Traits } from './trait.ts'
@@ -44,15 +44,7 @@ export const runbookFields = fields({
     initial: false,
     doc: 'its steps need no ramdisk',
   },
-  extra: {
-    schema: Json,
-    from: '1.92',
-    create: true,
-    patch: true,
-    column: 'json',
-    initial: {},
-    doc: 'free for operators',
-  },
+  extra: extraField('1.92'),
   public: {
     schema: Type.Boolean(),
     from: '1.92',
@@ -82,7 +74,6 @@ export const runbookFields = fields({
     doc: 'free text',
   },
   traits: { schema: Traits, from: '1.112', column: 'json', initial: [], doc: 'changed through /traits' },
-  created_at: { schema: Time, from: '1.92', sort: true, select: false, column: 'text' },
-  updated_at: { schema: Nullable(Time), from: '1.92', sort: true, select: false, column: 'text' },
+  ...timeFields('1.92'),
   links: { schema: Type.Array(Link), from: '1.92', select: false },
 })

@@ -1,6 +1,6 @@
 /** Volumes: by what a node reaches them, and which are its. Source: REST API reference, "Volume connector", "target". */
 import { Type } from 'typebox'
-import { fields, Json, Nullable, Time, Uuid } from './field.ts'
+import { extraField, fields, Json, timeFields, Uuid } from './field.ts'
 import { Link } from './node.ts'
 
 const Word = Type.String({ minLength: 1, maxLength: 255 })
@@ -43,17 +43,8 @@ export const volumeConnectorFields = fields({
     required: true,
     doc: 'the name that the storage knows the node by',
   },
-  extra: {
-    schema: Json,
-    from: '1.32',
-    create: true,
-    patch: true,
-    column: 'json',
-    initial: {},
-    doc: 'free for operators',
-  },
-  created_at: { schema: Time, from: '1.32', sort: true, select: false, column: 'text' },
-  updated_at: { schema: Nullable(Time), from: '1.32', sort: true, select: false, column: 'text' },
+  extra: extraField('1.32'),
+  ...timeFields('1.32'),
   links: { schema: Type.Array(Link), from: '1.32', select: false },
 })
 
@@ -115,16 +106,7 @@ export const volumeTargetFields = fields({
     secrets: {},
     doc: 'how it is reached: address, LUN, credentials; secrets are shown as ******',
   },
-  extra: {
-    schema: Json,
-    from: '1.32',
-    create: true,
-    patch: true,
-    column: 'json',
-    initial: {},
-    doc: 'free for operators',
-  },
-  created_at: { schema: Time, from: '1.32', sort: true, select: false, column: 'text' },
-  updated_at: { schema: Nullable(Time), from: '1.32', sort: true, select: false, column: 'text' },
+  extra: extraField('1.32'),
+  ...timeFields('1.32'),
   links: { schema: Type.Array(Link), from: '1.32', select: false },
 })
