@@ -2,7 +2,7 @@
  * For scenarios over several processes of the service on one PostgreSQL: the processes, a door that leads to whichever
  * of them lives, boot files on a disk that all share, simulated machines.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,8 @@ import { startFileServer } from '../src/images/file-server.ts'
 import { freePorts, type Sections, ServiceProcess } from '../src/lab/service-process.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { silent } from '../src/lib/log.ts'
+import { type BootSources, writeBootSources } from '../src/sim/boot-sources.ts'
+import { instanceInfoOf, nodeOf } from '../src/sim/enrolment.ts'
 import { Fleet } from '../src/sim/fleet.ts'
 import { type ServedImage, serveImage } from '../src/sim/image-server.ts'
 import type { SimMachine } from '../src/sim/machine.ts'
@@ -52,10 +54,8 @@ export async function openCluster(options: ClusterOptions) {
   const ports = await freePorts(options.processes)
   const door = await openDoor(ports)
   opened.defer(door.close)
-  const boot = join(directory, 'boot')
-  await mkdir(boot)
-  for (const name of ['kernel', 'ramdisk']) await writeFile(join(boot, name), `The ${name} of simulated machines.\n`)
-  await writeFile(join(boot, 'bmc.crt'), fleet.bmcCertificatePem)
+  const bootFolder = join(directory, 'boot')
+  const boot = await writeBootSources(bootFolder, fleet.bmcCertificatePem)
 
   const processes = await Promise.all(
     ports.map((port, index) => {
@@ -68,7 +68,7 @@ export async function openCluster(options: ClusterOptions) {
         pxe: { images_path: join(root, '.images'), instance_master_path: join(root, '.master') },
         ferrite: { http_serve: false, poll_interval_ms: 100 },
       }
-      const conductor = { file_url_allowed_paths: boot, ...options.config?.conductor }
+      const conductor = { file_url_allowed_paths: bootFolder, ...options.config?.conductor }
       const config = { ...own, ...options.config, conductor }
       return ServiceProcess.start({ directory: home, endpoint: `http://127.0.0.1:${port}`, config })
     }),
@@ -87,9 +87,9 @@ class Cluster implements Ground {
   readonly database: string
   /** Whichever process lives. */
   readonly service: { api: Api }
-  readonly #boot: string
+  readonly #boot: BootSources
 
-  constructor(parts: Pick<Cluster, 'processes' | 'fleet' | 'image' | 'database'> & { boot: string; url: string }) {
+  constructor(parts: Pick<Cluster, 'processes' | 'fleet' | 'image' | 'database'> & { boot: BootSources; url: string }) {
     this.processes = parts.processes
     this.fleet = parts.fleet
     this.image = parts.image
@@ -109,30 +109,11 @@ class Cluster implements Ground {
   }
 
   instanceInfo(): Record<string, string> {
-    return {
-      image_source: this.image.url,
-      image_os_hash_algo: 'sha256',
-      image_os_hash_value: this.image.sha256,
-      image_disk_format: 'raw',
-    }
+    return instanceInfoOf(this.image)
   }
 
   async enrol(machine: SimMachine): Promise<string> {
-    const node = await this.service.api.create('/v1/nodes', {
-      name: machine.name,
-      driver: 'redfish',
-      driver_info: {
-        redfish_address: machine.bmc.url,
-        redfish_username: machine.bmc.username,
-        redfish_password: machine.bmc.password,
-        redfish_verify_ca: join(this.#boot, 'bmc.crt'),
-        deploy_kernel: `file://${join(this.#boot, 'kernel')}`,
-        deploy_ramdisk: `file://${join(this.#boot, 'ramdisk')}`,
-      },
-      boot_interface: 'ipxe',
-      network_interface: 'noop',
-    })
-    return String(node.uuid)
+    return String((await this.service.api.create('/v1/nodes', nodeOf(machine, this.#boot))).uuid)
   }
 }
 

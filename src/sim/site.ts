@@ -2,10 +2,11 @@
  * A data centre on this host's loopback: the service as a child process, a fleet of simulated machines, and a small
  * image to deploy. It needs no root and leaves nothing outside of its directory.
  */
-import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { freePorts, type Sections, ServiceProcess } from '#lab/service-process.ts'
 import { systemClock } from '#lib/clock.ts'
+import { type BootSources, writeBootSources } from './boot-sources.ts'
+import { driverInfoOf, instanceInfoOf, nodeOf } from './enrolment.ts'
 import { Fleet, type FleetOptions } from './fleet.ts'
 import { type ServedImage, serveImage } from './image-server.ts'
 import type { SimMachine } from './machine.ts'
@@ -29,9 +30,9 @@ export class Site {
   readonly service: ServiceProcess
   readonly fleet: Fleet
   readonly image: ServedImage
-  readonly #boot: { kernel: string; ramdisk: string; bmcCertificate: string }
+  readonly #boot: BootSources
 
-  private constructor(parts: Pick<Site, 'directory' | 'service' | 'fleet' | 'image'>, boot: BootFiles) {
+  private constructor(parts: Pick<Site, 'directory' | 'service' | 'fleet' | 'image'>, boot: BootSources) {
     this.directory = parts.directory
     this.service = parts.service
     this.fleet = parts.fleet
@@ -55,48 +56,29 @@ export class Site {
     started.defer(() => fleet.stop())
     const image = await serveImage({ sizeBytes: options.imageSizeBytes ?? 8 * 2 ** 20, seed: options.settings.seed })
     started.defer(() => image.close())
-    const boot = await writeBootFiles(directory, fleet.bmcCertificatePem)
+    const boot = await writeBootSources(join(directory, 'boot'), fleet.bmcCertificatePem)
     const service = await ServiceProcess.start({
       directory,
       endpoint: `http://127.0.0.1:${apiPort}`,
-      config: merged(ownConfig({ directory, apiPort, httpPort, boot }), options.config ?? {}),
+      config: merged(ownConfig({ directory, apiPort, httpPort }), options.config ?? {}),
     })
     started.move()
     return new Site({ directory, service, fleet, image }, boot)
   }
 
   /** What an operator knows of a machine, for `driver_info`. */
-  driverInfo(machine: SimMachine): Record<string, string> {
-    return {
-      redfish_address: machine.bmc.url,
-      redfish_username: machine.bmc.username,
-      redfish_password: machine.bmc.password,
-      redfish_verify_ca: this.#boot.bmcCertificate,
-      deploy_kernel: `file://${this.#boot.kernel}`,
-      deploy_ramdisk: `file://${this.#boot.ramdisk}`,
-    }
+  driverInfo(machine: SimMachine): Record<string, unknown> {
+    return driverInfoOf(machine, this.#boot)
   }
 
   /** The site's image, for `instance_info`. */
   instanceInfo(): Record<string, string> {
-    return {
-      image_source: this.image.url,
-      image_os_hash_algo: 'sha256',
-      image_os_hash_value: this.image.sha256,
-      image_disk_format: 'raw',
-    }
+    return instanceInfoOf(this.image)
   }
 
   /** Makes a node of the machine's name. @returns its UUID */
   async enrol(machine: SimMachine): Promise<string> {
-    const node = await this.service.api.create('/v1/nodes', {
-      name: machine.name,
-      driver: 'redfish',
-      driver_info: this.driverInfo(machine),
-      boot_interface: 'ipxe',
-      network_interface: 'noop',
-    })
-    return String(node.uuid)
+    return String((await this.service.api.create('/v1/nodes', nodeOf(machine, this.#boot))).uuid)
   }
 
   async stop(): Promise<void> {
@@ -106,28 +88,7 @@ export class Site {
   }
 }
 
-interface BootFiles {
-  kernel: string
-  ramdisk: string
-  bmcCertificate: string
-}
-
-/** Nobody runs this kernel: it is there to be published and fetched. */
-async function writeBootFiles(directory: string, bmcCertificatePem: string): Promise<BootFiles> {
-  const folder = join(directory, 'boot')
-  await mkdir(folder, { recursive: true })
-  const files = {
-    kernel: join(folder, 'kernel'),
-    ramdisk: join(folder, 'ramdisk'),
-    bmcCertificate: join(folder, 'bmc.crt'),
-  }
-  await writeFile(files.kernel, 'The kernel of simulated machines.\n')
-  await writeFile(files.ramdisk, 'The ramdisk of simulated machines.\n')
-  await writeFile(files.bmcCertificate, bmcCertificatePem)
-  return files
-}
-
-function ownConfig(site: { directory: string; apiPort: number; httpPort: number; boot: BootFiles }): Sections {
+function ownConfig(site: { directory: string; apiPort: number; httpPort: number }): Sections {
   return {
     DEFAULT: { host: 'ferrite-sim', my_ip: '127.0.0.1', state_path: join(site.directory, 'state') },
     api: { host_ip: '127.0.0.1', port: site.apiPort, ramdisk_heartbeat_timeout: 60 },

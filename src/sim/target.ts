@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises'
 import type { Api } from '#cli/client.ts'
 import type { Sections } from '#lab/service-process.ts'
 import { systemClock } from '#lib/clock.ts'
+import { driverInfoOf, instanceInfoOf } from './enrolment.ts'
 import { Fleet, type FleetOptions } from './fleet.ts'
 import { serveImage } from './image-server.ts'
 import type { SimMachine } from './machine.ts'
@@ -68,30 +69,16 @@ export async function foreignTarget(
   })
   started.defer(() => fleet.stop())
   const image = await serveImage({ sizeBytes: 2 ** 20, seed: settings.seed, address })
+  // Published and never run: machines here assume what their kernel would be told.
+  const boot = { kernel: image.url, ramdisk: image.url, bmcCertificate: false as const }
   const held = started.move()
   return {
     endpoint,
     pid: undefined,
     logFile: undefined,
     fleet,
-    instanceInfo: {
-      image_source: image.url,
-      image_os_hash_algo: 'sha256',
-      image_os_hash_value: image.sha256,
-      image_disk_format: 'raw',
-    },
-    enrolment: ({ bmc }) => ({
-      ...interfaces,
-      driver_info: {
-        redfish_address: bmc.url,
-        redfish_username: bmc.username,
-        redfish_password: bmc.password,
-        redfish_verify_ca: false,
-        // Published and never run: machines here assume what their kernel would be told.
-        deploy_kernel: image.url,
-        deploy_ramdisk: image.url,
-      },
-    }),
+    instanceInfo: instanceInfoOf(image),
+    enrolment: machine => ({ ...interfaces, driver_info: driverInfoOf(machine, boot) }),
     async stop() {
       await held.disposeAsync()
       await image.close()

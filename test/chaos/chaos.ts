@@ -3,7 +3,7 @@
  * again, and no operator. In the end every node must be active, as if nothing had been: one image written per machine,
  * no power-on that nobody asked for, nothing left held or under way.
  */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,8 +11,10 @@ import { Api } from '../../src/cli/client.ts'
 import { openDatabase } from '../../src/db/database.ts'
 import { startPostgres } from '../../src/db/test-server.ts'
 import { systemClock } from '../../src/lib/clock.ts'
+import { writeBootSources } from '../../src/sim/boot-sources.ts'
 import { Campaign, type PhaseResult } from '../../src/sim/campaign.ts'
 import { Chance } from '../../src/sim/chance.ts'
+import { instanceInfoOf, nodeOf } from '../../src/sim/enrolment.ts'
 import { Fleet } from '../../src/sim/fleet.ts'
 import { serveImage } from '../../src/sim/image-server.ts'
 import type { SimMachine } from '../../src/sim/machine.ts'
@@ -66,8 +68,6 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   })
   const database = await databaseOf(options, directory, opened)
   const files = join(directory, 'boot')
-  await mkdir(files)
-  for (const name of ['kernel', 'ramdisk']) await writeFile(join(files, name), `The ${name} of simulated machines.\n`)
   const conductors = await Conductors.start({ directory, count: options.conductors, database, bootFiles: files })
   opened.defer(() => conductors.stop())
   const image = await serveImage({ sizeBytes: 2 ** 20, seed })
@@ -90,8 +90,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
     },
   })
   opened.defer(() => fleet.stop())
-  const certificate = join(files, 'bmc.crt')
-  await writeFile(certificate, fleet.bmcCertificatePem)
+  const boot = await writeBootSources(files, fleet.bmcCertificatePem)
 
   let retries = 0
   const api = clientOf(conductors.api.url, () => retries++)
@@ -100,26 +99,8 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
     retries: () => retries,
     machines: fleet.machines,
     concurrency: options.concurrency,
-    enrolment: ({ bmc }) => ({
-      driver: 'redfish',
-      driver_info: {
-        redfish_address: bmc.url,
-        redfish_username: bmc.username,
-        redfish_password: bmc.password,
-        redfish_verify_ca: certificate,
-        deploy_kernel: `file://${join(files, 'kernel')}`,
-        deploy_ramdisk: `file://${join(files, 'ramdisk')}`,
-      },
-      boot_interface: 'ipxe',
-      network_interface: 'noop',
-      automated_clean: false,
-    }),
-    instanceInfo: {
-      image_source: image.url,
-      image_os_hash_algo: 'sha256',
-      image_os_hash_value: image.sha256,
-      image_disk_format: 'raw',
-    },
+    enrolment: machine => ({ ...nodeOf(machine, boot), automated_clean: false }),
+    instanceInfo: instanceInfoOf(image),
     signal: new AbortController().signal,
     onProgress: (phase, done, all) => {
       if (phase === 'deploy' && done % Math.ceil(all / 10) === 0) say(`${done} of ${all}, ${conductors.kills} kills`)
