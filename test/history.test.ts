@@ -3,21 +3,13 @@
  * leaves an entry that says who asked, for which project, which conductor did it, how the node stood and how long it took.
  */
 import assert from 'node:assert/strict'
-import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Conductor, createConductor } from '#conductor/service.ts'
 import { addNode } from '#conductor/test-engine.ts'
-import { loadConfig } from '#config/load.ts'
-import type { Db } from '#db/database.ts'
 import { findNode, type Node, takeLease } from '#db/nodes.ts'
-import { freshDatabase } from '#db/test-database.ts'
-import { loadRegistry } from '#drivers/registry.ts'
-import { systemClock } from '#lib/clock.ts'
-import { silent } from '#lib/log.ts'
 import type { ProvisionState } from '#protocol/states.ts'
-import { createApp } from '#server/app.ts'
 import { nobody } from '#server/auth.ts'
+import { type InProcess, startInProcess } from './in-process.ts'
 
 interface Entry {
   severity: string
@@ -31,12 +23,13 @@ interface Entry {
   duration_seconds: number | null
 }
 
-const state = {} as { db: Db; conductor: Conductor; url: string; close(): Promise<void> } // made by before()
+let state: InProcess
 const host = 'conductor-of-history'
 
 before(async () => {
-  const config = await loadConfig({
-    overrides: {
+  const auth = { authenticate: () => ({ ...nobody, userName: 'ann', projectId: 'project-1' }) }
+  state = await startInProcess(
+    {
       DEFAULT: {
         host,
         enabled_hardware_types: ['fake-hardware'],
@@ -50,22 +43,8 @@ before(async () => {
         enabled_rescue_interfaces: ['fake'],
       },
     },
-  })
-  const db = await freshDatabase()
-  const registry = await loadRegistry(config)
-  const parts = { db, config, registry, clock: systemClock, log: silent }
-  const conductor = createConductor({ ...parts, portsChanged: async () => {} })
-  const auth = { authenticate: () => ({ ...nobody, userName: 'ann', projectId: 'project-1' }) }
-  const app = createApp({ ...parts, conductor, auth })
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  await conductor.start()
-  const { port } = app.server.address() as AddressInfo // it listens on TCP
-  async function close() {
-    await app.close()
-    await conductor.stop()
-    await db.destroy()
-  }
-  Object.assign(state, { db, conductor, url: `http://127.0.0.1:${port}`, close })
+    auth,
+  )
 })
 after(() => state.close())
 

@@ -3,52 +3,28 @@
  * real API and the real conductor; everything else is refused as Ironic refuses it, and changes nothing.
  */
 import assert from 'node:assert/strict'
-import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Conductor, createConductor } from '#conductor/service.ts'
 import { addNode } from '#conductor/test-engine.ts'
-import { loadConfig } from '#config/load.ts'
-import type { Db } from '#db/database.ts'
 import { findNode, type Node, writeInventory } from '#db/nodes.ts'
-import { freshDatabase } from '#db/test-database.ts'
-import { loadRegistry } from '#drivers/registry.ts'
-import { systemClock } from '#lib/clock.ts'
-import { silent } from '#lib/log.ts'
 import { type ProvisionState, provision, provisionStates, type Verb, verbs, verbTarget } from '#protocol/states.ts'
-import { createApp } from '#server/app.ts'
+import { type InProcess, startInProcess } from './in-process.ts'
 
-const state = {} as { db: Db; conductor: Conductor; url: string; close(): Promise<void> } // made by before()
+let state: InProcess
 
 before(async () => {
-  const config = await loadConfig({
-    overrides: {
-      DEFAULT: {
-        enabled_hardware_types: ['fake-hardware'],
-        enabled_inspect_interfaces: ['fake', 'agent'],
-        enabled_rescue_interfaces: ['fake', 'agent'],
-        enabled_boot_interfaces: ['fake'],
-        enabled_deploy_interfaces: ['fake'],
-        enabled_management_interfaces: ['fake'],
-        enabled_power_interfaces: ['fake'],
-      },
-      conductor: { node_locked_retry_attempts: 60, node_locked_retry_interval: 1 },
+  state = await startInProcess({
+    DEFAULT: {
+      enabled_hardware_types: ['fake-hardware'],
+      enabled_inspect_interfaces: ['fake', 'agent'],
+      enabled_rescue_interfaces: ['fake', 'agent'],
+      enabled_boot_interfaces: ['fake'],
+      enabled_deploy_interfaces: ['fake'],
+      enabled_management_interfaces: ['fake'],
+      enabled_power_interfaces: ['fake'],
     },
+    conductor: { node_locked_retry_attempts: 60, node_locked_retry_interval: 1 },
   })
-  const db = await freshDatabase()
-  const registry = await loadRegistry(config)
-  const parts = { db, config, registry, clock: systemClock, log: silent }
-  const conductor = createConductor({ ...parts, portsChanged: async () => {} })
-  const app = createApp({ ...parts, conductor })
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  await conductor.start()
-  const { port } = app.server.address() as AddressInfo // it listens on TCP
-  async function close() {
-    await app.close()
-    await conductor.stop()
-    await db.destroy()
-  }
-  Object.assign(state, { db, conductor, url: `http://127.0.0.1:${port}`, close })
 })
 after(() => state.close())
 

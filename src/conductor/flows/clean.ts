@@ -4,7 +4,6 @@
  *
  * Source: cleaning facts, "Cleaning" (ironic/conductor/cleaning.py restated).
  */
-import type { NodePatch } from '#db/nodes.ts'
 import type { FlowContext } from '#drivers/driver.ts'
 import { Conflict } from '#lib/fault.ts'
 import { awaitPlace } from '../admission.ts'
@@ -12,13 +11,14 @@ import type { Args, Failure, FlowDefinition } from '../flow-definition.ts'
 import { type AskedStep, own, planAsAsked, planByPriority, withAgent } from '../steps/plan.ts'
 import { planAndRun } from '../steps/run.ts'
 import { automatedSteps, type ListedSteps } from './automated-clean.ts'
+import { hasStep, stepFailed } from './failed-step.ts'
 import { checkListed, checkName, usedRamdisk } from './listed-steps.ts'
 
 export const clean: FlowDefinition = {
   kind: 'clean',
   run: (ctx, args) => cleaning(ctx, args),
   undo: undoCleaning,
-  failed: cleaningFailed,
+  failed: (node, failure) => stepFailed('clean', node, failure),
   target: args => (args.clean_steps ? 'manageable' : undefined),
 }
 
@@ -75,26 +75,10 @@ export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
  */
 export async function undoCleaning(ctx: FlowContext, _args: Args, failure: Failure): Promise<void> {
   if (!usedRamdisk(ctx)) return
-  const stepFailed = !failure.aborted && hasStep(ctx.node)
-  const powerOff = !stepFailed || ctx.config.conductor.poweroff_in_cleanfail
+  const inStep = !failure.aborted && hasStep(ctx.node, 'clean')
+  const powerOff = !inStep || ctx.config.conductor.poweroff_in_cleanfail
   await ctx.interfaces.deploy.tearDownCleaning(ctx, { powerOff })
 }
-
-/** A step that failed may have left the machine in any shape: maintenance keeps everybody off it. */
-export function cleaningFailed(
-  node: { clean_step: Record<string, unknown>; maintenance_reason: string | null },
-  failure: Failure,
-): NodePatch {
-  if (failure.aborted || !hasStep(node)) return { clean_step: {} }
-  return {
-    clean_step: {},
-    maintenance: true,
-    maintenance_reason: node.maintenance_reason ?? failure.message,
-    fault: 'clean failure',
-  }
-}
-
-const hasStep = (node: { clean_step: Record<string, unknown> }) => Object.keys(node.clean_step).length > 0
 
 /** Priorities that the configuration sets over those of driver and agent. */
 function overrides(ctx: FlowContext): Record<string, number> {

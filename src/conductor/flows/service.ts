@@ -3,11 +3,11 @@
  *
  * Source: cleaning facts, "Servicing" (ironic/conductor/servicing.py restated).
  */
-import type { NodePatch } from '#db/nodes.ts'
 import type { FlowContext } from '#drivers/driver.ts'
-import type { Failure, FlowDefinition } from '../flow-definition.ts'
+import type { FlowDefinition } from '../flow-definition.ts'
 import { type AskedStep, own, planAsAsked, withAgent } from '../steps/plan.ts'
 import { planAndRun } from '../steps/run.ts'
+import { hasStep, stepFailed } from './failed-step.ts'
 import { checkListed, checkName, usedRamdisk } from './listed-steps.ts'
 
 export const service: FlowDefinition = {
@@ -41,11 +41,11 @@ export const service: FlowDefinition = {
   /** The instance comes back, unless a step failed: then the machine is left as the step left it, for a look. */
   async undo(ctx, _args, failure) {
     if (!usedRamdisk(ctx)) return
-    if (failure.aborted || !hasStep(ctx.node)) return giveBack(ctx)
+    if (failure.aborted || !hasStep(ctx.node, 'service')) return giveBack(ctx)
     const powerOff = ctx.config.conductor.poweroff_in_servicefail
     await ctx.interfaces.deploy.tearDownService(ctx, { instance: false, powerOff })
   },
-  failed: servicingFailed,
+  failed: (node, failure) => stepFailed('service', node, failure),
   afterAbort: 'abort',
 }
 
@@ -73,19 +73,3 @@ async function noteRamdisk(ctx: FlowContext, isIn: boolean): Promise<void> {
   const { driver_internal_info: internal } = (await ctx.fresh()).node
   await ctx.flow.write({ driver_internal_info: { ...internal, service_ramdisk: isIn } })
 }
-
-/** A step that failed may have left the machine in any shape: maintenance keeps everybody off it. */
-function servicingFailed(
-  node: { service_step: Record<string, unknown>; maintenance_reason: string | null },
-  failure: Failure,
-): NodePatch {
-  if (failure.aborted || !hasStep(node)) return { service_step: {} }
-  return {
-    service_step: {},
-    maintenance: true,
-    maintenance_reason: node.maintenance_reason ?? failure.message,
-    fault: 'service failure',
-  }
-}
-
-const hasStep = (node: { service_step: Record<string, unknown> }) => Object.keys(node.service_step).length > 0

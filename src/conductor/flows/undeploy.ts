@@ -1,7 +1,8 @@
 /** Takes the instance off a node and cleans it: active (or a failed state) to available. */
 import { type ProvisionState, stateTarget, target } from '#protocol/states.ts'
 import type { FlowDefinition } from '../flow-definition.ts'
-import { cleaning, cleaningFailed, undoCleaning } from './clean.ts'
+import { cleaning, undoCleaning } from './clean.ts'
+import { stepFailed } from './failed-step.ts'
 
 export const undeploy: FlowDefinition = {
   kind: 'undeploy',
@@ -35,7 +36,7 @@ export const undeploy: FlowDefinition = {
     if (ctx.node.provision_state === 'deleting') return
     await undoCleaning(ctx, args, failure)
   },
-  failed: (node, failure) => (node.provision_state === 'deleting' ? {} : cleaningFailed(node, failure)),
+  failed: (node, failure) => (node.provision_state === 'deleting' ? {} : stepFailed('clean', node, failure)),
 }
 
 /** Is a rescue system booted, or prepared, in this state? */

@@ -3,7 +3,7 @@ import { timestamp } from '#protocol/field.ts'
 import type { FlowContext, RamdiskMode } from '../driver.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
 import { powerCycle, powerTo } from '../power.ts'
-import { awaitBoot, watchingSinceMs } from './await-boot.ts'
+import { type AwaitedBoot, awaitBoot, watchingSinceMs } from './await-boot.ts'
 import { hasCalled } from './steps.ts'
 
 /** Kernel parameters beyond those that the boot interface adds. */
@@ -46,15 +46,7 @@ export async function awaitAgentAgain(
   timeoutS: number,
 ): Promise<void> {
   const since = await ctx.flow.once(`${name}: awaited from`, async () => timestamp(ctx.clock.now()))
-  await awaitBoot(ctx, mode, {
-    name: `${name}: agent`,
-    on: 'heartbeat',
-    everyMs: 15_000,
-    since,
-    timeoutS,
-    parameters: callHome(ctx),
-    isThere: () => hasCalled(ctx),
-  })
+  await awaitHeartbeat(ctx, mode, { name: `${name}: agent`, since, timeoutS })
 }
 
 /** Powers on into the ramdisk; returns when it was on, in the API's time. */
@@ -70,12 +62,18 @@ export async function bootRamdisk(ctx: FlowContext, mode: RamdiskMode): Promise<
 
 /** Waits for the agent's first heartbeat. @throws NoAgent with the first missing hop of the boot */
 export async function awaitAgent(ctx: FlowContext, mode: RamdiskMode, since: string, timeoutS: number): Promise<void> {
+  await awaitHeartbeat(ctx, mode, { name: `agent of ${mode}`, since, timeoutS })
+}
+
+async function awaitHeartbeat(
+  ctx: FlowContext,
+  mode: RamdiskMode,
+  boot: Pick<AwaitedBoot, 'name' | 'since' | 'timeoutS'>,
+): Promise<void> {
   await awaitBoot(ctx, mode, {
-    name: `agent of ${mode}`,
+    ...boot,
     on: 'heartbeat',
     everyMs: 15_000,
-    since,
-    timeoutS,
     parameters: callHome(ctx),
     isThere: () => hasCalled(ctx),
   })
