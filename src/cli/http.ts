@@ -3,7 +3,7 @@
  * that say what to do. Knows the shapes of OpenStack's error bodies, and nothing of any one service. What proves who
  * calls is in the headers: they are never shown, --debug included.
  */
-import { request as httpRequest, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { Fault, messageOf } from '#lib/fault.ts'
 
 /** `what` of the service that this is the client of. */
@@ -48,6 +48,9 @@ export class Unreachable extends Fault {
   readonly status = 502
   readonly code = 'api-unreachable'
 }
+
+// Imported, it would load all that it exports with it: WebSocket, and TLS for that, which takes as long as all the rest.
+const { request: httpRequest } = process.getBuiltinModule('node:http')
 
 /** @throws Unreachable */
 export async function exchange(request: Request, transport: Transport): Promise<Answer> {
