@@ -98,7 +98,7 @@ async function checkDeploySteps(ctx: NodeContext, db: Db, request: ProvisionRequ
   const asked = (request.deploy_steps ?? []) as unknown as AskedStep[] // checked against their schema by the API
   const templates = await templateSteps({ db, node: ctx.node })
   const complete = !ctx.interfaces.deploy.usesAgent
-  planDeploy(own(ctx.interfaces, 'deploy'), { asked, templates }, { complete })
+  planDeploy(own(ctx, 'deploy'), { asked, templates }, { complete })
 }
 
 function checkBootMode({ node, config }: NodeContext): void {

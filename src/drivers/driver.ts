@@ -58,6 +58,8 @@ export class HardwareFault extends Fault {
 interface Validated {
   /** What it offers to deploying, cleaning, servicing, verifying. */
   readonly steps?: readonly Step[]
+  /** Steps that differ from node to node, read anew at each call. @throws InvalidInput when they cannot be read */
+  stepsOf?(ctx: StepsContext, kind: StepKind): readonly Step[]
   /** @throws InvalidInput naming the missing or wrong setting; Unsupported when the interface is a "no-…" one */
   validate(ctx: NodeContext): Promise<void>
 }
@@ -112,6 +114,9 @@ export interface NetworkInterface extends Validated {
   attach(ctx: NodeContext, network: RamdiskMode | 'tenant'): Promise<void>
   detach(ctx: NodeContext, network: RamdiskMode | 'tenant'): Promise<void>
 }
+
+/** What tells which steps a node has, without a look at anything outside. */
+export type StepsContext = Pick<NodeContext, 'node' | 'config' | 'interfaces'>
 
 export type StepKind = 'clean' | 'deploy' | 'service' | 'verify'
 

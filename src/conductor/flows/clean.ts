@@ -54,7 +54,7 @@ export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
     planName: 'plan cleaning',
     async plan() {
       const now = await ctx.fresh()
-      const offer = ramdisk && deploy.usesAgent ? await withAgent(now, 'clean') : own(now.interfaces, 'clean')
+      const offer = ramdisk && deploy.usesAgent ? await withAgent(now, 'clean') : own(now, 'clean')
       const { disallow_clean_steps: disallowed } = config.api
       const steps = listed
         ? planAsAsked(offer, listed.steps, 'clean', { complete: true, ramdisk })

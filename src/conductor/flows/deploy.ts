@@ -38,7 +38,7 @@ export const deploy: FlowDefinition = {
       prefix: 'deploy ',
       planName: 'plan',
       async plan() {
-        const offer = own((await ctx.fresh()).interfaces, 'deploy')
+        const offer = own(await ctx.fresh(), 'deploy')
         const steps = planDeploy(offer, wishes, { complete: !way.usesAgent, disallowed })
         return { steps: way.usesAgent ? steps.filter(step => step.priority >= agentFrom) : steps, versions: null }
       },

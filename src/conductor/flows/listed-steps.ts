@@ -9,7 +9,7 @@ import type { ListedSteps } from './automated-clean.ts'
  * @throws InvalidInput naming every step that cannot be had like this
  */
 export function checkListed(ctx: FlowContext, kind: 'clean' | 'service', listed: ListedSteps): { ramdisk: boolean } {
-  const offer = own(ctx.interfaces, kind)
+  const offer = own(ctx, kind)
   const ramdisk = !listed.disable_ramdisk && !runsWithoutRamdisk(offer, listed.steps)
   const complete = !ramdisk || !ctx.interfaces.deploy.usesAgent
   planAsAsked(offer, listed.steps, kind, { complete, ramdisk: !listed.disable_ramdisk })

@@ -28,7 +28,7 @@ export const service: FlowDefinition = {
       planName: 'plan servicing',
       async plan() {
         const now = await ctx.fresh()
-        const offer = ramdisk && deploy.usesAgent ? await withAgent(now, 'service') : own(now.interfaces, 'service')
+        const offer = ramdisk && deploy.usesAgent ? await withAgent(now, 'service') : own(now, 'service')
         return { steps: planAsAsked(offer, steps, 'service', { complete: true, ramdisk }), versions: offer.versions }
       },
       rest: (all, ran) => all.slice(ran.length),

@@ -24,10 +24,10 @@ export const verify: FlowDefinition = {
     const steps = await flow.once('plan verification', async () => {
       const entries = Object.entries(config.conductor.verify_step_priority_override)
       const overrides = Object.fromEntries(entries.map(([name, priority]) => [name, Number(priority)]))
-      return planByPriority(own((await ctx.fresh()).interfaces, 'verify'), 'verify', { overrides })
+      return planByPriority(own(await ctx.fresh(), 'verify'), 'verify', { overrides })
     })
     for (const step of steps) {
-      await offered(ctx.interfaces, 'verify')
+      await offered(ctx, 'verify')
         .find(other => same(other, step))
         ?.run(ctx, {})
       await flow.once(`verified: ${nameOf(step)}`, () =>

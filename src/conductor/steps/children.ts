@@ -32,7 +32,7 @@ async function runOnChild(ctx: FlowContext, kind: StepKind, step: PlannedStep): 
     await runReserved(ctx, { id: 'power', step: step.step, args: step.args, ramdisk: null, callbackTimeoutS: 0 })
     return
   }
-  const found = offered(ctx.interfaces, kind).find(other => same(other, step))
+  const found = offered(ctx, kind).find(other => same(other, step))
   if (!found)
     throw new InvalidInput(`${where}: its interfaces have no such step, and steps of an agent run on their own node`)
   refuse(where, problemsWith(found, step.args))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Interfaces, Step } from '#drivers/driver.ts'
+import type { Step, StepsContext } from '#drivers/driver.ts'
 import {
   type AskedStep,
   nameOf,
@@ -27,7 +27,7 @@ function offer(kind: 'clean' | 'deploy' | 'service' | 'verify', ...steps: (Parti
   for (const step of whole) {
     interfaces[step.interface] = { steps: [...(interfaces[step.interface]?.steps ?? []), step] }
   }
-  return own(interfaces as unknown as Interfaces, kind) // only `steps` is looked at
+  return own({ interfaces } as unknown as StepsContext, kind) // only `steps` is looked at
 }
 
 const names = (steps: readonly PlannedStep[]) => steps.map(step => `${nameOf(step)} ${step.priority}`)

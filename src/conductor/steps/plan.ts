@@ -6,7 +6,7 @@
  * (ironic/conductor/steps.py restated).
  */
 import { type AgentStepKind, askSteps } from '#drivers/agent/steps.ts'
-import type { FlowContext, Interfaces, Step, StepKind, StepSpec } from '#drivers/driver.ts'
+import type { FlowContext, Step, StepKind, StepSpec, StepsContext } from '#drivers/driver.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import { isReserved, reservedSpec } from './reserved.ts'
@@ -63,9 +63,13 @@ function ranksOf(kind: StepKind): readonly InterfaceType[] {
   return kind === 'verify' ? verifyRanks : kind === 'service' ? serviceRanks : ranks
 }
 
-/** Steps that the node's interfaces have. */
-export function offered(interfaces: Interfaces, kind: StepKind): Step[] {
-  return ranksOf(kind).flatMap(type => (interfaces[type].steps ?? []).filter(step => step.kinds.includes(kind)))
+/** Steps that the node's interfaces have. @throws InvalidInput when an interface cannot tell */
+export function offered(ctx: StepsContext, kind: StepKind): Step[] {
+  return ranksOf(kind).flatMap(type => {
+    const found = ctx.interfaces[type]
+    const steps = [...(found.steps ?? []), ...(found.stepsOf?.(ctx, kind) ?? [])]
+    return steps.filter(step => step.kinds.includes(kind))
+  })
 }
 
 export const same = (a: { interface: string; step: string }, b: { interface: string; step: string }) =>
@@ -83,8 +87,8 @@ function ordered(steps: readonly PlannedStep[], kind: StepKind): PlannedStep[] {
 }
 
 /** What the conductor's side has for `kind`. */
-export function own(interfaces: Interfaces, kind: StepKind): Offer {
-  const steps = offered(interfaces, kind).map((step): PlannedStep => {
+export function own(ctx: StepsContext, kind: StepKind): Offer {
+  const steps = offered(ctx, kind).map((step): PlannedStep => {
     const { interface: type, step: name, priority, requires_ramdisk = true, argsinfo = null } = step
     const { abortable = abortableByDefault(kind) } = step
     return { interface: type, step: name, priority, abortable, requires_ramdisk, argsinfo, side: 'conductor', args: {} }
@@ -94,7 +98,7 @@ export function own(interfaces: Interfaces, kind: StepKind): Offer {
 
 /** Everything there is for `kind`: the conductor's step wins where both sides have one of that name. */
 export async function withAgent(ctx: FlowContext, kind: AgentStepKind): Promise<Offer> {
-  const { steps: mine } = own(ctx.interfaces, kind)
+  const { steps: mine } = own(ctx, kind)
   const told = await askSteps(ctx, kind)
   const theirs = told.steps
     .filter(step => isInterface(step.interface) && !mine.some(known => same(known, step)))

@@ -122,7 +122,7 @@ async function runOne(ctx: FlowContext, id: string, step: PlannedStep, run: Runn
       await runOnChildren(ctx, kind, id, step)
       return undefined
     case 'conductor': {
-      const found = offered(ctx.interfaces, kind).find(other => same(other, step))
+      const found = offered(ctx, kind).find(other => same(other, step))
       if (!found) throw new InvalidInput(`Step ${nameOf(step)} is not offered by this node's interfaces any more`)
       return (await found.run(ctx, step.args)) ?? undefined
     }
