@@ -45,6 +45,13 @@ export const forClients = ['python3-ironicclient', 'python3-openstackclient', 'p
 /** A Keystone for those clients. Only its programs: the package `keystone` would set up and start a service. */
 export const forKeystone = ['python3-keystone'] as const
 
+/** `npm run interop:deploy`: servers that images come from. Each is started with a configuration of its own. */
+export const forNginx = ['nginx'] as const
+export const forSquid = ['squid'] as const
+/** Only their programs and libraries: the packages of the services would set them up and start them. */
+export const forSwift = ['python3-swift', 'python3-keystonemiddleware'] as const
+export const forGlance = ['python3-glance'] as const
+
 /** The newest clients, which pip installs in a virtual environment. */
 export const forNewestClients = ['python3-venv'] as const
 

@@ -1,0 +1,145 @@
+/**
+ * The world of one scenario: the virtual lab with a machine, our service in it, the lab's Debian image, and a place for
+ * the real servers that the scenario adds. Everything runs inside the lab's network namespace and ends with it.
+ */
+import assert from 'node:assert/strict'
+import type { ChildProcess, SpawnOptions } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, open, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { buildDebianImage, type DebianImage } from '#lab/debian-image.ts'
+import type { Sections } from '#lab/service-process.ts'
+import { bootLimitMs, World } from '../../test/vm/world.ts'
+import type { Scenario } from './scenario.ts'
+
+/** How a server of a scenario is started and known to run. */
+export interface ServerOptions {
+  /** Names its log. */
+  readonly name: string
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** Listens once it is up; of `address`. */
+  readonly port: number
+}
+
+const serverLimitMs = 120_000
+
+export class DeployWorld {
+  /** Lab, machine, service and node, for all that is not here. */
+  readonly lab: World
+  /** Raw and qcow2, with sizes and checksums; it says `HOSTNAME login:` on the serial port. */
+  readonly image: DebianImage
+  /** What the run learned that belongs in its line of the table. */
+  readonly notes: string[] = []
+  readonly #children: ChildProcess[] = []
+
+  private constructor(lab: World, image: DebianImage) {
+    this.lab = lab
+    this.image = image
+  }
+
+  static async open({ name, machine }: Scenario): Promise<DeployWorld> {
+    const image = await buildDebianImage({ log: line => console.log(line) })
+    const imageFolders = [dirname(image.raw), ...(machine?.imageFolders ?? [])]
+    const lab = await World.open({ firmware: 'uefi', ...machine, name: `interop-${name}`, imageFolders })
+    return new DeployWorld(lab, image)
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children) await end(child)
+    await this.lab.close()
+  }
+
+  /** This host as the machine reaches it: servers listen here. */
+  get address(): string {
+    return this.lab.lab.state.network.address
+  }
+
+  /** A new directory of the world, gone with it. */
+  async folder(name: string): Promise<string> {
+    const path = join(this.lab.directory, name)
+    await mkdir(path, { recursive: true })
+    return path
+  }
+
+  /** Starts a program in the lab and returns once its port answers. @throws with the last lines of its log */
+  async server({ name, command, args, env = {}, port }: ServerOptions): Promise<void> {
+    const logFile = join(await this.folder('logs'), `${name}.log`)
+    const log = await open(logFile, 'a')
+    const stdio: SpawnOptions['stdio'] = ['ignore', log.fd, log.fd]
+    const child = this.lab.lab.spawn(command, args, { stdio, env: { ...process.env, ...env } })
+    await log.close()
+    this.#children.push(child)
+    const end = performance.now() + serverLimitMs
+    for (;;) {
+      const socket = await this.lab.lab.connect(this.address, port).catch(() => undefined)
+      socket?.destroy()
+      if (socket) return
+      if (child.exitCode !== null || performance.now() > end) {
+        const words = (await readFile(logFile, 'utf8')).slice(-3000)
+        throw new Error(`${name} ${child.exitCode === null ? 'does not answer' : 'ended'}:\n${words}`)
+      }
+      await sleep(200)
+    }
+  }
+
+  /** Starts the service anew with these options, on the same state. */
+  configure(config: Sections): Promise<void> {
+    return this.lab.startService(config)
+  }
+
+  /** Enrols the machine and makes it available, without a boot: what is on its disk is overwritten anyway. */
+  async makeAvailable(driverInfo: Record<string, string> = {}): Promise<void> {
+    const { lab } = this
+    await lab.enrol(driverInfo)
+    await lab.bring('manage', 'manageable')
+    await lab.service.api.create('/v1/ports', { node_uuid: lab.uuid, address: lab.machine.nics[0]?.mac })
+    await lab.change('/automated_clean', false)
+    await lab.bring('provide', 'available')
+  }
+
+  /**
+   * Deploys, and waits for the login prompt that shows the host name of the config drive.
+   * @param instanceInfo the whole instance_info
+   * @param verb `rebuild` for a node that is active
+   */
+  async deploy(
+    instanceInfo: Readonly<Record<string, unknown>>,
+    { hostname, verb = 'active' }: { hostname: string; verb?: 'active' | 'rebuild' },
+  ): Promise<void> {
+    const { lab } = this
+    await lab.change('/instance_info', instanceInfo)
+    const from = await lab.serialSize()
+    const began = performance.now()
+    const node = await lab.bring(verb, 'active', { configdrive: { meta_data: { hostname } } })
+    assert.equal(node.last_error, null)
+    const activeS = seconds(began)
+    await lab.says(new RegExp(`^${hostname} login: `, 'm'), from, bootLimitMs)
+    this.notes.push(
+      `${verb === 'active' ? 'deployed' : 'rebuilt'} in ${activeS} s, login prompt after ${seconds(began)} s`,
+    )
+  }
+
+  /** instance_info of the lab's image by such a reference: checksum and format are those of the file. */
+  imageAt(source: string, format: 'raw' | 'qcow2' = 'raw'): Record<string, unknown> {
+    return {
+      image_source: source,
+      image_os_hash_algo: 'sha256',
+      image_os_hash_value: this.image.manifest[format].sha256,
+      image_disk_format: format,
+    }
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  await gone
+  clearTimeout(timer)
+}
+
+const seconds = (began: number) => ((performance.now() - began) / 1000).toFixed(0)
