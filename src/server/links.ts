@@ -1,5 +1,6 @@
 /** Absolute URLs of answers: the base is configured, or what the request came to. Source: REST API reference, "Links". */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { withoutSlashesAtEnd } from '#lib/slashes.ts'
 
 export interface Links {
   /** Without a trailing slash: `http://host:6385`. */
@@ -19,7 +20,7 @@ export function linksOf(request: IncomingMessage, options: LinkOptions): Links {
   const seen = options.proxied ? seenByProxy(headers) : {}
   const prefix = (options.proxied && first(headers['x-forwarded-prefix'])) || ''
   const scheme = seen.proto ?? (encrypted ? 'https' : 'http')
-  return { base: `${scheme}://${seen.host ?? headers.host ?? 'localhost'}${prefix.replace(/\/+$/, '')}` }
+  return { base: `${scheme}://${seen.host ?? headers.host ?? 'localhost'}${withoutSlashesAtEnd(prefix)}` }
 }
 
 /** What the proxy nearest to the client was asked. Source: RFC 7239; where it is used, the older headers do not count. */
@@ -29,11 +30,15 @@ function seenByProxy(headers: IncomingHttpHeaders): { proto?: string | undefined
     return { proto: first(headers['x-forwarded-proto']), host: first(headers['x-forwarded-host']) }
   }
   const pairs = (first(forwarded) ?? '').split(';').map(pair => {
-    const [, name = '', value = ''] = /^\s*([^=\s]+)\s*=\s*"?([^"]*)"?\s*$/.exec(pair) ?? []
-    return [name.toLowerCase(), value] as const
+    const [name = '', ...rest] = pair.split('=')
+    return [name.trim().toLowerCase(), unquoted(rest.join('=').trim())] as const
   })
   const { proto, host } = Object.fromEntries(pairs.filter(([, value]) => value !== ''))
   return { proto, host }
+}
+
+function unquoted(text: string): string {
+  return text.length > 1 && text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1) : text
 }
 
 function first(header: string | string[] | undefined): string | undefined {

@@ -1,4 +1,5 @@
 /** Paths as requests write them and as the router knows them. Source: REST API reference, "Documents at the root". */
+import { withoutSlashesAtEnd } from '#lib/slashes.ts'
 import { type Minor, minorOf } from '#protocol/microversion.ts'
 import type { Endpoint } from './endpoint.ts'
 
@@ -15,7 +16,7 @@ export function outsideOf(endpoints: readonly Endpoint[]): Set<string> {
  */
 export function normalPath(url: string, outside = nowhere): string {
   const question = url.indexOf('?')
-  const path = (question < 0 ? url : url.slice(0, question)).replace(/\/+$/, '')
+  const path = withoutSlashesAtEnd(question < 0 ? url : url.slice(0, question))
   const query = question < 0 ? '' : url.slice(question)
   if (path === '') return `/${query}`
   if (outside.has(path)) return path + query

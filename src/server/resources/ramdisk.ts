@@ -13,6 +13,7 @@ import { findNodeRow } from '#db/node-rows.ts'
 import { findNode, type Node } from '#db/nodes.ts'
 import { portsByAddress } from '#db/ports.ts'
 import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
+import { withoutSlashesAtEnd } from '#lib/slashes.ts'
 import { isTrue } from '#lib/truth.ts'
 import { timestamp } from '#protocol/field.ts'
 import { provision } from '#protocol/states.ts'
@@ -151,7 +152,7 @@ async function heartbeat(
     throw new InvalidInput('Cannot take the heartbeat: agent_verify_ca is not the certificate known of this agent')
   }
   const told = {
-    url: url === '' ? (agent?.url ?? '') : url.replace(/\/+$/, ''),
+    url: url === '' ? (agent?.url ?? '') : withoutSlashesAtEnd(url),
     version: query.agent_version ?? agent?.version ?? null,
     verify_ca: ca ?? agent?.verify_ca ?? null,
     status: query.agent_status ?? null,
@@ -186,7 +187,7 @@ function checkUrl(url: string, agent: Agent | undefined): void {
     )
   }
   const known = agent?.url ?? ''
-  if (url !== '' && known !== '' && known !== url.replace(/\/+$/, '')) {
+  if (url !== '' && known !== '' && known !== withoutSlashesAtEnd(url)) {
     throw new InvalidInput(`Cannot take the heartbeat: callback_url is ${url}, but the agent is known at ${known}`)
   }
 }
