@@ -7,7 +7,17 @@ import { cp, mkdir, readFile, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Fault } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
-import { type Architecture, architectures, busyboxApplets, modules, paths, programs, rootModules } from './contents.ts'
+import {
+  type Architecture,
+  architectures,
+  busyboxApplets,
+  type Feature,
+  features,
+  modules,
+  paths,
+  programs,
+  rootModules,
+} from './contents.ts'
 import { chooseModules, readModuleIndex } from './modules.ts'
 import { FileNotInPackages, Tree } from './tree.ts'
 
@@ -37,6 +47,7 @@ export class ModuleNotInPackages extends Fault {
  */
 export async function assemble(options: {
   architecture: Architecture
+  features: readonly Feature[]
   packages: ReadonlyMap<string, string>
   nodeFile: string
   agentFile: string
@@ -69,7 +80,11 @@ export async function assemble(options: {
   tree.data('/usr/lib/ferrite/version', `${options.version}\n`)
   tree.data('/usr/lib/ferrite/init', ownFile('init'), 0o755)
   tree.data('/usr/lib/ferrite/dhcp', ownFile('dhcp'), 0o755)
-  for (const [path, text] of Object.entries(configuration)) tree.data(path, text)
+  const chosen = options.features.map(name => features[name])
+  for (const [path, text] of Object.entries(configuration)) {
+    tree.data(path, text + chosen.map(({ appended }) => (appended as Record<string, string>)[path] ?? '').join(''))
+  }
+  for (const feature of chosen) addFeature(tree, feature)
   tree.data('/etc/profile', profile(tree))
   tree.data('/etc/acpi/PWRF/00000080', '#!/usr/bin/sh\nexec poweroff\n', 0o755)
   const authorities = tree.find('/usr/share/ca-certificates/').filter(path => path.endsWith('.crt'))
@@ -77,12 +92,12 @@ export async function assemble(options: {
   tree.data('/etc/ssl/certs/ca-certificates.crt', certificates.join(''))
 
   const kernel = findKernel(tree)
-  const { paths: chosen, rootModuleFiles } = await addModules(tree, kernel.version, options.workDirectory)
+  const { paths: modulePaths, rootModuleFiles } = await addModules(tree, kernel.version, options.workDirectory)
   return {
     tree,
     kernelFile: tree.sourceOf(kernel.path),
     kernelVersion: kernel.version,
-    moduleCount: chosen.length,
+    moduleCount: modulePaths.length,
     rootModuleFiles,
     busyboxFile,
   }
@@ -102,6 +117,15 @@ const configuration = {
   '/etc/os-release': 'ID=ferrite\nNAME="Ferrite ramdisk"\nPRETTY_NAME="Ferrite ramdisk"\n',
   // The builder picks programs, not their state; what array exists is read off the disks.
   '/etc/mdadm/mdadm.conf': 'HOMEHOST <ignore>\nMAILADDR root\n',
+}
+
+function addFeature(tree: Tree, { programs, paths, match, exclude, data }: (typeof features)[Feature]): void {
+  for (const name of programs) tree.program(name)
+  for (const path of paths) tree.pick(path)
+  for (const path of tree.find('/usr/')) {
+    if (match.some(pattern => pattern.test(path)) && !exclude.test(path)) tree.pick(path)
+  }
+  for (const [path, text] of Object.entries(data)) tree.data(path, text)
 }
 
 /** busybox's shell prefers its own programs; for a person at the console, the full ones are better. */

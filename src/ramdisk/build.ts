@@ -14,7 +14,7 @@ import { ensureHostPackages, forRamdisk } from '#lab/host-packages.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { CommandFailed, run } from '#lib/run.ts'
 import { assemble } from './assemble.ts'
-import { type Architecture, architectures, packages as contentPackages } from './contents.ts'
+import { type Architecture, architectures, packages as contentPackages, type Feature, features } from './contents.ts'
 import { type Compression, pack } from './pack.ts'
 import { type DebianPackage, PackageCache } from './packages.ts'
 
@@ -49,6 +49,8 @@ export type RamdiskOptions = {
   force?: boolean
   /** Default: that of this machine. */
   architecture?: Architecture
+  /** What is to be in it beside what is in every one. */
+  features?: readonly Feature[]
   /** Default: the Node that runs this. */
   nodeFile?: string
   /** A bundle to take instead of making one from src/agent. */
@@ -76,6 +78,7 @@ export async function buildRamdisk(options: RamdiskOptions): Promise<RamdiskBuil
   const cacheDir = resolve(options.cacheDir ?? 'var/build/cache')
   const compression = options.compression ?? 'fast'
   const architecture = options.architecture ?? nativeArchitecture()
+  const chosen = [...new Set(options.features)].sort()
   await ensureHostPackages(forRamdisk, log)
   await mkdir(cacheDir, { recursive: true })
   const workDirectory = await mkdtemp(join(cacheDir, 'ramdisk-'))
@@ -89,13 +92,21 @@ export async function buildRamdisk(options: RamdiskOptions): Promise<RamdiskBuil
     const nodeFile = options.nodeFile ?? process.execPath
     const names = [
       ...contentPackages,
+      ...chosen.flatMap(name => features[name].packages),
       ...architectures[architecture].packages,
       architectures[architecture].kernelPackage,
     ]
     const cache = new PackageCache(join(cacheDir, 'packages', architecture), architecture)
     const packages = await cache.resolve(names, { refresh: options.force === true })
     const agentSha256 = await sha256Of(agentFile)
-    const inputs = { architecture, compression, packages, agentSha256, nodeSha256: await sha256Of(nodeFile) }
+    const inputs = {
+      architecture,
+      compression,
+      features: chosen,
+      packages,
+      agentSha256,
+      nodeSha256: await sha256Of(nodeFile),
+    }
     const fingerprint = hashText(JSON.stringify({ ...inputs, builder: await hashOwnSources() }))
 
     if (options.force !== true) {
@@ -109,6 +120,7 @@ export async function buildRamdisk(options: RamdiskOptions): Promise<RamdiskBuil
     const time = await newestFileSeconds(unpacked)
     const assembly = await assemble({
       architecture,
+      features: chosen,
       packages: unpacked,
       nodeFile: strippedNode,
       agentFile,

@@ -2,10 +2,11 @@
 import { Command, CommanderError, Option } from 'commander'
 import { Fault } from '#lib/fault.ts'
 import { buildRamdisk, type RamdiskBuild } from './build.ts'
-import { type Architecture, architectures } from './contents.ts'
+import { type Architecture, architectures, type Feature, features } from './contents.ts'
 
 type BuildArguments = {
-  output: string
+  output?: string
+  with: Feature[]
   cache: string
   best?: true
   force?: true
@@ -19,7 +20,8 @@ export async function main(args: string[]): Promise<number> {
   program
     .command('build')
     .description('Builds kernel and initramfs from Debian packages, or finds the build of the same inputs')
-    .option('--output <directory>', 'where the three files go', 'var/build/ramdisk')
+    .option('--output <directory>', 'where the three files go; default: var/build/ramdisk, with --with ramdisk-NAME')
+    .addOption(new Option('--with <name...>', 'what to put in beside').choices(Object.keys(features)).default([]))
     .option('--cache <directory>', 'where packages are kept', 'var/build/cache')
     .option('--best', 'compress as far as it goes: a fifth smaller, a minute or more slower')
     .option('--force', "fetch the archive's lists anew and build in any case")
@@ -28,7 +30,8 @@ export async function main(args: string[]): Promise<number> {
     .action(async (options: BuildArguments) => {
       const startedAt = performance.now()
       const build = await buildRamdisk({
-        outDir: options.output,
+        outDir: options.output ?? ['var/build/ramdisk', ...options.with].join('-'),
+        features: options.with,
         cacheDir: options.cache,
         compression: options.best ? 'best' : 'fast',
         force: options.force === true,

@@ -52,6 +52,40 @@ export const packages = [
   'xz-utils',
 ]
 
+/** What a ramdisk holds beside all this when it is asked for, by name. */
+export const features = {
+  /** For the deploy interface of that name: sshd, and a Python that modules of Ansible run in. */
+  ansible: {
+    packages: ['openssh-server', 'openssh-sftp-server', 'python3-minimal', 'libpython3-stdlib'],
+    programs: ['python3', 'ssh-keygen', 'sshd'],
+    paths: ['/usr/lib/openssh/sftp-server'],
+    /** Whole trees whose names hold a version; newer sshds are in parts. */
+    match: [/^\/usr\/lib\/openssh\/sshd-/, /^\/usr\/lib\/python3\.\d+\//],
+    exclude: /\/(__pycache__|distutils|ensurepip|idlelib|lib2to3|pydoc_data|test|tests|tkinter|turtledemo)\//,
+    /** Put at the end of the file of each name. */
+    appended: {
+      // The user that [ansible] default_username means unless it is set; root under another name, so that no sudo is needed.
+      '/etc/passwd': 'ansible:x:0:0:ansible:/root:/usr/bin/sh\nsshd:x:101:65534:sshd:/run/sshd:/usr/bin/false\n',
+      '/etc/shadow': 'ansible:*:20000:0:99999:7:::\nsshd:*:20000:0:99999:7:::\n',
+    },
+    data: {
+      '/etc/ssh/sshd_config': [
+        'HostKey /etc/ssh/ssh_host_ed25519_key',
+        'AuthorizedKeysFile /etc/ssh/authorized_keys',
+        'PermitRootLogin prohibit-password',
+        'PasswordAuthentication no',
+        'KbdInteractiveAuthentication no',
+        'UsePAM no',
+        'UseDNS no',
+        'Subsystem sftp /usr/lib/openssh/sftp-server',
+        '',
+      ].join('\n'),
+    },
+  },
+} as const
+
+export type Feature = keyof typeof features
+
 export const programs = [
   'blkdiscard',
   'blkid',
