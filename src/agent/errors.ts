@@ -22,6 +22,7 @@ const types = {
   ImageDownloadOutofSpaceError: [500, 'No room to keep the image while it is checked'],
   ImageChecksumError: [500, 'The image is not the one that was asked for'],
   ImageWriteError: [500, 'The image could not be written to the disk'],
+  FileSystemNotSupported: [500, 'No program for this kind of file system'],
   InvalidImage: [500, 'The image is not acceptable'],
   SystemRebootError: [500, 'The machine would not stop'],
   BlockDeviceEraseError: [500, 'A disk could not be erased'],

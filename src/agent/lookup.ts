@@ -66,6 +66,8 @@ export function applyLookup(context: AgentContext, { node, config }: LookupAnswe
   options.skipBmc = config.agent_skip_bmc_detect ?? options.skipBmc
   options.md5Enabled = config.agent_md5_checksum_enable ?? options.md5Enabled
   options.permittedImageFormats = config.permitted_image_formats ?? options.permittedImageFormats
+  // Never taken back: only a yes means anything here.
+  if (config.enable_bios_bootloader_install === true) options.runImageInstaller = true
   if (typeof config.disable_deep_image_inspection === 'boolean') {
     options.deepInspection = !config.disable_deep_image_inspection
   }

@@ -45,6 +45,7 @@ export interface Options {
   /** 0: no limit. */
   downloadMaxDurationMs: number
   guardSpecialFilesystems: boolean
+  ignoreBootloaderFailure: boolean
   debug: boolean
   /** BOOTIF as the boot loader wrote it. */
   bootInterface: string | null
@@ -53,6 +54,8 @@ export interface Options {
   deepInspection: boolean
   permittedImageFormats: string[]
   skipBmc: boolean
+  /** Whether programs of a partition image may be run to make it bootable. */
+  runImageInstaller: boolean
 }
 
 /** What only this process is told, by flags or by `FERRITE_AGENT_*` in the environment. */
@@ -60,6 +63,8 @@ export interface Settings {
   cmdlineFile: string
   /** Token, certificate and command records: tmpfs, so that they die with this boot and not with this process. */
   stateDir: string
+  /** There while the firmware is UEFI. */
+  efiDir: string
   /** Where images that must be inspected are kept meanwhile. */
   tempDir: string
   /** When not empty: the only block devices the agent sees, of any type (for agents that are not in a ramdisk). */
@@ -108,6 +113,7 @@ const parameters: Record<string, Partial<{ [K in keyof Options]: (value: string,
   'ipa-image-download-connection-retry-interval': { downloadRetryPauseMs: milliseconds },
   'ipa-image-download-max-duration': { downloadMaxDurationMs: milliseconds },
   'ipa-guard-special-filesystems': { guardSpecialFilesystems: boolean },
+  'ipa-ignore-bootloader-failure': { ignoreBootloaderFailure: boolean },
   'ipa-debug': { debug: boolean },
   BOOTIF: { bootInterface: text },
 }
@@ -143,12 +149,14 @@ export function defaultOptions(): Options {
     downloadRetryPauseMs: 10_000,
     downloadMaxDurationMs: 0,
     guardSpecialFilesystems: true,
+    ignoreBootloaderFailure: false,
     debug: false,
     bootInterface: null,
     md5Enabled: true,
     deepInspection: true,
     permittedImageFormats: ['raw', 'gpt', 'qcow2'],
     skipBmc: false,
+    runImageInstaller: false,
   }
 }
 
@@ -185,6 +193,7 @@ export function readSettings(args: readonly string[], env: Record<string, string
     options: {
       'cmdline-file': { type: 'string', default: env.FERRITE_AGENT_CMDLINE_FILE ?? '/proc/cmdline' },
       'state-dir': { type: 'string', default: env.FERRITE_AGENT_STATE_DIR ?? '/run/ferrite-agent' },
+      'efi-dir': { type: 'string', default: env.FERRITE_AGENT_EFI_DIR ?? '/sys/firmware/efi' },
       'temp-dir': { type: 'string', default: env.FERRITE_AGENT_TEMP_DIR ?? '/tmp' },
       'only-devices': { type: 'string', default: env.FERRITE_AGENT_ONLY_DEVICES ?? '' },
       'power-off-command': { type: 'string', default: env.FERRITE_AGENT_POWER_OFF_COMMAND ?? 'poweroff -f' },
@@ -195,6 +204,7 @@ export function readSettings(args: readonly string[], env: Record<string, string
   return {
     cmdlineFile: values['cmdline-file'],
     stateDir: values['state-dir'],
+    efiDir: values['efi-dir'],
     tempDir: values['temp-dir'],
     onlyDevices: list(values['only-devices']),
     powerOffCommand: words(values['power-off-command']),

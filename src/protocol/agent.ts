@@ -170,13 +170,32 @@ export const ImageInfo = Type.Object({
   ephemeral_mb: Type.Optional(Type.Integer()),
   ephemeral_format: Type.Optional(Nullable(Text)),
   preserve_ephemeral: Type.Optional(Nullable(Type.Boolean())),
+  /** Told for completeness; agents read the node. */
+  deploy_boot_mode: Type.Optional(Nullable(Text)),
+  boot_option: Type.Optional(Nullable(Text)),
+  disk_label: Type.Optional(Nullable(Text)),
 })
 export type ImageInfo = Static<typeof ImageInfo>
+
+/** Partitions around a partition image, by the names that `get_partition_uuids` has for them. */
+export const partitionNames = [
+  'efi system partition',
+  'BIOS Boot partition',
+  'PReP Boot partition',
+  'ephemeral',
+  'swap',
+  'configdrive',
+  'root',
+] as const
+export type PartitionName = (typeof partitionNames)[number]
 
 export const PartitionUuids = Type.Object({
   /** File system UUID, or for whole-disk images the disk identifier `0x1234abcd`. Absent before any image. */
   'root uuid': Type.Optional(Text),
   'efi system partition uuid': Type.Optional(Nullable(Text)),
+  /** Only of POWER machines without UEFI. */
+  'PReP Boot partition uuid': Type.Optional(Nullable(Text)),
+  /** Device by name of the partition; only after a partition image. */
   partitions: Type.Optional(Type.Record(Type.String(), Type.String())),
 })
 export type PartitionUuids = Static<typeof PartitionUuids>

@@ -5,7 +5,6 @@
  * Source: openstack/ironic-python-agent `hardware.py` for the fields; the kernel's documentation of /proc and /sys for
  * where we find them (the original asks lshw and lscpu, which our ramdisk does not need).
  */
-import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { hostname, machine, totalmem } from 'node:os'
 import { run } from '#lib/run.ts'
@@ -13,6 +12,7 @@ import type { Inventory } from '#protocol/agent.ts'
 import type { AgentContext } from '../context.ts'
 import { asDisk, listBlockDevices, readOrNull, trimmed } from './block-devices.ts'
 import { bmcAddresses } from './bmc.ts'
+import { presentBootMode } from './boot-mode.ts'
 import { listNetworkInterfaces } from './network-interfaces.ts'
 
 export async function collectInventory(context: AgentContext): Promise<Inventory> {
@@ -31,13 +31,9 @@ export async function collectInventory(context: AgentContext): Promise<Inventory
     memory: { total: totalmem(), physical_mb: physicalMb },
     ...bmc,
     system_vendor: vendor,
-    boot: { current_boot_mode: bootMode(), pxe_interface: context.options.bootInterface },
+    boot: { current_boot_mode: presentBootMode(context.settings), pxe_interface: context.options.bootInterface },
     hostname: trimmed(hostname()),
   }
-}
-
-export function bootMode(): 'uefi' | 'bios' {
-  return existsSync('/sys/firmware/efi') ? 'uefi' : 'bios'
 }
 
 async function readCpu(): Promise<Inventory['cpu']> {

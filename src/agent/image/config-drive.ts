@@ -27,13 +27,15 @@ const MBR_LIMIT_BYTES = 2 ** 32 * 512
 export async function writeConfigDrive(disk: string, value: string, context: ImageRun): Promise<void> {
   context.progress({ phase: 'config drive', bytes: 0, total_bytes: null, detail: disk })
   const image = await loadConfigDrive(value, context)
-  if (image.length > LIMIT_BYTES) {
-    throw new AgentFault(
-      'InvalidImage',
-      `The config drive has ${image.length} bytes, more than the allowed ${LIMIT_BYTES}`,
-    )
-  }
   const partition = (await labelledPartition(disk)) ?? (await newPartition(disk))
+  await fillConfigDrive(partition, image, context)
+}
+
+/**
+ * Copies the file system of a config drive to a partition; one that cannot be mounted from there becomes FAT.
+ * @throws AgentFault DeploymentError when it does not fit
+ */
+export async function fillConfigDrive(partition: string, image: Buffer, context: ImageRun): Promise<void> {
   const sizeBytes = await deviceSize(partition)
   if (image.length > sizeBytes) {
     throw new AgentFault(
@@ -46,8 +48,20 @@ export async function writeConfigDrive(disk: string, value: string, context: Ima
   context.agent.log.info(`Config drive of ${image.length} bytes written to ${partition}`)
 }
 
-/** base64 of a gzip, or a URL of the same or of a plain image. */
-async function loadConfigDrive(value: string, { agent, signal }: ImageRun): Promise<Buffer> {
+/**
+ * The file system that a config drive is: given as base64 of a gzip, or as a URL of the same or of a plain image.
+ * @throws AgentFault InvalidImage or DeploymentError, also when it is larger than 64 MiB
+ */
+export async function loadConfigDrive(value: string, run: ImageRun): Promise<Buffer> {
+  const image = await fetchConfigDrive(value, run)
+  if (image.length <= LIMIT_BYTES) return image
+  throw new AgentFault(
+    'InvalidImage',
+    `The config drive has ${image.length} bytes, more than the allowed ${LIMIT_BYTES}`,
+  )
+}
+
+async function fetchConfigDrive(value: string, { agent, signal }: ImageRun): Promise<Buffer> {
   if (!isUrl(value)) {
     const image = unpack(value)
     if (image === null) throw new AgentFault('InvalidImage', 'The config drive is neither a URL nor base64 of gzip')

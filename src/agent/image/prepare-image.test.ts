@@ -206,13 +206,6 @@ describe('raw images on loop devices', { skip: needsRoot }, () => {
       message: /has no partitions now/,
     })
   })
-
-  test('partition images are refused clearly', async () => {
-    const bench = await make(mbr)
-    await assert.rejects(bench.write({ checksum: hash('sha256', mbr), image_type: 'partition' }), {
-      type: 'InvalidImage',
-    })
-  })
 })
 
 /** After a failure nothing on the disk may look like something to boot. */

@@ -4,9 +4,8 @@
  *
  * Source: openstack/ironic-python-agent `extensions/standby.py` (decisions, result texts).
  */
-import type { AgentNode, ImageInfo } from '#protocol/agent.ts'
+import type { AgentNode, ImageInfo, PartitionUuids } from '#protocol/agent.ts'
 import type { RunContext } from '../context.ts'
-import { AgentFault } from '../errors.ts'
 import { deviceSize } from '../hardware/device-use.ts'
 import type { Hardware } from '../hardware/manager.ts'
 import { digestFromFile } from './checksum-file.ts'
@@ -16,6 +15,7 @@ import { keepPartitionUuids } from './image-record.ts'
 import { moveBackupToEnd, readPartitionTable, requirePartitions } from './partition-table.ts'
 import { fetchBeside } from './source.ts'
 import { convertToDisk } from './write-converted.ts'
+import { writePartitions } from './write-partitions.ts'
 import { streamToDisk } from './write-raw.ts'
 
 export interface ImageRun extends RunContext {
@@ -32,33 +32,39 @@ export interface WriteJob {
 
 /** @returns the sentence conductors expect, without the command's name */
 export async function prepareImage(info: ImageInfo, configdrive: unknown, run: ImageRun): Promise<string> {
-  if (info.image_type === 'partition') {
-    throw new AgentFault(
-      'InvalidImage',
-      `Cannot write image ${info.id}: it is a partition image, and this agent writes whole disks only`,
-    )
-  }
+  // Whatever comes of this: what was there before is not what the next question is about.
+  keepPartitionUuids(run.agent.store, {})
   const { name: device } = await run.hardware.call('osInstallDevice', run.node)
-  const job: WriteJob = {
-    info,
-    checksum: await resolveChecksum(info, run),
-    device,
-    capacityBytes: await deviceSize(device),
+  const checksum = await resolveChecksum(info, run)
+  const given = configdrive ?? info.configdrive ?? null
+  const configDrive = typeof given === 'string' && given !== '' ? given : null
+  const write = async (to: string) => {
+    const job: WriteJob = { info, checksum, device: to, capacityBytes: await deviceSize(to) }
+    // gpt says what is inside a raw image; there is nothing to convert.
+    if (info.disk_format === 'raw' || info.disk_format === 'gpt') await streamToDisk(job, run)
+    else await convertToDisk(job, run)
   }
 
-  // gpt says what is inside a raw image; there is nothing to convert.
-  if (info.disk_format === 'raw' || info.disk_format === 'gpt') await streamToDisk(job, run)
-  else await convertToDisk(job, run)
+  const uuids =
+    info.image_type === 'partition'
+      ? await writePartitions({ info, device, configDrive, writeRoot: write }, run)
+      : await writeWholeDisk({ device, configDrive, write }, run)
+  keepPartitionUuids(run.agent.store, uuids)
+  const efi = uuids['efi system partition uuid']
+  const suffix = efi ? ` efi_system_partition_uuid=${efi}` : ''
+  return `image (${info.id}) written to device ${device} root_uuid=${uuids['root uuid']}${suffix}`
+}
 
+async function writeWholeDisk(
+  { device, configDrive, write }: { device: string; configDrive: string | null; write: (to: string) => Promise<void> },
+  run: ImageRun,
+): Promise<PartitionUuids> {
+  await write(device)
   await requirePartitions(device)
   await moveBackupToEnd(device)
-
-  const drive = configdrive ?? info.configdrive ?? null
-  if (typeof drive === 'string' && drive !== '') await writeConfigDrive(device, drive, run)
-
+  if (configDrive !== null) await writeConfigDrive(device, configDrive, run)
   const { diskIdentifier } = await readPartitionTable(device)
-  keepPartitionUuids(run.agent.store, { 'root uuid': diskIdentifier })
-  return `image (${info.id}) written to device ${device} root_uuid=${diskIdentifier}`
+  return { 'root uuid': diskIdentifier }
 }
 
 async function resolveChecksum(info: ImageInfo, { agent }: ImageRun): Promise<Checksum> {

@@ -31,12 +31,25 @@ export interface Bench {
 export const dir = mkdtempSync(join(tmpdir(), 'ferrite-image-'))
 process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
 
-export async function setUp(content: Buffer, { sizeMib = 100, sectorBytes = 512 } = {}): Promise<Bench> {
+export interface BenchOptions {
+  sizeMib?: number
+  sectorBytes?: number
+  /** Of the node: `boot_mode:uefi,disk_label:gpt`. Without it the firmware is a BIOS. */
+  capabilities?: string
+}
+
+export async function setUp(
+  content: Buffer,
+  { sizeMib = 100, sectorBytes = 512, capabilities = '' }: BenchOptions = {},
+): Promise<Bench> {
   const disk = makeLoopDisk(sizeMib, { sectorBytes })
   const server = await serveImage(content)
   const context: AgentContext = {
     options: { ...defaultOptions(), downloadRetries: 2, downloadRetryPauseMs: 10 },
-    settings: readSettings(['--only-devices', disk.device, '--temp-dir', dir, '--guest'], {}),
+    settings: readSettings(
+      ['--only-devices', disk.device, '--temp-dir', dir, '--efi-dir', join(dir, 'no-efi'), '--guest'],
+      {},
+    ),
     store: new Store(mkdtempSync(join(dir, 'state-'))),
     log: { info() {}, warn() {}, error() {}, debug() {} },
     node: null,
@@ -50,7 +63,8 @@ export async function setUp(content: Buffer, { sizeMib = 100, sectorBytes = 512 
     write: async (info, configdrive = null) => {
       const hardware = await selectHardware(context, [genericManager(context)])
       const whole = { id: 'disk.img', urls: [server.url], disk_format: 'raw', ...info }
-      const node = { uuid: 'u', properties: { root_device: { name: disk.device } }, instance_info: {} }
+      const properties = { root_device: { name: disk.device }, capabilities }
+      const node = { uuid: 'u', properties, instance_info: {} }
       const progress = progressMeter(report => reports.push(report))
       const { signal } = new AbortController()
       return await prepareImage(whole, configdrive, { agent: context, hardware, node, progress, signal })

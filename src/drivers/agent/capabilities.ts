@@ -1,5 +1,6 @@
 /** Capabilities of node and instance that a deployment reads: is each of them a value that means something? */
 import { InvalidInput } from '#lib/fault.ts'
+import { capabilitiesOf } from '#protocol/capabilities.ts'
 import type { NodeContext } from '../driver.ts'
 
 const bootModes = ['bios', 'uefi']
@@ -15,21 +16,4 @@ export function validateCapabilities(ctx: NodeContext): void {
     if (value === undefined || values.includes(value.toLowerCase())) continue
     throw new InvalidInput(`Capability ${name} of node ${node.uuid} is "${value}"; expected ${values.join(' or ')}`)
   }
-}
-
-/** Capabilities are an object, or text like `boot_mode:uefi,secure_boot:true`. */
-function capabilitiesOf(value: unknown): Record<string, string> {
-  if (typeof value === 'string') {
-    return Object.fromEntries(
-      value
-        .split(',')
-        .filter(Boolean)
-        .map(pair => {
-          const at = pair.indexOf(':')
-          return at < 0 ? [pair.trim(), ''] : [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
-        }),
-    )
-  }
-  if (typeof value !== 'object' || value === null) return {}
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, String(inner)]))
 }
