@@ -71,6 +71,7 @@ const fails: [name: string, patch: JsonPatch, status: number, minor?: number][] 
   ['add below a missing key', [{ op: 'add', path: '/extra/zz/y', value: 1 }], 400],
   ['add below a text', [{ op: 'add', path: '/name/y', value: 1 }], 400],
   ['a place outside the list', [{ op: 'add', path: '/steps/9', value: 'x' }], 400],
+  ['a path that goes down too far', [{ op: 'add', path: `/extra/o${'/a'.repeat(32)}`, value: 1 }], 400],
   ['a field newer than the version', [{ op: 'add', path: '/flag', value: true }], 406, 60],
   [
     'not the first operation',
@@ -100,6 +101,22 @@ test('the object itself is never changed, and __proto__ is a key like any other'
   assert.equal(JSON.stringify(before), frozen)
   assert.deepEqual(Object.keys(changed.extra as object), ['a', 'o', '__proto__'])
   assert.equal((changed.extra as { polluted?: boolean }).polluted, undefined)
+})
+
+test('patches put on top of each other do not make an object that is too deep to be shown', () => {
+  const levels = (count: number) => JSON.parse('{"a":'.repeat(count) + 1 + '}'.repeat(count)) as unknown
+  const patch = [0, 16, 32, 48].map(depth => ({
+    op: 'add' as const,
+    path: `/extra${'/a'.repeat(depth + 1)}`,
+    value: levels(16),
+  }))
+  assert.ok(outcome(patch.slice(0, 2)))
+  assert.throws(() => outcome(patch), /found a path of 33 levels|found a path of 49 levels/)
+})
+
+test('a path has four thousand characters at most', () => {
+  const path = (length: number) => [{ op: 'add', path: `/extra/${'a'.repeat(length - 7)}`, value: 1 }]
+  assert.deepEqual([Compile(JsonPatch).Check(path(4096)), Compile(JsonPatch).Check(path(4097))], [true, false])
 })
 
 test('a patch has a thousand operations at most', () => {

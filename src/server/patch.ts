@@ -18,7 +18,7 @@ export const JsonPatch = Type.Array(
   Type.Object(
     {
       op: Type.Enum(['add', 'replace', 'remove']),
-      path: Type.String({ minLength: 2 }),
+      path: Type.String({ minLength: 2, maxLength: 4096 }),
       value: Type.Optional(Type.Unknown()),
     },
     { additionalProperties: false },
@@ -36,6 +36,12 @@ export interface Operation {
 }
 
 type FieldTable = Readonly<Record<string, Field>>
+
+/**
+ * Levels that a path may go down. A body is only so deep, but patches could put one below the other until no list that
+ * shows the object could be printed any more.
+ */
+const mostLevels = 32
 
 /** From here on `~0` and `~1` in a path are decoded, and keys may hold any character. */
 const pointersFrom: Minor = 98
@@ -67,6 +73,11 @@ function operation(fields: FieldTable, { op, path, value }: JsonPatch[number], v
     .slice(1)
     .split('/')
     .map(part => (version >= pointersFrom ? part.replaceAll('~1', '/').replaceAll('~0', '~') : part))
+  if (rest.length > mostLevels) {
+    throw new InvalidInput(
+      `Cannot patch /${root}: found a path of ${rest.length} levels, expected ${mostLevels} at most`,
+    )
+  }
   const field = Object.hasOwn(fields, root) ? fields[root] : undefined
   if (!field?.patch) {
     const names = Object.keys(fields).filter(name => fields[name]?.patch && minorOf(fields[name].from) <= version)
