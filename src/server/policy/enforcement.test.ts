@@ -154,6 +154,36 @@ test('the owner of an active node is changed by the system administrator alone',
   assert.equal((await patch(world.as('system admin'), `nodes/${node}`, change)).status, 200)
 })
 
+test('cleaning is switched off by the system administrator alone, however the word for it is spelt', async () => {
+  await using world = await start()
+  const node = await world.as('system admin').node({ owner: 'owner', lessee: 'lessee' })
+  const off = (value: unknown) => patch(world.api, `nodes/${node}`, { op: 'add', path: '/automated_clean', value })
+  for (const person of ['owner admin', 'lessee member', 'system member']) {
+    world.as(person)
+    for (const value of [false, 0, 'false', ' No ', 'OFF', '0\n']) {
+      assert.equal((await off(value)).status, 403, `${person} with ${JSON.stringify(value)}`)
+    }
+    assert.equal((await off(true)).status, 200, person)
+  }
+  world.as('system admin')
+  assert.equal((await off(0)).status, 200)
+})
+
+test('who waits for a node that gets another owner meanwhile changes nothing of it', async () => {
+  await using world = await start()
+  const node = await world.as('system admin').node({ owner: 'owner' })
+  const { conductor } = world.api
+  const withNode = conductor.withNode.bind(conductor)
+  conductor.withNode = async (uuid, what, work) => {
+    conductor.withNode = withNode
+    await world.api.set(node, { owner: 'other' })
+    return withNode(uuid, what, work)
+  }
+  const change = { op: 'add', path: '/extra/mine', value: 1 }
+  assert.equal((await patch(world.as('owner admin'), `nodes/${node}`, change)).status, 403)
+  assert.deepEqual((await get(world.as('system admin'), `nodes/${node}`)).extra, {})
+})
+
 test('nothing of a project moves to a node of another, or below it', async () => {
   await using world = await start()
   const admin = world.as('system admin')

@@ -2,6 +2,7 @@
  * Which policies a patch of a node needs: each path has its own, and all must pass.
  * Source: REST API reference, "PATCH of a node: policy by path"
  */
+import { isTrue } from '#lib/truth.ts'
 import type { Operation } from '../patch.ts'
 import { interfaceFields } from './node-rules.ts'
 
@@ -44,11 +45,6 @@ export function patchPolicies(operations: readonly Operation[]): ReadonlySet<str
 }
 
 function policyOf({ root, op, value }: Operation): string {
-  if (root === 'automated_clean' && op !== 'remove' && isFalse(value)) return 'baremetal:node:disable_cleaning'
+  if (root === 'automated_clean' && op !== 'remove' && isTrue(value) === false) return 'baremetal:node:disable_cleaning'
   return (Object.hasOwn(byField, root) ? byField[root] : undefined) ?? general
-}
-
-/** As switches are read, texts too. */
-function isFalse(value: unknown): boolean {
-  return value === false || (typeof value === 'string' && /^(0|f|false|n|no|off)$/i.test(value))
 }

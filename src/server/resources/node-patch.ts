@@ -1,4 +1,7 @@
-/** PATCH of a node: what the patch would write, checked before the node is waited for and again under its lease. */
+/**
+ * PATCH of a node: what the patch would write, and whether the caller may, checked before the node is waited for and again
+ * under its lease: it may have got another owner meanwhile.
+ */
 import { allocationOfNode } from '#db/allocations.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import { Conflict, InvalidInput } from '#lib/fault.ts'
@@ -23,7 +26,6 @@ export async function patchNode(
     throw new InvalidInput('Cannot reset interfaces: the patch does not change /driver')
   }
   const node = await mustSeeNode(call, call.params.node_ident)
-  for (const policy of patchPolicies(operations)) demand(call, [policy], node)
   // What cannot be is refused before the node is waited for; under the lease all of it is checked again.
   const foreseen = await planPatch(call, node, operations, resets)
   if (Object.keys(foreseen).length > 0) {
@@ -35,13 +37,14 @@ export async function patchNode(
   return { json: await nodeJson(call, node.uuid) }
 }
 
-/** What the patch writes. */
+/** What the patch writes. @throws Forbidden, InvalidInput, Conflict, NotAcceptable */
 async function planPatch(
   call: Call,
   node: Node,
   operations: readonly Operation[],
   resets: boolean,
 ): Promise<NodePatch> {
+  for (const policy of patchPolicies(operations)) demand(call, [policy], node)
   checkPatchable(node, operations, call.version)
   const changed = applyPatch(nodeFields, node as unknown as Record<string, unknown>, operations) // its fields are its columns
   await checkChassis(call, changed.chassis_uuid)
