@@ -15,6 +15,9 @@ import type { Call } from '../endpoint.ts'
 import { NotAcceptable } from '../faults.ts'
 import { boolean, json, text, type ValuesOf, word } from '../parameters.ts'
 
+/** Steps, and nodes, that a request may name: each is looked for. */
+const mostNamed = 1000
+
 const StepInterface = Type.Enum(['vendor', 'power', 'management', 'firmware', 'deploy', 'bios', 'raid'])
 const Place = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: '^[0-9]+$' })])
 const Args = Type.Record(Type.String(), Type.Unknown())
@@ -28,8 +31,9 @@ const UserStep = step({
   args: Type.Optional(Args),
   order: Type.Optional(Place),
   execute_on_child_nodes: Type.Optional(Type.Boolean()),
-  limit_child_node_execution: Type.Optional(Type.Array(Uuid)),
+  limit_child_node_execution: Type.Optional(Type.Array(Uuid, { maxItems: mostNamed })),
 })
+type NamedStep = { readonly interface: string; readonly step: string }
 const ConfigDrive = Type.Union([
   Type.String(),
   Type.Object(
@@ -52,9 +56,9 @@ const verbsFrom = {
 export const provisionArguments = {
   target: word(Object.keys(verbs) as Verb[], { required: true, values: verbsFrom }), // keys of the literal table
   configdrive: json(ConfigDrive, { doc: 'URL, base64 of a gzipped ISO, or its contents as an object' }),
-  deploy_steps: json(Type.Array(DeployStep), { from: '1.69' }),
-  clean_steps: json(Type.Array(UserStep), {}),
-  service_steps: json(Type.Array(UserStep), {}),
+  deploy_steps: json(Type.Array(DeployStep, { maxItems: mostNamed }), { from: '1.69' }),
+  clean_steps: json(Type.Array(UserStep, { maxItems: mostNamed }), {}),
+  service_steps: json(Type.Array(UserStep, { maxItems: mostNamed }), {}),
   rescue_password: text({}),
   disable_ramdisk: boolean({}),
   runbook: text({ from: '1.92' }),
@@ -174,9 +178,9 @@ function checkMandatory(verb: Verb, given: Arguments): void {
   }
 }
 
-function checkDisallowed(steps: readonly unknown[] | undefined, disallowed: readonly string[]): void {
-  for (const one of steps ?? []) {
-    const { interface: type, step: name } = one as { interface: string; step: string } // by their schemas
+/** Steps that the operator allows nobody to ask for. @throws InvalidInput */
+export function checkDisallowed(steps: readonly NamedStep[] | undefined, disallowed: readonly string[]): void {
+  for (const { interface: type, step: name } of steps ?? []) {
     if (disallowed.includes(`${type}.${name}`)) throw new InvalidInput(`The step ${type}.${name} is disallowed here`)
   }
 }

@@ -8,6 +8,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import type { Verb } from '#protocol/states.ts'
 import type { Call } from '../endpoint.ts'
 import { demand, demandSteps } from '../policy/access.ts'
+import { checkDisallowed } from './provision.ts'
 import { runbookResource } from './runbooks.ts'
 
 interface RunbookStep {
@@ -33,6 +34,8 @@ export async function withRunbook(
   // What only its owner may see was not looked through by whoever restricts steps.
   if (owner !== null && !isPublic) demandSteps(call, steps, node)
   checkTraits(call, node, name, traits)
+  const { disallow_clean_steps, disallow_service_steps } = call.config.api
+  checkDisallowed(steps, verb === 'clean' ? disallow_clean_steps : disallow_service_steps)
   const ordered = [...steps].sort((a, b) => a.order - b.order).map(({ order, ...step }) => step)
   return { ...rest, disable_ramdisk, [verb === 'clean' ? 'clean_steps' : 'service_steps']: ordered }
 }

@@ -75,6 +75,19 @@ test('traits of a runbook', async () => {
   assert.equal((await api.call('GET', traits, { version: '1.111' })).status, 404)
 })
 
+test('a runbook is no way around the steps that are disallowed', async () => {
+  const uuid = await api.node({})
+  await api.set(uuid, { provision_state: 'manageable', traits: ['CUSTOM_RAW'] })
+  const steps = [{ interface: 'vendor', step: 'send_raw', order: 1, args: {} }]
+  await api.call('POST', path, { body: { name: 'CUSTOM_RAW', steps } })
+  for (const target of ['clean', 'service']) {
+    await api.set(uuid, { provision_state: target === 'clean' ? 'manageable' : 'active' })
+    const body = { target, runbook: 'CUSTOM_RAW' }
+    const { status, fault } = await api.call('PUT', `/v1/nodes/${uuid}/states/provision`, { body, version: '1.111' })
+    assert.deepEqual([status, fault], [400, 'The step vendor.send_raw is disallowed here'], target)
+  }
+})
+
 test('a runbook in place of steps: its steps in their order, for nodes that fit it', async () => {
   const uuid = await api.node({})
   await api.set(uuid, { provision_state: 'manageable' })
