@@ -60,6 +60,21 @@ export async function findNodeRow(db: Db | Trx, columns: NodeColumns, ident: str
   return rows[0] as RawRow | undefined // columns of nodes are texts and numbers
 }
 
+/** The nodes that are named by UUID or name, in no order: plain columns, in one statement. */
+export async function findNodeRows(
+  db: Db | Trx,
+  columns: readonly (keyof Tables['nodes'])[],
+  idents: readonly string[],
+): Promise<RawRow[]> {
+  if (idents.length === 0) return []
+  const rows = await db
+    .selectFrom('nodes')
+    .select(columns)
+    .where(where => where.or([where('uuid', 'in', idents), where('name', 'in', idents)]))
+    .execute()
+  return rows as RawRow[] // columns of nodes are texts and numbers
+}
+
 /** Queries that differ in nothing but the identifier, compiled once for each set of columns. */
 const compiled = new WeakMap<NodeColumns, CompiledQuery>()
 const placeholder = '\0ident'

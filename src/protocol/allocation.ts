@@ -45,7 +45,7 @@ export const allocationFields = fields({
     doc: 'traits that the node must have',
   },
   candidate_nodes: {
-    schema: Type.Array(Type.String({ minLength: 1, maxLength: 255 })),
+    schema: Type.Array(Type.String({ minLength: 1, maxLength: 255 }), { maxItems: 10_000 }),
     from: '1.52',
     create: true,
     column: 'json',

@@ -137,6 +137,37 @@ test('candidates, owner and traits narrow the search', async () => {
   assert.deepEqual(nodes.sort(), [lent, owned].sort())
 })
 
+test('candidates are looked up in one statement however many there are', async () => {
+  const nodes: string[] = []
+  for (let i = 0; i < 12; i += 1) nodes.push(await api.node({ name: `candidate-${i}` }))
+  const cost = (candidate_nodes: string[]) => api.statements(() => made({ resource_class: fresh(), candidate_nodes }))
+  assert.equal(await cost(nodes), await cost(nodes.slice(0, 1)))
+  const named = [...nodes.map((_, index) => `candidate-${index}`), nodes[0] ?? '']
+  assert.deepEqual((await made({ resource_class: fresh(), candidate_nodes: named })).candidate_nodes, nodes)
+  const many = Array<string>(10_001).fill('candidate-1')
+  assert.equal((await create({ resource_class: 'x', candidate_nodes: many })).status, 400)
+})
+
+test('who deletes an allocation takes the node from no other that has got it meanwhile', async () => {
+  const resource_class = fresh()
+  const node = await available({ resource_class })
+  const first = await made({ resource_class })
+  await search()
+  const withNode = api.conductor.withNode.bind(api.conductor)
+  let second: string | undefined
+  api.conductor.withNode = async (uuid, what, work) => {
+    api.conductor.withNode = withNode
+    assert.equal((await api.call('DELETE', `/v1/allocations/${first.uuid}`)).status, 204)
+    second = (await made({ resource_class })).uuid
+    await search()
+    return withNode(uuid, what, work)
+  }
+  assert.equal((await api.call('DELETE', `/v1/allocations/${first.uuid}`)).status, 404)
+  const { state, node_uuid } = await show(`/v1/allocations/${second}`)
+  assert.deepEqual([state, node_uuid], ['active', node])
+  assert.equal((await show(`/v1/nodes/${node}`)).instance_uuid, second)
+})
+
 test('the node that is found has every trait that was asked for, and its instance is told them', async () => {
   const resource_class = fresh()
   const traits = ['CUSTOM_A', 'CUSTOM_B']

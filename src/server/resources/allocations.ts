@@ -15,6 +15,7 @@ import {
   insertAllocation,
   replaceAllocation,
 } from '#db/allocations.ts'
+import { findNodeRows } from '#db/node-rows.ts'
 import type { Node } from '#db/nodes.ts'
 import { Conflict, InvalidInput, NotFound } from '#lib/fault.ts'
 import { allocationFields } from '#protocol/allocation.ts'
@@ -26,14 +27,14 @@ import { candidates, mustSeeNode } from '../find-node.ts'
 import { escaped, selfAndBookmark } from '../links.ts'
 import { ident, list, text, type ValuesOf } from '../parameters.ts'
 import { applyPatch, JsonPatch, readPatch } from '../patch.ts'
-import { demand, listScope, ownProject } from '../policy/access.ts'
+import { demand, listScope, ownProject, seesNode } from '../policy/access.ts'
 import type { Target } from '../policy/policy.ts'
 import { answerSchema } from '../schemas.ts'
 import { untilWritten } from '../until-written.ts'
 import { type Selection, type ViewContext, viewOf } from '../view.ts'
 import { checkAllocationName, checkBackfill, checkRelease } from './allocation-rules.ts'
 import { readTraits } from './node-traits.ts'
-import { maskerFor } from './node-view.ts'
+import { maskerFor, ownership } from './node-view.ts'
 
 const AllocationAnswer = answerSchema(allocationFields)
 
@@ -74,12 +75,36 @@ async function listThem(call: Call<unknown, Query>): Promise<Answer> {
   return { json: listJson(call, collection, selection, contextOf(call), paged, page) }
 }
 
-/** A node that a body or a query names; a wrong one is their fault, not the path's. @throws InvalidInput */
+/**
+ * UUIDs of the candidates that a body names, each once, however many in one statement.
+ * @throws InvalidInput for one that the caller may not know of
+ */
+async function candidatesOf(call: Call, named: readonly string[]): Promise<string[]> {
+  const spelt = named.map(ident => ({ ident, spellings: candidates(ident, call.version, 5) }))
+  const all = [...new Set(spelt.flatMap(one => one.spellings))]
+  const known = new Map<unknown, string>()
+  for (const row of await findNodeRows(call.db, ['uuid', 'name', 'owner', 'lessee'], all)) {
+    if (!seesNode(call, ownership(row))) continue
+    for (const ident of [row.uuid, row.name]) known.set(ident, String(row.uuid))
+  }
+  const uuids = spelt.map(({ ident, spellings }) => {
+    const [uuid] = spellings.flatMap(spelling => known.get(spelling) ?? [])
+    return uuid ?? refuseNode(ident)
+  })
+  return [...new Set(uuids)]
+}
+
+/** @throws InvalidInput always: a wrong node is the fault of the body or the query that names it, not of the path */
+function refuseNode(named: string): never {
+  throw new InvalidInput(`Cannot use node ${named}: it could not be found`)
+}
+
+/** A node that a body or a query names. @throws InvalidInput */
 async function namedNode(call: Call, named: string): Promise<Node> {
   try {
     return await mustSeeNode(call, named)
   } catch (error) {
-    if (error instanceof NotFound) throw new InvalidInput(`Cannot use node ${named}: it could not be found`)
+    if (error instanceof NotFound) refuseNode(named)
     throw error
   }
 }
@@ -97,8 +122,7 @@ async function create(call: Call): Promise<Answer> {
   }
   values.owner = ownerOf(call, values.owner as string | null) // by its schema
   const node = named === null ? undefined : await namedNode(call, String(named))
-  const candidate_nodes: string[] = []
-  for (const one of values.candidate_nodes as string[]) candidate_nodes.push((await namedNode(call, one)).uuid) // by its schema
+  const candidate_nodes = await candidatesOf(call, values.candidate_nodes as string[]) // by its schema
   const allocation = {
     ...values,
     candidate_nodes,
@@ -188,6 +212,8 @@ async function remove(call: Call, allocation: Allocation): Promise<undefined> {
   const now = await findAllocation(db, allocation.uuid)
   if (!now || now.node_uuid === null) throw new NotFound(`Allocation ${allocation.uuid} could not be found.`)
   await conductor.withNode(now.node_uuid, 'allocation', async held => {
+    // Somebody else may have deleted it meanwhile, and another have got the node.
+    if (held.node.instance_uuid !== now.uuid) throw new NotFound(`Allocation ${now.uuid} could not be found.`)
     checkRelease(held.node)
     // The allocation goes with it.
     await held.write({ instance_uuid: null })
