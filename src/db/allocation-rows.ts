@@ -9,6 +9,7 @@ export interface AllocationFilters {
   node_uuid?: string | undefined
   resource_class?: string | undefined
   state?: string | undefined
+  /** There are no other allocations for the caller. */
   owner?: string | undefined
 }
 
@@ -19,10 +20,12 @@ export async function listAllocationRows(
   page: Page,
 ): Promise<Paged> {
   let query = db.selectFrom('allocations').select(readable(db, 'allocations', columns))
-  for (const [column, value] of Object.entries(filters)) {
+  const { owner, ...equal } = filters
+  for (const [column, value] of Object.entries(equal)) {
     if (value !== undefined) query = query.where(sql<boolean>`${sql.ref(`allocations.${column}`)} = ${value}`)
   }
-  return readPage(db, query, { name: 'allocations', key: 'uuid' }, page)
+  const visible = owner === undefined ? undefined : sql<boolean>`allocations.owner = ${owner}`
+  return readPage(db, query, { name: 'allocations', key: 'uuid' }, { ...page, visible })
 }
 
 /** One allocation by UUID. */

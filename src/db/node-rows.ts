@@ -2,7 +2,7 @@
  * Nodes as rows, for printing: chosen columns, with what the agent said and how far the running flow is, in one
  * statement for one node or a page of them. Whoever wants to decide something about a node reads it with nodes.ts.
  */
-import { type CompiledQuery, type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
+import { type CompiledQuery, type RawBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely'
 import type { Db, Trx } from './database.ts'
 import { type RowColumn, readable } from './json-columns.ts'
 import { type Page, type Paged, type RawRow, readPage } from './page.ts'
@@ -35,7 +35,7 @@ export interface NodeFilters {
   sharded?: boolean | undefined
   /** Any of, in any case. */
   shards?: readonly string[] | undefined
-  /** Owner or lessee. */
+  /** Owner or lessee: there are no other nodes for the caller. */
   project?: string | undefined
   descriptionContains?: string | undefined
   parent?: string | undefined
@@ -49,7 +49,10 @@ export async function listNodeRows(
   filters: NodeFilters,
   page: Page,
 ): Promise<Paged> {
-  return readPage(db, filtered(selected(db, columns), filters), { name: 'nodes', key: 'uuid' }, page)
+  const { project } = filters
+  const visible =
+    project === undefined ? undefined : sql<SqlBool>`(nodes.owner = ${project} or nodes.lessee = ${project})`
+  return readPage(db, filtered(selected(db, columns), filters), { name: 'nodes', key: 'uuid' }, { ...page, visible })
 }
 
 /** One node by UUID or name. */
@@ -113,13 +116,10 @@ function filtered(query: NodeQuery, filters: NodeFilters): NodeQuery {
   for (const [column, value] of Object.entries(filters.equal ?? {})) {
     if (value !== undefined) out = out.where(sql<boolean>`${sql.ref(`nodes.${column}`)} = ${value}`)
   }
-  const { associated, sharded, shards, project, descriptionContains, parent } = filters
+  const { associated, sharded, shards, descriptionContains, parent } = filters
   if (associated !== undefined) out = out.where('nodes.instance_uuid', associated ? 'is not' : 'is', null)
   if (sharded !== undefined) out = out.where('nodes.shard', sharded ? 'is not' : 'is', null)
   if (shards !== undefined) out = out.where(sql<string>`lower(nodes.shard)`, 'in', shards.length > 0 ? shards : [''])
-  if (project !== undefined) {
-    out = out.where(where => where.or([where('nodes.owner', '=', project), where('nodes.lessee', '=', project)]))
-  }
   if (descriptionContains !== undefined) out = out.where(contains('nodes.description', descriptionContains))
   if (parent !== undefined) out = out.where('nodes.parent_node', '=', parent)
   else if (filters.includeChildren !== true) out = out.where('nodes.parent_node', 'is', null)

@@ -20,6 +20,8 @@ export interface ObjectFilters {
   /** Equal to these, by column; undefined is no condition. */
   readonly equal?: Readonly<Record<string, string | number | undefined>>
   readonly where?: readonly RawBuilder<SqlBool>[]
+  /** Which objects there are for the caller. */
+  readonly visible?: RawBuilder<SqlBool> | undefined
 }
 
 /** What tells whether an object was changed since it was read. */
@@ -128,7 +130,7 @@ export function objectTable<F extends FieldTable>(options: {
         if (value !== undefined) query = query.where(sql<SqlBool>`${sql.ref(`${name}.${column}`)} = ${value}`)
       }
       for (const condition of filters.where ?? []) query = query.where(condition)
-      return readPage(db, query, { name, key: 'uuid' }, page)
+      return readPage(db, query, { name, key: 'uuid' }, { ...page, visible: filters.visible })
     },
   }
 }

@@ -2,7 +2,7 @@
  * Pages of a table: so many rows after a marker, in an order. Two statements at most (the marker's place, the page),
  * however long the list. Rows stay as the engine keeps them: the view that prints them knows their columns.
  */
-import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
+import { type RawBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely'
 import { NotFound } from '#lib/fault.ts'
 import type { Db, Trx } from './database.ts'
 import type { Tables } from './tables.ts'
@@ -15,6 +15,11 @@ export interface Page {
   /** A column; `id` is the order of creation. Rows that are equal in it follow in that order too. */
   sortKey: string
   descending: boolean
+  /**
+   * Which rows there are for the caller; none: all. A marker is one of them, or the place that it has in the order would
+   * tell what stands in a row that nobody may see.
+   */
+  visible?: RawBuilder<SqlBool> | undefined
 }
 
 /** A row as the engine returns it, by column. */
@@ -40,11 +45,12 @@ export async function readPage<T extends keyof Tables & string, O>(
 ): Promise<Paged> {
   const id = sql.ref(`${table.name}.${table.id ?? 'id'}`)
   const column = sql.ref(`${table.name}.${page.sortKey === 'id' ? (table.id ?? 'id') : page.sortKey}`)
-  let paged = query
+  const { visible } = page
+  let paged = visible ? query.where(visible) : query
   if (page.marker !== undefined) {
     const place = await sql<{ value: string | number | null; id: string | number }>`
       select ${column} as value, ${id} as id from ${sql.table(table.name)}
-      where ${sql.ref(`${table.name}.${table.key}`)} = ${page.marker}`.execute(db)
+      where ${sql.ref(`${table.name}.${table.key}`)} = ${page.marker} and ${visible ?? sql`1 = 1`}`.execute(db)
     const marker = place.rows[0]
     if (!marker) throw new NotFound(`Cannot list after ${page.marker}: no entry of ${table.name} has it`)
     paged = paged.where(after(column, id, marker, page.descending))

@@ -14,7 +14,7 @@ export interface PortFilters {
   /** Conductor groups of the node, any of. */
   conductorGroups?: readonly string[] | undefined
   descriptionContains?: string | undefined
-  /** Owner or lessee of the node. */
+  /** Owner or lessee of the node: there are no other ports for the caller. */
   project?: string | undefined
 }
 
@@ -34,8 +34,8 @@ export async function listPortRows(
   if (filters.shards !== undefined) query = query.where(ofNodes('ports', 'lower(shard)', filters.shards))
   if (filters.conductorGroups !== undefined)
     query = query.where(ofNodes('ports', 'conductor_group', filters.conductorGroups))
-  if (filters.project !== undefined) query = query.where(ofProject('ports', filters.project))
-  return readPage(db, query, { name: 'ports', key: 'uuid' }, page)
+  const visible = filters.project === undefined ? undefined : ofProject('ports', filters.project)
+  return readPage(db, query, { name: 'ports', key: 'uuid' }, { ...page, visible })
 }
 
 /** One port by UUID or name. */
@@ -58,7 +58,14 @@ export function ofNodes(table: 'ports' | 'portgroups', expression: string, value
   return sql<boolean>`${sql.ref(`${table}.node_uuid`)} in (select uuid from nodes where ${sql.raw(expression)} in (${list}))`
 }
 
+type OfNodes = 'ports' | 'portgroups' | 'volume_connectors' | 'volume_targets'
+
+/** Whether a row belongs to a node. */
+export function ofNode(table: OfNodes, nodeUuid: string) {
+  return sql<boolean>`${sql.ref(`${table}.node_uuid`)} = ${nodeUuid}`
+}
+
 /** Whether the node of a row belongs to, or is lent to, a project. */
-export function ofProject(table: 'ports' | 'portgroups' | 'volume_connectors' | 'volume_targets', project: string) {
+export function ofProject(table: OfNodes, project: string) {
   return sql<boolean>`${sql.ref(`${table}.node_uuid`)} in (select uuid from nodes where owner = ${project} or lessee = ${project})`
 }

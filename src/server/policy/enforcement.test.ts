@@ -88,6 +88,36 @@ test('secrets are shown to nobody, unless an operator says so', async () => {
   assert.deepEqual((await get(open.as('system reader'), `nodes/${node}`)).driver_info, { redfish_password: '******' })
 })
 
+test('what a project may not see is no marker either: its place in a list would tell what it is', async () => {
+  await using world = await start()
+  const admin = world.as('system admin')
+  const made = async (path: string, body: Json) =>
+    ((await admin.call('POST', `/v1/${path}`, { body })).json as { uuid: string }).uuid
+  const things = async (owner: string, last: number) => {
+    const node_uuid = await admin.node({ owner, description: 'what nobody else shall know' })
+    const steps = [{ interface: 'raid', step: 'create', order: 1 }]
+    return {
+      nodes: node_uuid,
+      ports: await made('ports', { node_uuid, address: `52:54:00:00:00:0${last}` }),
+      portgroups: await made('portgroups', { node_uuid }),
+      'volume/connectors': await made('volume/connectors', { node_uuid, type: 'iqn', connector_id: owner }),
+      allocations: await made('allocations', { owner, resource_class: 'x' }),
+      runbooks: await made('runbooks', { owner, name: owner, steps }),
+    }
+  }
+  const [ours, theirs] = [await things('owner', 1), await things('other', 2)]
+  world.as('owner reader')
+  const status = async (path: string, marker: string, more = '') =>
+    (await world.api.call('GET', `/v1/${path}?marker=${marker}${more}`)).status
+  for (const [path, own] of Object.entries(ours)) {
+    assert.equal(await status(path, own), 200, path)
+    assert.equal(await status(path, theirs[path as keyof typeof ours]), 404, path) // the same keys
+  }
+  assert.equal(await status('nodes', theirs.nodes, '&sort_key=description'), 404)
+  assert.equal(await status(`nodes/${ours.nodes}/portgroups`, theirs.portgroups), 404)
+  assert.equal(await status(`nodes/${ours.nodes}/ports`, theirs.ports), 404)
+})
+
 test('properties of volume targets', async () => {
   await using world = await start()
   const node_uuid = await world.as('system admin').node({ owner: 'owner' })

@@ -1,6 +1,6 @@
 /** Portgroups: ports of a node that act as one. Source: REST API reference, "Portgroups". */
 import { findNode, type Node } from '#db/nodes.ts'
-import { ofNodes, ofProject } from '#db/port-rows.ts'
+import { ofNode, ofNodes, ofProject } from '#db/port-rows.ts'
 import { memberPorts, portgroupTable, writeMembersNetwork } from '#db/portgroups.ts'
 import { InvalidInput, NotFound } from '#lib/fault.ts'
 import { portgroupFields as fields } from '#protocol/portgroup.ts'
@@ -44,12 +44,12 @@ async function listPortgroups(call: Call<unknown, Query>, selection: Selection):
     throw new InvalidInput('Cannot list portgroups by more than one of node, address, shard and conductor_groups')
   }
   const node_uuid = node === undefined ? undefined : (await mustFindNode(call, node)).uuid
+  const visible = project === undefined ? undefined : ofProject('portgroups', project)
   const where = [
-    ...(project === undefined ? [] : [ofProject('portgroups', project)]),
     ...(shard ? [ofNodes('portgroups', 'lower(shard)', shard)] : []),
     ...(groups ? [ofNodes('portgroups', 'conductor_group', groups)] : []),
   ]
-  return resource.list(call, selection, { equal: { node_uuid, address }, where })
+  return resource.list(call, selection, { equal: { node_uuid, address }, where, visible })
 }
 
 /** The portgroup of a path and its node. @throws NotFound */
@@ -210,7 +210,7 @@ export const portgroups: readonly Endpoint[] = [
     response: resource.List,
     async handle(call) {
       const { uuid } = await mustFindNode(call, call.params.node_ident)
-      return resource.list(call, selectionOf(call, call.query, view), { equal: { node_uuid: uuid } })
+      return resource.list(call, selectionOf(call, call.query, view), { visible: ofNode('portgroups', uuid) })
     },
   }),
   endpoint({
@@ -224,7 +224,7 @@ export const portgroups: readonly Endpoint[] = [
     response: resource.List,
     async handle(call) {
       const { uuid } = await mustFindNode(call, call.params.node_ident)
-      return resource.list(call, view.full(call.version), { equal: { node_uuid: uuid } })
+      return resource.list(call, view.full(call.version), { visible: ofNode('portgroups', uuid) })
     },
   }),
 ]

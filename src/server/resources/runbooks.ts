@@ -115,8 +115,9 @@ export const runbooks: readonly Endpoint[] = [
     response: runbookResource.List,
     handle(call) {
       const project = listScope(call, 'runbook')
-      const where = project === undefined ? [] : [sql<SqlBool>`(runbooks.owner = ${project} or runbooks.public = 1)`]
-      return runbookResource.list(call, selectionOf(call, call.query, runbookResource.view), { where })
+      const visible =
+        project === undefined ? undefined : sql<SqlBool>`(runbooks.owner = ${project} or runbooks.public = 1)`
+      return runbookResource.list(call, selectionOf(call, call.query, runbookResource.view), { visible })
     },
   }),
   endpoint({

@@ -5,7 +5,7 @@
 import { Type } from 'typebox'
 import { findNode, type Node } from '#db/nodes.ts'
 import { type ObjectTable, objectTable } from '#db/objects.ts'
-import { ofProject } from '#db/port-rows.ts'
+import { ofNode, ofProject } from '#db/port-rows.ts'
 import { InvalidInput, NotFound } from '#lib/fault.ts'
 import type { Field } from '#protocol/field.ts'
 import { Link } from '#protocol/node.ts'
@@ -49,7 +49,7 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
   const { view } = resource
   const ofCaller = (call: Call) => {
     const project = listScope(call, 'volume')
-    return project === undefined ? [] : [ofProject(`volume_${word}s`, project)]
+    return project === undefined ? undefined : ofProject(`volume_${word}s`, project)
   }
 
   /** The volume of a path and its node. @throws NotFound */
@@ -89,9 +89,9 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
       response: resource.List,
       async handle(call) {
         const { node } = call.query
-        const where = ofCaller(call)
+        const visible = ofCaller(call)
         const equal = node === undefined ? {} : { node_uuid: (await mustFindNode(call, node)).uuid }
-        return resource.list(call, selectionOf(call, call.query, view), { equal, where })
+        return resource.list(call, selectionOf(call, call.query, view), { equal, visible })
       },
     }),
     endpoint({
@@ -105,7 +105,7 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
       response: resource.List,
       async handle(call) {
         const { uuid } = await mustFindNode(call, call.params.node_ident)
-        return resource.list(call, selectionOf(call, call.query, view), { equal: { node_uuid: uuid } })
+        return resource.list(call, selectionOf(call, call.query, view), { visible: ofNode(`volume_${word}s`, uuid) })
       },
     }),
     endpoint({
