@@ -126,8 +126,15 @@ function filtered(query: NodeQuery, filters: NodeFilters): NodeQuery {
   return out
 }
 
-/** The column holds the text, in any case; `%` and `_` of the text stand for themselves. */
+/** No description is longer, and engines refuse patterns of some length. */
+const longestSought = 4096
+
+/**
+ * The column holds the text, in any case; `%` and `_` of the text stand for themselves. The engine makes both sides lower
+ * case, because not all know the letters that JavaScript knows.
+ */
 export function contains(column: string, text: string) {
-  const pattern = `%${text.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
-  return sql<boolean>`lower(${sql.ref(column)}) like ${pattern} escape '\\'`
+  if (text.length > longestSought) return sql<boolean>`1 = 0`
+  const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`
+  return sql<boolean>`lower(${sql.ref(column)}) like lower(${pattern}) escape '\\'`
 }

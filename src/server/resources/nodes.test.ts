@@ -203,6 +203,17 @@ test('pages lead through everything, in every order, with everything they were a
   assert.equal((await own.call('GET', '/v1/nodes?sort_key=owner', { version: '1.49' })).status, 406)
 })
 
+test('a description is found by any text in it, in any letters, and by none that is longer than descriptions are', async () => {
+  await using own = await startApi()
+  const uuid = await own.node({ description: 'Étage 3, ÜBER dem Labor' })
+  const found = async (sought: string) => {
+    const { status, json } = await own.call('GET', `/v1/nodes?description_contains=${encodeURIComponent(sought)}`)
+    return status === 200 ? nodesOf(json).map(one => one.uuid) : status
+  }
+  for (const sought of ['Étage', 'ÉTAGE', 'dem lab', 'ÜBER']) assert.deepEqual(await found(sought), [uuid], sought)
+  assert.deepEqual(await found('_'.repeat(30_000)), [])
+})
+
 test('a page is never longer than max_limit', async () => {
   await using own = await startApi({ api: { max_limit: 2 } })
   for (let i = 0; i < 3; i += 1) await own.node()
