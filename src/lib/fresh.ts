@@ -1,7 +1,7 @@
 /**
  * A value that is loaded again when what it comes from changed. It is looked at when somebody asks and the last look is a
  * second old, so that it needs no watcher and costs nothing while nobody asks. A new version that cannot be used is
- * reported, and the one before stays in force.
+ * reported once, and the one before stays in force until a look finds one that can.
  */
 import { readFile, stat } from 'node:fs/promises'
 import { InvalidInput, messageOf } from './fault.ts'
@@ -32,17 +32,22 @@ export async function openFresh<T>(options: FreshOptions<T>): Promise<Fresh<T>> 
   let value = await options.load()
   let lookedAtMs = performance.now()
   let looking: Promise<T> | undefined
+  let reported: string | undefined
 
   const look = async (): Promise<T> => {
     try {
       const now = await options.version()
       if (now !== seen) {
-        seen = now
         value = await options.load()
+        // Not before: what cannot be read for a moment is read at the next look, though nobody changes it any more.
+        seen = now
         log.info({}, `${noun} was read again`)
       }
+      reported = undefined
     } catch (error) {
-      log.error({}, `${messageOf(error)}; what was read before stays in force`)
+      const problem = messageOf(error)
+      if (problem !== reported) log.error({}, `${problem}; what was read before stays in force`)
+      reported = problem
     }
     lookedAtMs = performance.now()
     looking = undefined
