@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import bcrypt from 'bcrypt'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
@@ -96,6 +97,19 @@ test('the file is read again when it changes: a new password counts, the old one
   await writeFile(changing, 'admin:plain text\n')
   const untilMs = Date.now() + 1500
   while (Date.now() < untilMs) assert.equal(await as('changed-since'), 200)
+})
+
+test('who leaves the file while their password is being compared is not let in', async t => {
+  const leaving = join(folder, 'leaving')
+  await writeFile(leaving, `admin:${hash}\nother:${hash}\n`)
+  const auth = await openHttpBasic({ path: leaving, clock: systemClock, log: silent })
+  t.mock.method(bcrypt, 'compare', async () => {
+    await writeFile(leaving, `other:${hash}\n`)
+    await sleep(1100) // the file is looked at once in a second
+    return true
+  })
+  const request = { headers: { authorization: basic('admin', 'opensesame').Authorization } }
+  await assert.rejects(async () => auth.authenticate(request as never), /Incorrect username or password/)
 })
 
 test('a password is compared once, however many requests come with it', async t => {

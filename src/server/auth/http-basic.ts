@@ -70,6 +70,8 @@ export async function openHttpBasic(options: { path: string; clock: Clock; log: 
     const hash = users.get(name) ?? users.values().next().value ?? ''
     const same = await turn(() => bcrypt.compare(password, hash.replace('$2y$', '$2b$')))
     if (same && users.has(name)) {
+      // It may have waited long for its turn: whoever left the file meanwhile is not let in any more.
+      if ((await file.read()).get(name) !== hash) throw wrong()
       const identity = { ...nobody, userId: name, userName: name }
       known.set(key, { hash, identity }, rememberForMs)
       return identity
