@@ -101,7 +101,8 @@ export class Campaign {
           await this.#one(phase, machine)
           ms.push(performance.now() - startMs)
         } catch (error) {
-          if (signal.aborted) throw error
+          // Whatever broke off: it was the interruption.
+          signal.throwIfAborted()
           failures.push(`${machine.name}: ${messageOf(error)}`)
         }
         onProgress?.(phase, ms.length + failures.length, machines.length)

@@ -37,8 +37,10 @@ interface Common {
 export async function ownTarget(
   options: Common & { directory: string; keep: boolean; config: Sections },
 ): Promise<Target> {
-  const { directory, keep, ...rest } = options
-  const site = await Site.start({ directory, ...rest })
+  const { directory, keep, config, ...rest } = options
+  // Standing machines are cleanings that last, and how many else are under way is the simulation's to say.
+  const conductor = { max_concurrent_deploy: rest.nodes, max_concurrent_clean: rest.nodes, ...config.conductor }
+  const site = await Site.start({ directory, ...rest, config: { ...config, conductor } })
   return {
     endpoint: site.service.endpoint,
     get pid() {
