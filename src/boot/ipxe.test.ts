@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Port } from '#db/ports.ts'
-import type { ManagementInterface } from '#drivers/driver.ts'
+import direct from '#drivers/agent/direct.ts'
+import ramdiskDeploy from '#drivers/agent/ramdisk-deploy.ts'
+import type { DeployInterface, ManagementInterface } from '#drivers/driver.ts'
 import { type TestContext, testContext } from '#drivers/test-context.ts'
 import { silent } from '#lib/log.ts'
 import type { BootMode } from '#protocol/states.ts'
@@ -37,6 +39,7 @@ async function world(
     pxe?: object
     mode?: BootMode
     built?: boolean
+    deploy?: DeployInterface
   } = {},
 ): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'ferrite-ipxe-'))
@@ -56,7 +59,7 @@ async function world(
   const ctx = await testContext({
     node: { uuid, ...given.node },
     ports: given.ports ?? macs.map(address => ({ address, pxe_enabled: true })),
-    interfaces: { management },
+    interfaces: { management, deploy: given.deploy ?? direct },
     config: {
       DEFAULT: { state_path: directory },
       deploy: { http_root: root, http_url: 'http://192.0.2.1:8090' },
@@ -131,6 +134,48 @@ test('an instance boots from its disk, and a running one keeps its boot order', 
   w.ctx.node = { ...w.ctx.node, provision_state: 'active' }
   await ipxe.prepareInstance(w.ctx)
   assert.deepEqual(w.asked, [])
+})
+
+test('an instance without a disk is served, boots from the network for good, and goes without a trace', async () => {
+  await using w = await world({ deploy: ramdiskDeploy, pxe: { kernel_append_params: 'nofb' } })
+  const allowed = join(w.directory, 'allowed')
+  await mkdir(allowed)
+  for (const name of ['kernel', 'ramdisk', 'live.iso']) await writeFile(join(allowed, name), `instance ${name}`)
+  const files = { kernel: `file://${allowed}/kernel`, ramdisk: `file://${allowed}/ramdisk` }
+  w.ctx.node = { ...w.ctx.node, instance_info: { ...files, ramdisk_kernel_arguments: 'console=ttyS0 run=1' } }
+  assert.equal(await ipxe.servesInstance?.(w.ctx), false)
+  await ipxe.prepareInstance(w.ctx)
+  assert.equal(await ipxe.servesInstance?.(w.ctx), true)
+  assert.deepEqual(w.asked, [{ device: 'pxe', persistent: true }])
+  assert.equal(await readFile(join(w.root, uuid, 'ramdisk'), 'utf8'), 'instance ramdisk')
+  const transcript = (name: string) => readFile(new URL(`./transcripts/${name}`, import.meta.url), 'utf8')
+  assert.equal(await w.script(), await transcript('instance-ramdisk.ipxe'))
+
+  // A running instance keeps what it boots from, and its boot order.
+  w.asked.length = 0
+  w.ctx.node = { ...w.ctx.node, provision_state: 'active' }
+  await ipxe.prepareInstance(w.ctx)
+  assert.deepEqual(w.asked, [])
+
+  w.ctx.node = {
+    ...w.ctx.node,
+    provision_state: 'deploying',
+    instance_info: { boot_iso: `file://${allowed}/live.iso` },
+  }
+  await ipxe.cleanUpInstance(w.ctx)
+  await ipxe.prepareInstance(w.ctx)
+  assert.deepEqual((await readdir(join(w.root, uuid))).sort(), ['boot_iso', 'config'])
+  assert.equal(await w.script(), await transcript('instance-iso.ipxe'))
+  await ipxe.cleanUpInstance(w.ctx)
+  assert.deepEqual(await readdir(w.root), ['pxelinux.cfg'])
+  assert.deepEqual(await readdir(join(w.root, 'pxelinux.cfg')), [])
+})
+
+test('an agent ramdisk is asked for where it will be booted: not for an instance that is never cleaned', async () => {
+  await using w = await world({ built: false, deploy: ramdiskDeploy })
+  await assert.rejects(ipxe.validate(w.ctx), /run "ferrite ramdisk build"/)
+  w.ctx.node = { ...w.ctx.node, automated_clean: false }
+  await ipxe.validate(w.ctx)
 })
 
 test('links follow the ports', async () => {

@@ -1,29 +1,33 @@
 /**
  * The boot interface `ipxe`: the firmware's own iPXE, or one loaded over TFTP or HTTP, fetches a script by MAC address,
- * and that script fetches kernel and ramdisk. An instance boots from its disk.
+ * and that script fetches kernel and ramdisk. An instance boots from its disk, or, where its deploy interface says so,
+ * from the network, each time.
  *
  * Files of a node, below [deploy] http_root: `<uuid>/config` (script), `<uuid>/deploy_kernel`, `<uuid>/deploy_ramdisk`,
- * and `pxelinux.cfg/<mac>`, a link to the script, for each port that may boot from the network.
+ * of an instance without a disk `<uuid>/kernel`, `<uuid>/ramdisk` or `<uuid>/boot_iso`, and `pxelinux.cfg/<mac>`, a link
+ * to the script, for each port that may boot from the network.
  * Source: boot facts, "Network boot" (ironic/drivers/modules/pxe_base.py, ironic/common/pxe_utils.py restated).
  */
 import { readFile, readlink, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '#config/options.ts'
 import type { Port } from '#db/ports.ts'
-import type { BootInterface, NodeContext } from '#drivers/driver.ts'
+import type { BootInterface, InstanceBoot, NodeContext } from '#drivers/driver.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { requestedBootMode, syncBootMode } from './boot-mode.ts'
 import { putFile, putSymlink } from './files.ts'
 import { appendedParameters, parameter } from './kernel-parameters.ts'
-import { checkRamdiskSource, publishRamdisk, ramdiskSource } from './ramdisk-files.ts'
-import { dashed, macsOfScript, ramdiskScript } from './scripts.ts'
+import { checkRamdiskSource, publishBootFile, publishRamdisk, ramdiskSource } from './ramdisk-files.ts'
+import { dashed, instanceRamdiskScript, isoScript, macsOfScript, ramdiskScript } from './scripts.ts'
 
 const ipxe: BootInterface = {
+  capabilities: ['ramdisk_boot'],
+
   async validate(ctx) {
     bootPorts(ctx)
     requestedBootMode(ctx.node)
     operatorParameters(ctx)
-    await checkRamdiskSource(ctx, ramdiskSource(ctx, 'deploy'))
+    if (needsAgentRamdisk(ctx)) await checkRamdiskSource(ctx, ramdiskSource(ctx, 'deploy'))
   },
 
   async prepareRamdisk(ctx, { mode, parameters }) {
@@ -32,7 +36,6 @@ const ipxe: BootInterface = {
     const macs = bootPorts(ctx).map(port => port.address)
     const commandLine = kernelCommandLine(ctx, parameters)
     await publishRamdisk(ctx, ramdiskSource(ctx, mode), nodeDirectory(config, node.uuid), prefix)
-    await unlink(config, node.uuid, macs)
     const script = ramdiskScript({
       node,
       macs,
@@ -42,8 +45,7 @@ const ipxe: BootInterface = {
       parameters: commandLine,
       timeoutMs: config.pxe.ipxe_timeout,
     })
-    await putFile(scriptPath(config, node.uuid), script, config.pxe.file_permission)
-    for (const mac of macs) await putSymlink(linkPath(config, mac), linkText(node.uuid))
+    await putScript(ctx, script, macs)
     await syncBootMode(ctx)
     await ctx.interfaces.management.setBootDevice(ctx, 'pxe', { persistent: false })
   },
@@ -53,11 +55,18 @@ const ipxe: BootInterface = {
   },
 
   async prepareInstance(ctx) {
-    await removeNodeFiles(ctx.config, ctx.node.uuid)
+    const boot = ctx.interfaces.deploy.instanceBoot?.(ctx)
+    // What a running instance boots from must not be away, not even for the moment of its making.
+    if (boot) await publishInstance(ctx, boot)
+    else await removeNodeFiles(ctx.config, ctx.node.uuid)
     await syncBootMode(ctx)
     // A running instance has the boot order that its deployment, or its owner, gave it.
     if (ctx.node.provision_state === 'active' || ctx.node.provision_state === 'adopting') return
-    await ctx.interfaces.management.setBootDevice(ctx, 'disk', { persistent: true })
+    await ctx.interfaces.management.setBootDevice(ctx, boot ? 'pxe' : 'disk', { persistent: true })
+  },
+
+  async servesInstance({ config, node }) {
+    return (await readFile(scriptPath(config, node.uuid), 'utf8').catch(() => null)) !== null
   },
 
   async cleanUpInstance(ctx) {
@@ -66,6 +75,37 @@ const ipxe: BootInterface = {
 }
 
 export default ipxe
+
+/** An instance that boots from the network needs the agent for nothing but cleaning. */
+function needsAgentRamdisk({ interfaces, node, config }: NodeContext): boolean {
+  return !interfaces.deploy.instanceBoot || (node.automated_clean ?? config.conductor.automated_clean)
+}
+
+/** Puts the files of an instance in place that boots from the network. */
+async function publishInstance(ctx: NodeContext, boot: InstanceBoot): Promise<void> {
+  const { config, node } = ctx
+  const directory = nodeDirectory(config, node.uuid)
+  const files = `${config.deploy.http_url}/${node.uuid}`
+  const macs = bootPorts(ctx).map(port => port.address)
+  const from = (field: string) => `instance_info/${field}`
+  if (boot.kind === 'iso') {
+    await publishBootFile(ctx, { location: boot.iso, from: from('boot_iso') }, join(directory, 'boot_iso'))
+    return await putScript(ctx, isoScript({ node, macs, url: `${files}/boot_iso` }), macs)
+  }
+  const parameters = [operatorParameters(ctx), boot.parameters].filter(text => text !== '').join(' ')
+  for (const kind of ['kernel', 'ramdisk'] as const) {
+    await publishBootFile(ctx, { location: boot[kind], from: from(kind) }, join(directory, kind))
+  }
+  const timeoutMs = config.pxe.ipxe_timeout
+  await putScript(ctx, instanceRamdiskScript({ node, macs, files, parameters, timeoutMs }), macs)
+}
+
+/** Makes this the script of the node's NICs, and of no others. */
+async function putScript({ config, node }: NodeContext, script: string, macs: readonly string[]): Promise<void> {
+  await unlink(config, node.uuid, macs)
+  await putFile(scriptPath(config, node.uuid), script, config.pxe.file_permission)
+  for (const mac of macs) await putSymlink(linkPath(config, mac), linkText(node.uuid))
+}
 
 /**
  * Makes the links of a node that has a script follow its ports; a node without one has no links. To be called when

@@ -31,6 +31,19 @@ export function appendedParameters(options: {
   return text
 }
 
+/**
+ * Parameters that somebody gives for one kernel alone.
+ * @param name of the field, for messages
+ * @throws InvalidInput naming the field and what is wrong
+ */
+export function givenParameters(value: unknown, name: string, options: { unchecked: boolean }): string {
+  if (value === undefined || value === null || value === '') return ''
+  if (typeof value !== 'string') throw new InvalidInput(`Cannot use ${name}: it is a ${typeof value}, expected a text`)
+  const text = cleaned(value)
+  if (!options.unchecked) check(text, name)
+  return text
+}
+
 /** One parameter as the kernel reads it. @throws InvalidInput when it cannot be written so */
 export function parameter(name: string, value: string): string {
   const text = `${name}=${/\s/.test(value) ? `"${value}"` : value}`

@@ -1,6 +1,6 @@
 /**
- * Which kernel and ramdisk a node boots, and their way into the directory that machines fetch from. Files of this host
- * are linked; others are downloaded once and asked for changes each time.
+ * Which agent ramdisk a node boots, and the way of any kernel, ramdisk or ISO into the directory that machines fetch
+ * from. Files of this host are linked; others are downloaded once and asked for changes each time.
  *
  * Source: boot facts, "Which ramdisk" (ironic/drivers/modules/deploy_utils.py, conf/conductor.py restated).
  */
@@ -26,6 +26,14 @@ export interface RamdiskSource {
   kernel: string
   ramdisk: string
   /** For messages: `driver_info`, `[conductor] deploy_kernel`, … */
+  from: string
+}
+
+/** One file that a machine boots. */
+export interface BootFile {
+  /** A URL or an absolute path. */
+  location: string
+  /** Who named it, for messages. */
   from: string
 }
 
@@ -77,7 +85,12 @@ export function ramdiskSource({ node, config }: World, mode: RamdiskMode): Ramdi
  * @throws InvalidInput naming who named the file
  */
 export async function checkRamdiskSource(world: World, source: RamdiskSource): Promise<void> {
-  for (const location of [source.kernel, source.ramdisk]) await localPath(world, source, location)
+  for (const location of [source.kernel, source.ramdisk]) await checkBootFile(world, { location, from: source.from })
+}
+
+/** The same for one file. @throws InvalidInput naming who named the file */
+export async function checkBootFile(world: World, file: BootFile): Promise<void> {
+  await localPath(world, file)
 }
 
 /**
@@ -91,14 +104,19 @@ export async function publishRamdisk(
   prefix: 'deploy' | 'rescue',
 ): Promise<void> {
   for (const kind of ['kernel', 'ramdisk'] as const) {
-    const path = (await localPath(ctx, source, source[kind])) ?? (await downloaded(ctx, source, source[kind]))
-    await putLink(join(directory, `${prefix}_${kind}`), path, ctx.config.pxe.file_permission)
+    await publishBootFile(ctx, { location: source[kind], from: source.from }, join(directory, `${prefix}_${kind}`))
   }
 }
 
+/** Makes one file available as `path`. @throws InvalidInput, BootFileUnavailable */
+export async function publishBootFile(ctx: NodeContext, file: BootFile, path: string): Promise<void> {
+  const source = (await localPath(ctx, file)) ?? (await downloaded(ctx, file))
+  await putLink(path, source, ctx.config.pxe.file_permission)
+}
+
 /** The path of a file of this host; null for one that must be fetched. */
-async function localPath({ node, config }: World, source: RamdiskSource, location: string): Promise<string | null> {
-  const cannot = `Cannot boot node ${node.uuid}: ${source.from} names ${location}`
+async function localPath({ node, config }: World, { location, from }: BootFile): Promise<string | null> {
+  const cannot = `Cannot boot node ${node.uuid}: ${from} names ${location}`
   const url = location.startsWith('/') ? null : URL.parse(location)
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return null
   if (url !== null && url.protocol !== 'file:') throw new InvalidInput(`${cannot}; expected an http, https or file URL`)
@@ -112,21 +130,23 @@ async function localPath({ node, config }: World, source: RamdiskSource, locatio
       () => false,
     ))
   if (!isReadable) {
-    const hint =
-      source.from === '[ferrite] ramdisk_dir' ? '; run "ferrite ramdisk build", or name a kernel and ramdisk' : ''
+    const hint = from === '[ferrite] ramdisk_dir' ? '; run "ferrite ramdisk build", or name a kernel and ramdisk' : ''
     throw new InvalidInput(`${cannot}, a file that is not there or cannot be read${hint}`)
   }
   // Whoever may change a node must not be able to publish any file of this host.
   const allowed = config.conductor.file_url_allowed_paths
-  const isTrusted = source.from !== 'driver_info' || allowed.some(top => path === top || path.startsWith(`${top}/`))
+  const isTrusted = !isOfNode(from) || allowed.some(top => path === top || path.startsWith(`${top}/`))
   if (isTrusted) return path
   throw new InvalidInput(`${cannot}, outside of [conductor] file_url_allowed_paths (${allowed.join(', ') || 'none'})`)
 }
 
+/** Did somebody name it who may change the node, rather than this host? */
+const isOfNode = (from: string) => from.startsWith('driver_info') || from.startsWith('instance_info')
+
 /** Downloads in progress: machines that boot the same ramdisk wait for one download. */
 const DOWNLOADS = Symbol('boot file downloads')
 
-async function downloaded(ctx: NodeContext, source: RamdiskSource, url: string): Promise<string> {
+async function downloaded(ctx: NodeContext, { location: url, from }: BootFile): Promise<string> {
   const running = ctx.shared(DOWNLOADS, () => new Map<string, Promise<string>>())
   const download =
     running.get(url) ??
@@ -138,7 +158,7 @@ async function downloaded(ctx: NodeContext, source: RamdiskSource, url: string):
     return await download
   } catch (error) {
     throw new BootFileUnavailable(
-      `Cannot boot node ${ctx.node.uuid}: ${source.from} names ${url}, which could not be fetched: ${messageOf(error)}`,
+      `Cannot boot node ${ctx.node.uuid}: ${from} names ${url}, which could not be fetched: ${messageOf(error)}`,
       { cause: error },
     )
   }

@@ -1,5 +1,6 @@
 /**
- * The iPXE scripts as texts: the one every machine starts with, and the one of a node that is to boot a ramdisk. Pure.
+ * The iPXE scripts as texts: the one every machine starts with, and those of a node that is to boot a ramdisk, or to
+ * start its instance without a disk. Pure.
  *
  * iPXE has no quoting and no arithmetic but `inc`; a command that fails ends the script unless `||` follows. A machine
  * must never be left at a prompt because a server was away for a moment, so every download is tried again with growing
@@ -62,24 +63,72 @@ export function ramdiskScript(options: {
   parameters: string
   timeoutMs: number
 }): string {
-  const { node, mode, files, prefix, parameters, timeoutMs } = options
+  const { node, macs, mode, files, prefix, timeoutMs } = options
+  const load = loading({
+    kernel: `${files}/${prefix}_kernel`,
+    ramdisk: `${files}/${prefix}_ramdisk`,
+    parameters: `BOOTIF=\${mac} ${options.parameters}`,
+    timeoutMs,
+  })
+  return retrying({ node, macs, what: 'the ramdisk', why: mode, load })
+}
+
+/**
+ * The script of a node whose instance is a kernel and a ramdisk.
+ * @param options as for ramdiskScript
+ */
+export function instanceRamdiskScript(options: {
+  node: { uuid: string }
+  macs: readonly string[]
+  files: string
+  parameters: string
+  timeoutMs: number
+}): string {
+  const { node, macs, files, timeoutMs } = options
+  const parameters = `root=/dev/ram0 text ${options.parameters}`
+  const load = loading({ kernel: `${files}/kernel`, ramdisk: `${files}/ramdisk`, parameters, timeoutMs })
+  return retrying({ node, macs, what: 'the ramdisk', why: 'instance', load })
+}
+
+/** The script of a node whose instance is an ISO, which the firmware gets as a disk. */
+export function isoScript(options: { node: { uuid: string }; macs: readonly string[]; url: string }): string {
+  const { node, macs, url } = options
+  return retrying({ node, macs, what: 'the ISO', why: 'instance', load: `sanboot ${url} || goto failed` })
+}
+
+/** Fetches kernel and ramdisk and starts them. */
+function loading(options: { kernel: string; ramdisk: string; parameters: string; timeoutMs: number }): string {
+  const { kernel, ramdisk, parameters, timeoutMs } = options
   const timeout = timeoutMs > 0 ? ` --timeout ${timeoutMs}` : ''
+  const name = ramdisk.slice(ramdisk.lastIndexOf('/') + 1)
   // The name after initrd= is how a kernel started by UEFI finds its ramdisk among what iPXE holds.
+  return `kernel${timeout} ${kernel} initrd=${name} ${parameters} || goto failed
+initrd${timeout} --name ${name} ${ramdisk} || goto failed
+boot || goto failed`
+}
+
+/** Tries until it works. */
+function retrying(options: {
+  node: { uuid: string }
+  macs: readonly string[]
+  what: string
+  why: string
+  load: string
+}): string {
+  const { node, macs, what, why, load } = options
   return `#!ipxe
-# Written by Ferrite for node ${node.uuid}, to boot the ramdisk: ${mode}
-${MACS_LINE}${options.macs.map(dashed).join(' ')}
+# Written by Ferrite for node ${node.uuid}, to boot ${what}: ${why}
+${MACS_LINE}${macs.map(dashed).join(' ')}
 
 set pause:int32 1
 
 :again
 imgfree
-echo Ferrite: booting the ramdisk of node ${node.uuid} (${mode})
-kernel${timeout} ${files}/${prefix}_kernel initrd=${prefix}_ramdisk BOOTIF=\${mac} ${parameters} || goto failed
-initrd${timeout} --name ${prefix}_ramdisk ${files}/${prefix}_ramdisk || goto failed
-boot || goto failed
+echo Ferrite: booting ${what} of node ${node.uuid} (${why})
+${load}
 
 :failed
-echo Ferrite: the ramdisk could not be loaded; trying again in \${pause} s
+echo Ferrite: ${what} could not be loaded; trying again in \${pause} s
 sleep \${pause}
 iseq \${pause} 32 || inc pause \${pause}
 goto again

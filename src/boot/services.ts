@@ -91,6 +91,8 @@ const hopOfFile: Readonly<Record<string, Hop>> = {
   deploy_ramdisk: 'ramdisk',
   rescue_kernel: 'kernel',
   rescue_ramdisk: 'ramdisk',
+  kernel: 'kernel',
+  ramdisk: 'ramdisk',
 }
 
 /** A whole file that a machine fetched, as a hop; undefined for everything else. */

@@ -97,7 +97,8 @@ export async function validateFor(ctx: NodeContext, db: Db, kind: string, reques
 async function checkDeploySteps(ctx: NodeContext, db: Db, request: ProvisionRequest): Promise<void> {
   const asked = (request.deploy_steps ?? []) as unknown as AskedStep[] // checked against their schema by the API
   const templates = await templateSteps({ db, node: ctx.node })
-  const complete = !ctx.interfaces.deploy.usesAgent
+  const { deploysByAgent, usesAgent } = ctx.interfaces.deploy
+  const complete = !(deploysByAgent ?? usesAgent)
   planDeploy(own(ctx, 'deploy'), { asked, templates }, { complete })
 }
 

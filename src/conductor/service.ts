@@ -36,6 +36,7 @@ import { serviceAbort, service as servicing } from './flows/service.ts'
 import { undeploy } from './flows/undeploy.ts'
 import { verify } from './flows/verify.ts'
 import { Heartbeats } from './heartbeats.ts'
+import { keepInstanceBoots, takeOver } from './instance-boots.ts'
 import { Membership } from './membership.ts'
 import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
@@ -136,6 +137,7 @@ export function createConductor(options: ConductorOptions): Conductor {
       serviceAbort,
       power,
       bootSettings,
+      takeOver,
     ],
     context: flowContext,
   })
@@ -180,6 +182,30 @@ export function createConductor(options: ConductorOptions): Conductor {
     },
   })
 
+  const keepBoots = (signal: AbortSignal) =>
+    keepInstanceBoots(
+      {
+        db,
+        log,
+        registry,
+        context: nodeContext,
+        isOurs: node => membership.ownerOf(node) === hostname,
+        async takeOver(node) {
+          const caller: Caller = { user: 'take-over', project: null, requestId: null }
+          const check = (now: Node) => {
+            if (now.provision_state !== 'active') throw new Conflict(`Node ${node.uuid} is not what it was any more`)
+          }
+          // Nobody asked for this: what failed last stays told.
+          const patch = ({ last_error }: Node) => ({ last_error })
+          const request = { nodeUuid: node.uuid, kind: takeOver.kind, args: {}, event: null, caller, check, patch }
+          await engine.begin(request).catch(error => {
+            if (!(error instanceof Conflict || error instanceof NodeLocked)) throw error
+          })
+        },
+      },
+      signal,
+    )
+
   const heartbeats = new Heartbeats({ db, clock, log })
   const stopping = new AbortController()
   let periodic: Promise<unknown> | undefined
@@ -197,6 +223,11 @@ export function createConductor(options: ConductorOptions): Conductor {
       },
     },
     { name: 'allocations left over', everyS: () => 10, run: () => allocator.resume() },
+    {
+      name: 'instances that boot from the network',
+      everyS: () => config.conductor.sync_local_state_interval,
+      run: keepBoots,
+    },
     { name: 'old events', everyS: () => 3600, run: signal => prune({ db, config, clock, log }, signal) },
   ]
 
@@ -223,7 +254,10 @@ export function createConductor(options: ConductorOptions): Conductor {
       membership.watch()
       await allocator.resume()
       const { signal } = stopping
-      periodic = Promise.all([runPeriodically(tasks, { clock, log, signal }), watch.run(signal)])
+      const boots = keepBoots(signal).catch(error =>
+        log.error({ err: error }, 'cannot look for instances that boot from the network; trying again in time'),
+      )
+      periodic = Promise.all([boots, runPeriodically(tasks, { clock, log, signal }), watch.run(signal)])
     },
     async stop() {
       stopping.abort()

@@ -97,16 +97,28 @@ export interface ManagementInterface extends Validated {
 /** Why a ramdisk boots. */
 export type RamdiskMode = 'deploy' | 'clean' | 'inspect' | 'rescue' | 'service'
 
+/** What the boots of an instance start where that is not its disk: URLs or absolute paths of this host. */
+export type InstanceBoot =
+  | { kind: 'ramdisk'; kernel: string; ramdisk: string; parameters: string }
+  | { kind: 'iso'; iso: string }
+
+/** What a boot interface can do besides; Ironic's names. */
+export type BootCapability = 'ramdisk_boot' | 'ramdisk_boot_configdrive'
+
 export interface BootInterface extends Validated {
+  /** Absent: none. */
+  readonly capabilities?: readonly BootCapability[]
   /**
    * Makes the next boot start the ramdisk with these kernel parameters (boot files written, boot device set). The
    * machine is off, or will be power cycled afterwards.
    */
   prepareRamdisk(ctx: NodeContext, options: { mode: RamdiskMode; parameters: Record<string, string> }): Promise<void>
   cleanUpRamdisk(ctx: NodeContext): Promise<void>
-  /** Makes the next boots start the instance from its disk. */
+  /** Makes the next boots start the instance: what its deploy interface says (`instanceBoot`), else its disk. */
   prepareInstance(ctx: NodeContext): Promise<void>
   cleanUpInstance(ctx: NodeContext): Promise<void>
+  /** Has this host what the instance boots from, if that is not its disk? Absent where a host keeps nothing for it. */
+  servesInstance?(ctx: NodeContext): Promise<boolean>
 }
 
 export interface NetworkInterface extends Validated {
@@ -213,8 +225,20 @@ export interface DeployInterface extends Validated {
   tearDownService(ctx: FlowContext, options: { instance: boolean; powerOff: boolean }): Promise<void>
   /** Takes over a machine that runs an instance already: boot files, never power or disk. */
   adopt(ctx: FlowContext): Promise<void>
-  /** Does it need the agent to be asked for its steps? */
+  /** Is an agent asked for its steps when cleaning and servicing? */
   readonly usesAgent: boolean
+  /** Is it asked when deploying? Default: as for the others. */
+  readonly deploysByAgent?: boolean
+  /**
+   * Looks at what the agent is to do, highest priority first, before it does the first of it.
+   * @throws InvalidInput where nothing would come of it
+   */
+  checkAgentSteps?(ctx: NodeContext, steps: readonly StepSpec[]): void
+  /**
+   * What the instance boots; absent where that is its disk.
+   * @throws InvalidInput naming what instance_info lacks
+   */
+  instanceBoot?(ctx: NodeContext): InstanceBoot
 }
 
 export interface InspectInterface extends Validated {

@@ -58,6 +58,12 @@ export async function writeImage(given: unknown, configDrive: string | null, wor
   return { id: given.id, url, sizeBytes, digest, rootUuid: `0x${hex.slice(0, 8)}`, configDrive }
 }
 
+/** What is on the disk after something was put there by a way of its own. */
+export function takenFrom(url: string): WrittenImage {
+  const hex = createHash('sha256').update(url).digest('hex')
+  return { id: url, url, sizeBytes: assumedBytes, digest: null, rootUuid: `0x${hex.slice(0, 8)}`, configDrive: null }
+}
+
 async function fetchImage(
   info: ImageInfo,
   url: string,

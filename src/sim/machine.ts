@@ -10,7 +10,7 @@ import type { Chance } from './chance.ts'
 import { SimHardware } from './hardware.ts'
 import type { WrittenImage } from './image.ts'
 import { inventoryOf } from './inventory.ts'
-import { type KernelParameters, netboot } from './netboot.ts'
+import { type KernelParameters, type Loaded, netboot } from './netboot.ts'
 import type { BmcAccess, Rack } from './rack.ts'
 import type { Body } from './ramdisk-commands.ts'
 
@@ -48,6 +48,7 @@ export class SimMachine {
   #running: Running = 'off'
   #disk: WrittenImage | null = null
   #agent: SimAgent | null = null
+  #instance: Loaded | { kind: 'disk' } | null = null
   /** Ends with the power. */
   #boot = new AbortController()
 
@@ -83,6 +84,11 @@ export class SimMachine {
     return this.#disk
   }
 
+  /** What the instance that runs, or ran last, was started from. */
+  get instance(): Loaded | { kind: 'disk' } | null {
+    return this.#instance
+  }
+
   #poweredOn(target: BootTarget): void {
     this.#tell({ kind: 'power', on: true })
     this.#boot = new AbortController()
@@ -116,17 +122,18 @@ export class SimMachine {
       this.#tell({ kind: 'note', text: 'the network boot hangs' })
       return this.#run('stuck')
     }
-    const parameters = network ? await this.#netboot(signal) : null
-    if (parameters !== null) {
+    const loaded = network ? await this.#netboot(signal) : null
+    if (loaded?.kind === 'kernel' && hasAgent(loaded.parameters)) {
       await clock.sleep(this.#chance.within(delayMs.ramdisk), signal)
-      return this.#startAgent(parameters)
+      return this.#startAgent(loaded.parameters)
     }
-    if (this.#disk === null) return this.#run('stuck')
+    if (loaded === null && this.#disk === null) return this.#run('stuck')
     await clock.sleep(this.#chance.within(delayMs.instance), signal)
+    this.#instance = loaded ?? { kind: 'disk' }
     this.#run('instance')
   }
 
-  async #netboot(signal: AbortSignal): Promise<KernelParameters | null> {
+  async #netboot(signal: AbortSignal): Promise<Loaded | null> {
     const { boot, network, clock, settings } = this.#world
     if (boot.kind === 'scripts') {
       const { bootPauseMs } = settings.agent
@@ -135,11 +142,12 @@ export class SimMachine {
     // A service that does not wait for inspection data refuses them, and the agent goes on.
     const url = boot.apiUrl()
     const inspection = `${url.replace(/\/+$/, '')}/v1/continue_inspection`
-    return new Map([
+    const parameters = new Map([
       ['ipa-api-url', url],
       ['ipa-inspection-callback-url', inspection],
       ['BOOTIF', this.macs[0] ?? ''],
     ])
+    return { kind: 'kernel', parameters }
   }
 
   #startAgent(parameters: KernelParameters): void {
@@ -193,3 +201,7 @@ export class SimMachine {
     this.#world.onEvent(this, event)
   }
 }
+
+/** A ramdisk that is told nothing of an API has no agent: it is somebody's instance. */
+const hasAgent = (parameters: KernelParameters) =>
+  parameters.has('ipa-api-url') || parameters.has('ipa-inspection-callback-url')

@@ -1,7 +1,7 @@
 /**
  * Network boot as simulated firmware does it: fetch the entry script, from it the script for one of the machine's MAC
  * addresses, from that kernel and ramdisk, and hand the kernel's parameters to whoever runs next. It reads scripts of
- * the usual shape (`chain … mac …`, `kernel …`, `initrd …`), follows no jumps and runs nothing.
+ * the usual shape (`chain … mac …`, `kernel …`, `initrd …`, `sanboot …`), follows no jumps and runs nothing.
  *
  * Source: ipxe.org, command reference (chain, kernel, initrd, settings).
  */
@@ -23,17 +23,20 @@ export interface Netboot {
 /** What the kernel was told; the words without `=` are left out. */
 export type KernelParameters = ReadonlyMap<string, string>
 
+/** What was loaded: a kernel with its command line, or an ISO in place of a disk. */
+export type Loaded = { kind: 'kernel'; parameters: KernelParameters } | { kind: 'iso'; url: string }
+
 /**
  * @returns null when the server answers and has nothing for this machine: its firmware goes on with the next device
  * @throws when the signal aborts
  */
-export async function netboot(boot: Netboot): Promise<KernelParameters | null> {
+export async function netboot(boot: Netboot): Promise<Loaded | null> {
   for (let pauseMs = boot.pauseMs; ; pauseMs = Math.min(pauseMs * 2, 32 * boot.pauseMs)) {
     const entry = await fetchText(boot, boot.bootUrl)
     if (entry === 'not there') return null
     if (entry !== 'no answer') {
-      const parameters = await follow(boot, entry.text)
-      if (parameters !== 'no answer') return parameters
+      const loaded = await follow(boot, entry.text)
+      if (loaded !== 'no answer') return loaded
     }
     await boot.clock.sleep(pauseMs, boot.signal)
   }
@@ -41,7 +44,7 @@ export async function netboot(boot: Netboot): Promise<KernelParameters | null> {
 
 type Fetched = { text: string } | 'not there' | 'no answer'
 
-async function follow(boot: Netboot, entry: string): Promise<KernelParameters | null | 'no answer'> {
+async function follow(boot: Netboot, entry: string): Promise<Loaded | null | 'no answer'> {
   const chains = wordsOf(entry, 'chain').flatMap(
     words => words.find(word => /\$\{[^}]*(\{[^}]*\})?[^}]*mac/.test(word)) ?? [],
   )
@@ -61,7 +64,12 @@ async function load(
   boot: Netboot,
   script: string,
   from: { mac: string; url: string },
-): Promise<KernelParameters | null | 'no answer'> {
+): Promise<Loaded | null | 'no answer'> {
+  const [iso] = wordsOf(script, 'sanboot')
+  if (iso?.[0] !== undefined) {
+    const url = absolute(iso[0], from.url)
+    return (await fetchWhole(boot, url)) ? { kind: 'iso', url } : 'no answer'
+  }
   const [kernel] = wordsOf(script, 'kernel')
   const [initrd] = wordsOf(script, 'initrd')
   if (kernel === undefined) return null
@@ -69,7 +77,7 @@ async function load(
   for (const file of [image, ...(initrd ?? []).slice(0, 1)]) {
     if (!(await fetchWhole(boot, absolute(withMac(file, from.mac), from.url)))) return 'no answer'
   }
-  return parametersOf(line.map(word => withMac(word, from.mac)))
+  return { kind: 'kernel', parameters: parametersOf(line.map(word => withMac(word, from.mac))) }
 }
 
 /** The arguments of every line with this command: options with their values and what follows `||` or `&&` left out. */

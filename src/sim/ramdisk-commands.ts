@@ -10,7 +10,7 @@ import type { Clock } from '#lib/clock.ts'
 import { type AgentStep, ExecuteStepParams, type Inventory, type StepKind, stepKinds } from '#protocol/agent.ts'
 import type { Chance } from './chance.ts'
 import { type Command, type CommandSet, type Report, SimAgentError, VersionsDiffer } from './commands.ts'
-import { takingTime, type WrittenImage, writeImage } from './image.ts'
+import { takenFrom, takingTime, type WrittenImage, writeImage } from './image.ts'
 import type { Network } from './network.ts'
 import type { Settings } from './settings.ts'
 
@@ -47,6 +47,8 @@ export const idleStep = 'idle'
 
 const metadata = { step: 'erase_devices_metadata', interface: 'deploy' }
 const writing = { step: 'write_image', interface: 'deploy' }
+/** Puts something on the disk that the conductor knows nothing of. */
+const writingCustom = { step: 'write_custom', interface: 'deploy' }
 /** Leaves the disk alone, and wants the ramdisk booted anew afterwards. */
 const burning = { step: 'burnin_memory', interface: 'deploy' }
 const offers = {
@@ -59,6 +61,8 @@ const offers = {
   deploy: [
     { ...metadata, priority: 0 },
     { ...writing, priority: 0 },
+    // As an operator's own hardware manager would offer it.
+    { ...writingCustom, priority: 0, argsinfo: { image: { description: 'What to write.', required: true } } },
   ],
   service: [
     { ...writing, priority: 0, abortable: true },
@@ -156,6 +160,11 @@ async function runStep(
   }
   if (step === 'write_image') {
     return await putImage(world, { image_info: args.image_info, configdrive: args.configdrive }, report, durationMs)
+  }
+  if (step === writingCustom.step) {
+    await clock.sleep(durationMs, signal)
+    body.disk = takenFrom(String(args.image))
+    return null
   }
   // From its first write on the disk holds nothing that boots.
   if (step !== burning.step) body.disk = null

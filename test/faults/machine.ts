@@ -145,9 +145,11 @@ export class BenchMachine implements Circuit {
   }
 
   /** What would boot from the network now; null for nothing. */
-  bootParameters(signal = AbortSignal.timeout(10_000)): Promise<KernelParameters | null> {
+  async bootParameters(signal = AbortSignal.timeout(10_000)): Promise<KernelParameters | null> {
     const { bootUrl } = this.#options
-    return netboot({ bootUrl, macs: [this.mac], network: this.#network, clock: systemClock, signal, pauseMs: 100 })
+    const [network, macs] = [this.#network, [this.mac]]
+    const loaded = await netboot({ bootUrl, macs, network, clock: systemClock, signal, pauseMs: 100 })
+    return loaded?.kind === 'kernel' ? loaded.parameters : null
   }
 
   /** What its agents printed and logged since power-on, for people. */

@@ -30,7 +30,8 @@ export const deploy: FlowDefinition = {
     const wishes = { asked, templates }
     const { disallow_deploy_steps: disallowed } = config.api
     // A ramdisk that is in use boots again whenever the machine is switched on; after that step its disk does.
-    const ramdiskAt = (step: PlannedStep) => way.usesAgent && step.priority > instanceFrom
+    const byAgent = way.deploysByAgent ?? way.usesAgent
+    const ramdiskAt = (step: PlannedStep) => byAgent && step.priority > instanceFrom
 
     // What can be done before the agent is there; the last of these steps boots it.
     const early = await planAndRun(ctx, {
@@ -39,13 +40,13 @@ export const deploy: FlowDefinition = {
       planName: 'plan',
       async plan() {
         const offer = own(await ctx.fresh(), 'deploy')
-        const steps = planDeploy(offer, wishes, { complete: !way.usesAgent, disallowed })
-        return { steps: way.usesAgent ? steps.filter(step => step.priority >= agentFrom) : steps, versions: null }
+        const steps = planDeploy(offer, wishes, { complete: !byAgent, disallowed })
+        return { steps: byAgent ? steps.filter(step => step.priority >= agentFrom) : steps, versions: null }
       },
       rest: steps => steps,
       ramdiskAt,
     })
-    if (!way.usesAgent) return 'done'
+    if (!byAgent) return 'done'
 
     await planAndRun(ctx, {
       kind: 'deploy',
@@ -61,6 +62,10 @@ export const deploy: FlowDefinition = {
         }
         const offer = await withAgent(now, 'deploy')
         const steps = planDeploy(offer, wishes, { complete: true, disallowed })
+        way.checkAgentSteps?.(
+          now,
+          steps.filter(step => step.side === 'agent'),
+        )
         return { steps: steps.filter(step => !early.some(ran => same(ran, step))), versions: offer.versions }
       },
       rest: (steps, ran) => steps.filter(step => !ran.some(done => same(done, step))),

@@ -110,7 +110,8 @@ export const conductor = {
   sync_local_state_interval: integer({
     default: 180,
     min: 0,
-    help: 'Seconds between two looks for nodes of dead conductors.',
+    help: 'Seconds between two looks for instances that boot from the network and that no live conductor serves.',
+    effective: true,
   }),
   check_provision_state_interval: integer({
     default: 60,

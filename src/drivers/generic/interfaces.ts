@@ -8,7 +8,11 @@ export const generic = {
   bios: { 'no-bios': () => import('./no-bios.ts') },
   boot: { ipxe: () => import('#boot/ipxe.ts') },
   console: { 'no-console': () => import('./no-console.ts') },
-  deploy: { direct: () => import('../agent/direct.ts') },
+  deploy: {
+    direct: () => import('../agent/direct.ts'),
+    ramdisk: () => import('../agent/ramdisk-deploy.ts'),
+    'custom-agent': () => import('../agent/custom-deploy.ts'),
+  },
   firmware: { 'no-firmware': () => import('./no-firmware.ts') },
   inspect: { agent: () => import('../agent/inspect.ts'), 'no-inspect': () => import('./no-inspect.ts') },
   management: { noop: () => import('./noop-management.ts') },

@@ -1,0 +1,22 @@
+/** Queries about nodes that run an instance. */
+import type { Db, Trx } from './database.ts'
+import { type Node, readNode } from './nodes.ts'
+
+/** Nodes that are active by one of these deploy interfaces, in the order of their making, from the one after `afterId`. */
+export async function activeBy(
+  db: Db | Trx,
+  options: { deployInterfaces: readonly string[]; afterId: number; limit: number },
+): Promise<Node[]> {
+  const { deployInterfaces, afterId, limit } = options
+  if (deployInterfaces.length === 0) return []
+  const rows = await db
+    .selectFrom('nodes')
+    .selectAll()
+    .where('provision_state', '=', 'active')
+    .where('deploy_interface', 'in', deployInterfaces)
+    .where('id', '>', afterId)
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+  return rows.map(readNode)
+}

@@ -1,0 +1,109 @@
+/**
+ * The `ramdisk` deploy interface: the instance is a kernel and a ramdisk, or an ISO, that the machine boots anew each
+ * time; nothing is written to a disk and no agent is asked. What it boots from stays in place as long as the instance
+ * does. Cleaning and servicing need the agent's ramdisk all the same.
+ *
+ * Source: deploy interfaces, "ramdisk" (ironic/drivers/modules/ramdisk.py, deploy_utils.py restated).
+ */
+import { givenParameters } from '#boot/kernel-parameters.ts'
+import { checkBootFile } from '#boot/ramdisk-files.ts'
+import { InvalidInput } from '#lib/fault.ts'
+import { type DeployInterface, type InstanceBoot, type NodeContext, type Step, Unsupported } from '../driver.ts'
+import { prepareInstanceBoot } from '../instance.ts'
+import { powerCycle, powerTo } from '../power.ts'
+import { agentLife } from './agent-deploy.ts'
+import { validateCapabilities } from './capabilities.ts'
+
+async function validate(ctx: NodeContext): Promise<void> {
+  const { node, interfaces } = ctx
+  if (!interfaces.boot.capabilities?.includes('ramdisk_boot')) {
+    throw new Unsupported(
+      `Cannot deploy node ${node.uuid} as a ramdisk: its boot interface ${node.boot_interface} starts instances from ` +
+        'their disk only; expected one with the capability ramdisk_boot, such as ipxe',
+    )
+  }
+  await interfaces.boot.validate(ctx)
+  validateCapabilities(ctx)
+  const boot = instanceBoot(ctx)
+  const files = boot.kind === 'iso' ? { boot_iso: boot.iso } : { kernel: boot.kernel, ramdisk: boot.ramdisk }
+  for (const [field, location] of Object.entries(files)) {
+    await checkBootFile(ctx, { location, from: `instance_info/${field}` })
+  }
+}
+
+/** @throws InvalidInput naming what is missing, or too much */
+function instanceBoot({ node, config }: NodeContext): InstanceBoot {
+  const { instance_info: info } = node
+  const text = (field: string) => {
+    const value = info[field]
+    return typeof value === 'string' && value !== '' ? value : null
+  }
+  const cannot = `Cannot boot the instance of node ${node.uuid}`
+  const [iso, kernel, ramdisk] = [text('boot_iso'), text('kernel'), text('ramdisk')]
+  if (iso !== null && text('image_source') !== null) {
+    throw new InvalidInput(`${cannot}: instance_info has both image_source and boot_iso; expected one of them`)
+  }
+  if (iso !== null) return { kind: 'iso', iso }
+  if (kernel !== null && ramdisk !== null) {
+    const unchecked = config.conductor.disable_kernel_parameter_parsing
+    const name = 'instance_info/ramdisk_kernel_arguments'
+    return {
+      kind: 'ramdisk',
+      kernel,
+      ramdisk,
+      parameters: givenParameters(info.ramdisk_kernel_arguments, name, { unchecked }),
+    }
+  }
+  const missing =
+    kernel === null && ramdisk === null
+      ? 'no kernel, ramdisk or boot_iso'
+      : `no ${kernel === null ? 'kernel' : 'ramdisk'}`
+  throw new InvalidInput(
+    `${cannot}: instance_info has ${missing}; expected kernel and ramdisk, or boot_iso, as http, https or file URLs`,
+  )
+}
+
+/** All there is to do: the machine starts its instance, and that is that. */
+const deploy: Step = {
+  interface: 'deploy',
+  step: 'deploy',
+  priority: 100,
+  kinds: ['deploy'],
+  async run(ctx) {
+    const { flow } = ctx
+    const { disable_power_off: staysOn } = ctx.node
+    if (!staysOn) await powerTo(ctx, 'power off for the instance', 'power off')
+    await flow.once('prepare the instance', async () => {
+      const now = await ctx.fresh()
+      warnOfConfigDrive(now)
+      // What it boots from must be within its reach from the first moment on.
+      await now.interfaces.network.attach(now, 'tenant')
+      // What an earlier instance booted from, if it was another kind of thing.
+      await now.interfaces.boot.cleanUpInstance(now)
+      await prepareInstanceBoot(now)
+    })
+    if (staysOn) await powerCycle(ctx, 'boot the instance')
+    else await powerTo(ctx, 'boot the instance', 'power on')
+  },
+}
+
+/** As Ironic has it: no error, for the same request may go to machines with a medium for it. */
+function warnOfConfigDrive({ node, interfaces, log }: NodeContext): void {
+  const { configdrive } = node.instance_info
+  if (!configdrive || interfaces.boot.capabilities?.includes('ramdisk_boot_configdrive')) return
+  log.warn({}, `the config drive is ignored: boot interface ${node.boot_interface} has no medium for it`)
+}
+
+export default {
+  ...agentLife,
+  deploysByAgent: false,
+  steps: [deploy],
+  validate,
+  async prepare(ctx) {
+    await ctx.flow.once('check the network', async () => {
+      const now = await ctx.fresh()
+      await now.interfaces.network.validate(now)
+    })
+  },
+  instanceBoot,
+} satisfies DeployInterface

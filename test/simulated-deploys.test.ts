@@ -1,0 +1,204 @@
+/**
+ * Deploy interfaces other than `direct`, by the real service as a child process over simulated machines: what boots, what
+ * their BMCs and agents saw of it, and that nothing of it depends on one life of the service.
+ */
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { SimMachine } from '../src/sim/machine.ts'
+import { brisk } from '../src/sim/settings.ts'
+import { Site } from '../src/sim/site.ts'
+import { EventRecord, Operator } from './simulated-site.ts'
+
+let operator: Operator
+let directory: string
+
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'ferrite-deploys-'))
+  const record = new EventRecord()
+  const site = await Site.start({
+    directory,
+    nodes: 4,
+    settings: brisk,
+    imageSizeBytes: 2 ** 20,
+    config: {
+      ferrite: { poll_interval_ms: 100 },
+      DEFAULT: { enabled_deploy_interfaces: 'direct,ramdisk,custom-agent' },
+    },
+    onEvent: record.add,
+  })
+  operator = new Operator(site, record)
+  await writeFile(join(directory, 'boot/live.iso'), 'an ISO')
+})
+after(async () => {
+  await operator.site.stop()
+  await rm(directory, { recursive: true, force: true })
+})
+
+function machineNo(index: number): SimMachine {
+  const machine = operator.machines[index]
+  assert.ok(machine)
+  return machine
+}
+
+async function patch(machine: SimMachine, values: Record<string, unknown>): Promise<void> {
+  const changes = Object.entries(values).map(([path, value]) => ({ op: 'add', path, value }))
+  await operator.site.service.api.patch(`/v1/nodes/${machine.name}`, changes)
+}
+
+async function go(machine: SimMachine, target: string, state: string, more: object = {}) {
+  await operator.ask(machine, target, more)
+  return operator.reached(machine, state)
+}
+
+/** A machine that waits for an instance by this deploy interface; cleaned only on the way back. */
+async function available(machine: SimMachine, deploy_interface: string): Promise<string> {
+  const node_uuid = await operator.site.enrol(machine)
+  await operator.site.service.api.create('/v1/ports', { node_uuid, address: machine.macs[0] })
+  await patch(machine, { '/automated_clean': false, '/deploy_interface': deploy_interface })
+  await go(machine, 'manage', 'manageable')
+  await go(machine, 'provide', 'available')
+  await patch(machine, { '/automated_clean': true })
+  return node_uuid
+}
+
+const filesOf = (uuid: string) => join(directory, 'state/httpboot', uuid)
+async function linksOf(machine: SimMachine): Promise<string[]> {
+  const links = await readdir(join(directory, 'state/httpboot/pxelinux.cfg'))
+  return links.filter(link => machine.macs.some(mac => mac.replaceAll(':', '-') === link))
+}
+
+describe('deploy interfaces', { concurrency: true }, () => {
+  test('ramdisk: the instance boots at once from the network, again after a reboot, rescue-less service and rebuild', async () => {
+    const machine = machineNo(0)
+    const uuid = await available(machine, 'ramdisk')
+    const { deploy_kernel: kernel, deploy_ramdisk: ramdisk } = operator.site.driverInfo(machine)
+    await patch(machine, { '/instance_info': { kernel, ramdisk, ramdisk_kernel_arguments: 'role=lamp' } })
+    const node = await go(machine, 'active', 'active')
+    await operator.instanceRuns(machine)
+    assert.deepEqual([node.power_state, node.last_error, node.deploy_step], ['power on', null, {}])
+    assert.equal(machine.hardware.powerOns, 1)
+    const booted = () => (machine.instance?.kind === 'kernel' ? machine.instance.parameters.get('role') : null)
+    assert.equal(booted(), 'lamp')
+    assert.deepEqual(operator.record.steps(machine), [])
+
+    // Rebooted by its owner, it starts again.
+    await operator.site.service.api.put(`/v1/nodes/${machine.name}/states/power`, { target: 'rebooting' })
+    await runsAnew(machine, 2)
+
+    // Servicing boots the agent's ramdisk, and the instance afterwards.
+    await go(machine, 'service', 'active', { service_steps: [{ interface: 'deploy', step: 'burnin_memory' }] })
+    await operator.instanceRuns(machine)
+    assert.equal(booted(), 'lamp')
+
+    // Rebuilt as an ISO: nothing of the pair is left.
+    await patch(machine, { '/instance_info': { boot_iso: `file://${directory}/boot/live.iso` } })
+    await go(machine, 'rebuild', 'active')
+    await operator.instanceRuns(machine)
+    assert.equal(machine.instance?.kind, 'iso')
+    assert.deepEqual((await readdir(filesOf(uuid))).sort(), ['boot_iso', 'config'])
+
+    await go(machine, 'deleted', 'available')
+    assert.equal(existsSync(filesOf(uuid)), false)
+    assert.deepEqual(await linksOf(machine), [])
+    assert.equal(machine.running, 'off')
+  })
+
+  test('ramdisk: refused before anything is touched', async () => {
+    const machine = machineNo(2)
+    await available(machine, 'ramdisk')
+    await patch(machine, { '/instance_info': { kernel: 'http://127.0.0.1:9/k' } })
+    await assert.rejects(operator.ask(machine, 'active'), /instance_info has no ramdisk; expected kernel and ramdisk/)
+    const node = await operator.node(machine)
+    assert.deepEqual([node.provision_state, node.reservation], ['available', null])
+    assert.equal(machine.hardware.powerOns, 0)
+
+    // Its source is gone when it is fetched: no half of it is served, and the node can be mended.
+    await patch(machine, { '/instance_info': { kernel: 'http://127.0.0.1:9/k', ramdisk: 'http://127.0.0.1:9/r' } })
+    await operator.ask(machine, 'active')
+    const failed = await failedDeploy(machine)
+    assert.match(
+      String(failed.last_error),
+      /instance_info\/kernel names http:\/\/127\.0\.0\.1:9\/k, which could not be/,
+    )
+    assert.equal(machine.running, 'off')
+    await patch(machine, { '/instance_info': { boot_iso: `file://${directory}/boot/live.iso` } })
+    await go(machine, 'active', 'active')
+    await operator.instanceRuns(machine)
+  })
+
+  test('custom-agent: its own steps write, and without any nothing is deployed', async () => {
+    const machine = machineNo(3)
+    await available(machine, 'custom-agent')
+    await operator.ask(machine, 'active')
+    const failed = await failedDeploy(machine)
+    assert.match(
+      String(failed.last_error),
+      /no step of its agent writes the image.*expected at least one with a priority/,
+    )
+    assert.deepEqual(operator.record.steps(machine), [])
+
+    const deploy_steps = [{ interface: 'deploy', step: 'write_custom', priority: 75, args: { image: 'lamp' } }]
+    await go(machine, 'active', 'active', { deploy_steps })
+    await operator.instanceRuns(machine)
+    assert.deepEqual(operator.record.steps(machine), ['deploy.write_custom'])
+    assert.deepEqual(machine.instance, { kind: 'disk' })
+  })
+})
+
+// After the others, which would miss the service.
+test('ramdisk: a service that is killed goes on, and one without the files takes the instance over', async () => {
+  const machine = machineNo(1)
+  const uuid = await available(machine, 'ramdisk')
+  await patch(machine, { '/instance_info': { boot_iso: `file://${directory}/boot/live.iso` } })
+  const { service } = operator.site
+  const on = operator.record.next((event, of) => of === machine && event.kind === 'power' && event.on)
+  await operator.ask(machine, 'active')
+  await on
+  await service.kill('SIGKILL')
+  await service.resume()
+  await operator.reached(machine, 'active')
+  await operator.instanceRuns(machine)
+  assert.equal(machine.hardware.powerOns, 1)
+
+  // As on another host, which has the rows and not the files.
+  await service.kill('SIGKILL')
+  await rm(filesOf(uuid), { recursive: true })
+  await service.resume()
+  for (let left = 600; left > 0 && !existsSync(join(filesOf(uuid), 'config')); left--) await sleep(50)
+  await settled(machine)
+  await service.api.put(`/v1/nodes/${machine.name}/states/power`, { target: 'rebooting' })
+  await runsAnew(machine, 2)
+  assert.equal(machine.instance?.kind, 'iso')
+  await go(machine, 'deleted', 'available')
+})
+
+/** The machine was switched on for the n-th time and runs its instance. */
+async function runsAnew(machine: SimMachine, powerOns: number): Promise<void> {
+  for (let left = 600; left > 0 && machine.hardware.powerOns < powerOns; left--) await sleep(50)
+  assert.equal(machine.hardware.powerOns, powerOns)
+  await operator.instanceRuns(machine)
+  await settled(machine)
+}
+
+async function settled(machine: SimMachine): Promise<void> {
+  for (let left = 600; left > 0; left--) {
+    const node = await operator.node(machine)
+    if (node.reservation === null && node.target_power_state === null) return
+    await sleep(50)
+  }
+  assert.fail('somebody holds the node')
+}
+
+async function failedDeploy(machine: SimMachine) {
+  for (let left = 1200; left > 0; left--) {
+    const node = await operator.node(machine)
+    if (node.provision_state === 'deploy failed' && node.reservation === null) return node
+    await sleep(50)
+  }
+  return assert.fail('it did not fail')
+}
