@@ -19,14 +19,24 @@ export function readPort(row: Raw<typeof portFields> & { id: number }): Port {
   return { ...codec.decode(row), id: Number(row.id) }
 }
 
-/** @throws Conflict when another port has the MAC address, the name or the UUID */
+/** Another port has the MAC address; which one is not for everybody to know. */
+export class AddressTaken extends Conflict {
+  override readonly name = 'AddressTaken'
+  readonly address: string
+  constructor(address: string) {
+    super(`A port with MAC address ${address} already exists`)
+    this.address = address
+  }
+}
+
+/** @throws AddressTaken; Conflict when another port has the name or the UUID */
 export async function insertPort(db: Db | Trx, port: Omit<Stored<typeof portFields>, 'updated_at'>): Promise<void> {
   await db
     .insertInto('ports')
     .values(codec.encode({ ...port, address: port.address.toLowerCase() }) as never) // a whole port has every column
     .execute()
-    .catch(async error => {
-      throw (await duplicateOf(db, error, port)) ?? error
+    .catch(error => {
+      throw duplicateOf(error, port) ?? error
     })
 }
 
@@ -72,8 +82,8 @@ export async function updatePort(db: Db | Trx, uuid: string, patch: PortPatch, n
     .set(set)
     .where('uuid', '=', uuid)
     .executeTakeFirst()
-    .catch(async error => {
-      throw (await duplicateOf(db, error, patch)) ?? error
+    .catch(error => {
+      throw duplicateOf(error, patch) ?? error
     })
   if (result.numUpdatedRows === 0n) throw new NotFound(`Port ${uuid} could not be found`)
 }
@@ -82,19 +92,9 @@ export async function deletePort(db: Db | Trx, uuid: string): Promise<void> {
   await db.deleteFrom('ports').where('uuid', '=', uuid).execute()
 }
 
-async function duplicateOf(
-  db: Db | Trx,
-  error: unknown,
-  port: PortPatch & { uuid?: string },
-): Promise<Error | undefined> {
+function duplicateOf(error: unknown, port: PortPatch & { uuid?: string }): Conflict | undefined {
   const column = duplicateColumns(error)?.columns[0]
   if (column === undefined) return undefined
-  if (column !== 'address' || port.address === undefined) {
-    return new Conflict(`A port with ${column} ${JSON.stringify(port[column as 'name'])} already exists`)
-  }
-  const message = `A port with MAC address ${port.address} already exists`
-  // Nothing can be asked any more in a transaction that failed.
-  if (db.isTransaction) return new Conflict(message)
-  const [other] = await portsByAddress(db, [port.address])
-  return new Conflict(`${message}: port ${other?.uuid} of node ${other?.node_uuid}`)
+  if (column === 'address' && port.address !== undefined) return new AddressTaken(port.address)
+  return new Conflict(`A port with ${column} ${JSON.stringify(port[column as 'name'])} already exists`)
 }

@@ -214,6 +214,20 @@ test('who waits for a node that gets another owner meanwhile changes nothing of 
   assert.deepEqual((await get(world.as('system admin'), `nodes/${node}`)).extra, {})
 })
 
+test('who asks for a MAC address that is taken learns of the port that has it only where they may see it', async () => {
+  await using world = await start()
+  const admin = world.as('system admin')
+  const address = '52:54:00:00:00:09'
+  const node = await admin.node({ owner: 'other' })
+  assert.equal((await admin.call('POST', '/v1/ports', { body: { node_uuid: node, address } })).status, 201)
+  const ours = await admin.node({ owner: 'owner' })
+  const attempt = () => world.api.call('POST', '/v1/ports', { body: { node_uuid: ours, address } })
+  assert.match((await attempt()).fault, new RegExp(`already exists: port .* of node ${node}`))
+  world.as('owner admin')
+  const { status, fault } = await attempt()
+  assert.deepEqual([status, fault], [409, `A port with MAC address ${address} already exists`])
+})
+
 test('nothing of a project moves to a node of another, or below it', async () => {
   await using world = await start()
   const admin = world.as('system admin')

@@ -218,3 +218,22 @@ test('a port is deleted by its UUID only', async () => {
   assert.equal((await api.call('DELETE', '/v1/ports/named')).status, 400)
   assert.equal((await api.call('DELETE', `/v1/ports/${uuid}`)).status, 204)
 })
+
+test('who waits for the node of a port that moves to another meanwhile neither changes nor deletes it', async () => {
+  const [from, to] = [await api.node(), await api.node()]
+  const { withNode } = api.conductor
+  for (const late of [
+    (uuid: string) => patch(uuid, [{ op: 'add', path: '/extra/late', value: 1 }]),
+    (uuid: string) => api.call('DELETE', `/v1/ports/${uuid}`),
+  ]) {
+    const { uuid } = await made({ node_uuid: from })
+    api.conductor.withNode = async (held, what, work) => {
+      api.conductor.withNode = withNode
+      assert.equal((await patch(uuid, [{ op: 'replace', path: '/node_uuid', value: to }])).status, 200)
+      return withNode(held, what, work)
+    }
+    assert.equal((await late(uuid)).status, 409)
+    const { node_uuid, extra } = (await api.call('GET', `/v1/ports/${uuid}`)).json as Json
+    assert.deepEqual([node_uuid, extra], [to, {}])
+  }
+})

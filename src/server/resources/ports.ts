@@ -4,8 +4,18 @@ import { Type } from 'typebox'
 import { findNode, type Node } from '#db/nodes.ts'
 import { findPortRow, listPortRows, type PortFilters } from '#db/port-rows.ts'
 import { memberPorts, portgroupTable } from '#db/portgroups.ts'
-import { deletePort, findPort, insertPort, type Port, type PortPatch, portsOf, updatePort } from '#db/ports.ts'
-import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
+import {
+  AddressTaken,
+  deletePort,
+  findPort,
+  insertPort,
+  type Port,
+  type PortPatch,
+  portsByAddress,
+  portsOf,
+  updatePort,
+} from '#db/ports.ts'
+import { Conflict, Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
 import { namePattern, timestamp, uuidPattern } from '#protocol/field.ts'
 import { portFields } from '#protocol/port.ts'
 import { type Collection, choosing, listJson, listSchema, pageOf, paging, selectionOf } from '../collection.ts'
@@ -112,9 +122,22 @@ async function createPort(call: Call): Promise<Answer> {
     node_uuid: node.uuid,
     created_at: timestamp(call.clock.now()),
   } as Parameters<typeof insertPort>[1] // readCreation gave every column a value that fits its field
-  await insertPort(call.db, port)
+  await tellingHolder(call, () => insertPort(call.db, port))
   await tellConductor(call, node)
   return { json: await portJson(call, port.uuid), location: `${call.links.base}/v1/ports/${port.uuid}` }
+}
+
+/** Writes a port; where its address is taken, callers who may see the port that has it are told which it is. @throws Conflict */
+async function tellingHolder(call: Call, write: () => Promise<void>): Promise<void> {
+  try {
+    await write()
+  } catch (error) {
+    if (!(error instanceof AddressTaken)) throw error
+    const [other] = await portsByAddress(call.db, [error.address])
+    const node = other && (await findNode(call.db, other.node_uuid))
+    if (!other || !node || !seesNode(call, node)) throw error
+    throw new Conflict(`${error.message}: port ${other.uuid} of node ${node.uuid}`, { cause: error })
+  }
 }
 
 function checkName(name: unknown): void {
@@ -156,10 +179,10 @@ async function patchPort(call: Call<{ port_ident: string }, unknown, JsonPatch>)
   const foreseen = await planPatch(call, port, node, operations)
   if (Object.keys(foreseen).length > 0) {
     await call.conductor.withNode(node.uuid, 'update port', async held => {
-      const now = await findPort(call.db, port.uuid)
-      if (!now) throw new NotFound(`Port ${port.uuid} could not be found.`)
+      const now = await mustBeAt(call, port.uuid, node)
       const patch = await planPatch(call, now, held.node, operations)
-      if (Object.keys(patch).length > 0) await updatePort(call.db, port.uuid, patch, call.clock.now())
+      if (Object.keys(patch).length === 0) return
+      await tellingHolder(call, () => updatePort(call.db, port.uuid, patch, call.clock.now()))
     })
     const moved = foreseen.node_uuid === undefined ? undefined : await findNode(call.db, foreseen.node_uuid)
     await tellConductor(call, node, ...(moved ? [moved] : []))
@@ -200,11 +223,19 @@ async function mustFindPort(call: Call, portIdent: string): Promise<{ port: Port
   throw new NotFound(`Port ${portIdent} could not be found.`)
 }
 
+/** The port as it is now, still of the node that is held for it. @throws NotFound, Conflict */
+async function mustBeAt(call: Call, uuid: string, node: Node): Promise<Port> {
+  const now = await findPort(call.db, uuid)
+  if (!now) throw new NotFound(`Port ${uuid} could not be found.`)
+  if (now.node_uuid === node.uuid) return now
+  throw new Conflict(`Cannot change port ${uuid}: it has just been moved from node ${node.uuid} to another; try again`)
+}
+
 async function removePort(call: Call<{ port_uuid: string }>): Promise<undefined> {
   const { port, node } = await mustFindPort(call, call.params.port_uuid)
   checkPortDeletable(port, node)
   await call.conductor.withNode(node.uuid, 'delete port', async held => {
-    checkPortDeletable((await findPort(call.db, port.uuid)) ?? port, held.node)
+    checkPortDeletable(await mustBeAt(call, port.uuid, node), held.node)
     await deletePort(call.db, port.uuid)
   })
   await tellConductor(call, node)
