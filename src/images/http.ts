@@ -17,6 +17,10 @@ export interface HttpSettings {
   readonly timeoutMs: number
   readonly user: string | null
   readonly password: string | null
+  /** Secrets of the server that is asked first, such as a token; nobody it redirects to gets them. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Hosts that may be redirected to with the credentials. */
+  readonly trustedHosts?: readonly string[]
 }
 
 export interface HttpAnswer {
@@ -53,10 +57,11 @@ export async function ask(
   let target = new URL(url)
   const origin = target.origin
   for (let hop = 0; hop <= 10; hop += 1) {
+    const trusted = origin === target.origin || settings.trustedHosts?.includes(target.host) === true
     const answer = await once(
       method,
       target,
-      origin === target.origin ? settings : { ...settings, user: null, password: null },
+      trusted ? settings : { ...settings, user: null, password: null, headers: {} },
       headers,
       signal,
     )
@@ -101,6 +106,7 @@ async function once(
         ...(user === null
           ? {}
           : { authorization: `Basic ${Buffer.from(`${user}:${password ?? ''}`).toString('base64')}` }),
+        ...settings.headers,
         ...headers,
       },
       ...(signal ? { signal } : {}),

@@ -12,11 +12,14 @@ import type { Config } from '#config/options.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import type { ImageInfo } from '#protocol/agent.ts'
+import type { ChunkedImage } from '#protocol/chunked-image.ts'
 import { type Checksum, checksumReference } from './checksum.ts'
+import type { StoredChunks } from './chunked/stored-form.ts'
 import { ImageNotPrepared } from './faults.ts'
 import { ask, httpSettings } from './http.ts'
+import { type DownloadSource, type LocatedImage, locateImage } from './locate.ts'
 import { partitionLayout } from './partitions.ts'
-import { askSource, type ImageReference, imageReference, resolveChecksum, type SourceImage } from './source.ts'
+import { type ImageReference, imageReference, resolveChecksum } from './source.ts'
 import { type ImageRequest, ImageStore, type StoredImage, type StoreProgress } from './store.ts'
 
 /** What this file needs of a node and its surroundings; a driver's NodeContext has it. */
@@ -30,6 +33,8 @@ export interface ImageContext {
   readonly config: Config
   readonly log: Log
   readonly signal: AbortSignal
+  /** The agent that called last; null or absent when none did. */
+  readonly agent?: { readonly version: string | null } | null
   shared<T extends object>(key: symbol, make: () => T): T
 }
 
@@ -55,23 +60,25 @@ export async function imageInfo(
   const use = { signal: ctx.signal, ...(onProgress && { onProgress }) }
   const common = {
     id: idOf(node.instance_info.image_source),
-    container_format: textOf(node.instance_info.image_container_format),
+    container_format: image.found.containerFormat ?? textOf(node.instance_info.image_container_format),
     stream_raw_images: config.agent.stream_raw_images,
     node_uuid: node.uuid,
     ...proxies(node.driver_info),
-    ...partitionLayout(node.instance_info, config),
+    ...partitionLayout(image.info, config),
   }
 
   if (image.served) {
+    const request = requestFor(ctx, image)
     return await storeOf(ctx).withImage(
-      requestFor(ctx, image),
+      request,
       async stored => {
-        const url = await publish(ctx, stored)
+        const url = await publish(ctx, stored.path, 'disk')
         return {
           ...common,
           urls: [url],
           disk_format: formatForAgent(stored.image.format),
           ...hashOf(stored, image.checksum),
+          ...(request.chunked && stored.chunks && { ferrite_chunked: await publishChunks(ctx, stored.chunks) }),
         }
       },
       use,
@@ -79,7 +86,7 @@ export async function imageInfo(
   }
   const seen = config.conductor.conductor_always_validates_images
     ? await storeOf(ctx).withImage(
-        { ...requestFor(ctx, image), convertToRaw: false },
+        { ...requestFor(ctx, image), convertToRaw: false, chunked: false },
         async stored => stored.image.format,
         use,
       )
@@ -89,15 +96,14 @@ export async function imageInfo(
     urls: [image.found.url],
     disk_format: image.declared ?? (seen && formatForAgent(seen)),
     ...(image.checksum && checksumFields(image.checksum)),
-    ...serverCredentials(config),
+    ...credentialsFor(image, config),
   }
 }
 
 /** Takes back what was published for the node; the store keeps the image for others. */
 export async function releaseInstanceImage({ node, config }: Pick<ImageContext, 'node' | 'config'>): Promise<void> {
-  const { linkPath, filePath } = placesOf(node.uuid, config)
-  await rm(linkPath, { force: true })
-  await rm(dirname(filePath), { recursive: true, force: true })
+  for (const name of publishedNames) await rm(placesOf(node.uuid, name, config).linkPath, { force: true })
+  await rm(dirname(placesOf(node.uuid, 'disk', config).filePath), { recursive: true, force: true })
 }
 
 /** Drops what the store no longer needs; the conductor calls it every [conductor] cache_clean_up_interval. */
@@ -126,10 +132,12 @@ const storeKey = Symbol('store of instance images')
 
 interface Examined {
   readonly reference: ImageReference
-  readonly found: SourceImage
-  /** null only for files, and where checks are switched off. */
+  readonly found: LocatedImage
+  /** instance_info, with what the source says of the kind of the image where instance_info says nothing. */
+  readonly info: Readonly<Record<string, unknown>>
+  /** null only for files, and where neither Glance nor instance_info has one. */
   readonly checksum: Checksum | null
-  /** image_disk_format. */
+  /** As the source says, else image_disk_format. */
   readonly declared: string | null
   /** Whether the conductor fetches and serves it, rather than the agent fetching it from its source. */
   readonly served: boolean
@@ -139,31 +147,38 @@ async function examine(ctx: ImageContext): Promise<Examined> {
   const { node, config, signal } = ctx
   const info = node.instance_info
   const reference = imageReference(info.image_source, 'instance_info image_source')
-  const declared = textOf(info.image_disk_format)?.toLowerCase() ?? null
-  const served = downloadSource(node, config) === 'local' || reference.kind === 'file'
+  const source = downloadSource(node, config)
   proxies(node.driver_info)
-  partitionLayout(info, config)
 
   const rules = {
     allowMd5: config.agent.allow_md5_checksum,
     allowFiles: !config.conductor.disable_support_for_checksum_files,
   }
-  const given = checksumReference(info, rules)
+  // A registry's digest is the checksum, whatever else is said.
+  const given = reference.kind === 'oci' ? null : checksumReference(info, rules)
   if (!given && reference.kind === 'http') {
     throw new InvalidInput(
       'Cannot verify the image: instance_info has no checksum; expected image_checksum, or image_os_hash_algo and image_os_hash_value',
     )
   }
-  const settings = httpSettings(config)
-  const found = await askSource(reference, { settings, allowedPaths: config.conductor.file_url_allowed_paths, signal })
+  const found = await locateImage(ctx, reference, source)
+  const known = { ...found.kind, ...withoutNulls(info) }
+  partitionLayout(known, config)
   const imageUrl = reference.kind === 'http' ? reference.url : found.url
-  const checksum = given && (await resolveChecksum(given, { imageUrl, settings, allowMd5: rules.allowMd5, signal }))
+  const asked = { imageUrl, settings: httpSettings(config), allowMd5: rules.allowMd5, signal }
+  const checksum = found.checksum ?? (given && (await resolveChecksum(given, asked)))
+  const declared = (found.format ?? textOf(info.image_disk_format))?.toLowerCase() ?? null
+  const served = source === 'local' || !found.agentCanFetch
   refuseTooLarge(ctx, { found, declared, served })
-  return { reference, found, checksum, declared, served }
+  return { reference, found, info: known, checksum, declared, served }
 }
 
-function requestFor({ config }: ImageContext, { found, checksum, declared }: Examined): ImageRequest {
-  const { DEFAULT, agent, conductor, disk_utils } = config
+function withoutNulls(info: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(info).filter(([, value]) => value !== null && value !== undefined))
+}
+
+function requestFor(ctx: ImageContext, { found, checksum, declared }: Examined): ImageRequest {
+  const { DEFAULT, agent, conductor, disk_utils } = ctx.config
   return {
     shown: found.shown,
     source: found.source,
@@ -178,18 +193,16 @@ function requestFor({ config }: ImageContext, { found, checksum, declared }: Exa
       attempts: disk_utils.image_convert_attempts,
       growthFactor: DEFAULT.raw_image_growth_factor,
     },
+    chunked: wantsChunks(ctx),
   }
 }
 
-function downloadSource(
-  { instance_info, driver_info }: ImageContext['node'],
-  config: Config,
-): 'http' | 'local' | 'swift' {
+function downloadSource({ instance_info, driver_info }: ImageContext['node'], config: Config): DownloadSource {
   for (const [field, value] of [
     ['instance_info', instance_info.image_download_source],
     ['driver_info', driver_info.image_download_source],
   ] as const) {
-    if (value === undefined || value === null) continue
+    if (value === undefined || value === null || value === '') continue
     if (value === 'http' || value === 'local' || value === 'swift') return value
     throw new InvalidInput(
       `Cannot fetch the image: ${field} image_download_source is ${JSON.stringify(value)}; expected http, local or swift`,
@@ -201,7 +214,7 @@ function downloadSource(
 /** An image that the agent does not stream lies whole in the machine's memory first. */
 function refuseTooLarge(
   { node, config }: ImageContext,
-  { found, declared, served }: { found: SourceImage; declared: string | null; served: boolean },
+  { found, declared, served }: Pick<Examined, 'found' | 'declared' | 'served'>,
 ): void {
   const memoryMib = Number(node.properties.memory_mb)
   const streamed = config.agent.stream_raw_images && (declared === 'raw' || (served && config.DEFAULT.force_raw_images))
@@ -213,22 +226,31 @@ function refuseTooLarge(
   )
 }
 
-/** The stored file under the node's name, and a link to it below the HTTP root. */
-async function publish(ctx: ImageContext, stored: StoredImage): Promise<string> {
+/** A stored file under the node's name, and a link to it below the HTTP root. */
+async function publish(ctx: ImageContext, path: string, name: PublishedName): Promise<string> {
   const { config, node } = ctx
-  const { filePath, linkPath, url } = placesOf(node.uuid, config)
+  const { filePath, linkPath, url } = placesOf(node.uuid, name, config)
   await mkdir(dirname(filePath), { recursive: true })
   await mkdir(dirname(linkPath), { recursive: true })
-  await replace(filePath, path =>
-    link(stored.path, path).catch(error => {
+  await replace(filePath, fresh =>
+    link(path, fresh).catch(error => {
       // Stores on another file system are copied from; where the file system can, without copying.
       if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
-      return copyFile(stored.path, path, constants.COPYFILE_FICLONE)
+      return copyFile(path, fresh, constants.COPYFILE_FICLONE)
     }),
   )
-  await replace(linkPath, path => symlink(resolve(filePath), path))
+  await replace(linkPath, fresh => symlink(resolve(filePath), fresh))
   if (!config.ferrite.http_serve) await checkServed(ctx, url)
   return url
+}
+
+/** The chunked form beside the plain one: what agents of ours find under a key that others ignore. */
+async function publishChunks(ctx: ImageContext, stored: StoredChunks): Promise<ChunkedImage> {
+  return {
+    manifest_url: await publish(ctx, stored.manifestPath, 'manifest'),
+    manifest_sha256: stored.manifestSha256,
+    data_url: await publish(ctx, stored.dataPath, 'chunks'),
+  }
 }
 
 /** Another server than ours serves http_root: better to hear here than from the ramdisk that it does not. */
@@ -252,12 +274,31 @@ async function replace(path: string, make: (path: string) => Promise<void>): Pro
   }
 }
 
-function placesOf(uuid: string, { pxe, deploy }: Config): { filePath: string; linkPath: string; url: string } {
+const publishedNames = ['disk', 'manifest', 'chunks'] as const
+type PublishedName = (typeof publishedNames)[number]
+
+function placesOf(
+  uuid: string,
+  name: PublishedName,
+  { pxe, deploy }: Config,
+): { filePath: string; linkPath: string; url: string } {
+  // The plain image's address is as Ironic's.
+  const served = name === 'disk' ? uuid : `${uuid}.${name}`
   return {
-    filePath: join(pxe.images_path, uuid, 'disk'),
-    linkPath: join(deploy.http_root, deploy.http_image_subdir, uuid),
-    url: `${deploy.http_url}/${deploy.http_image_subdir}/${uuid}`,
+    filePath: join(pxe.images_path, uuid, name),
+    linkPath: join(deploy.http_root, deploy.http_image_subdir, served),
+    url: `${deploy.http_url}/${deploy.http_image_subdir}/${served}`,
   }
+}
+
+/**
+ * Is the chunked form of use? Not to other agents than ours, and not where the image becomes a partition. An agent that
+ * has not called yet is likely ours; for one that turns out to be, the form is made when it asks.
+ */
+function wantsChunks({ node, config, agent }: Pick<ImageContext, 'node' | 'config' | 'agent'>): boolean {
+  if (!config.ferrite.chunked_images || partitionLayout(node.instance_info, config).image_type === 'partition')
+    return false
+  return agent?.version == null || agent.version.includes('+ferrite')
 }
 
 /** What is written bit for bit is raw to the agent, whatever lies in it. */
@@ -278,7 +319,12 @@ function checksumFields({ algo, value }: Checksum): Partial<ImageInfo> {
   return algo === 'md5' ? { checksum: value } : { os_hash_algo: algo, os_hash_value: value }
 }
 
-function serverCredentials({ deploy }: Config): Partial<ImageInfo> {
+/** What the agent needs to be let in by the server of the image, and by no other. */
+function credentialsFor({ reference, found }: Examined, { deploy }: Config): Partial<ImageInfo> {
+  if (found.authorization !== null) {
+    return { image_request_authorization: Buffer.from(found.authorization).toString('base64') }
+  }
+  if (reference.kind !== 'http') return {}
   if (deploy.image_server_auth_strategy === 'noauth') return {}
   const { image_server_auth_strategy, image_server_user, image_server_password } = deploy
   return { image_server_auth_strategy, image_server_user, image_server_password }

@@ -9,10 +9,15 @@ import { fileURLToPath } from 'node:url'
 import { Forbidden, InvalidInput } from '#lib/fault.ts'
 import { type Checksum, type ChecksumReference, checksumFromFile } from './checksum.ts'
 import { ImageUnreachable, shownUrl } from './faults.ts'
+import { glanceId } from './glance.ts'
 import { ask, type HttpSettings } from './http.ts'
 import type { Job } from './job.ts'
+import { type OciReference, ociReference } from './oci.ts'
 
-export type ImageReference =
+export type ImageReference = AddressedReference | { readonly kind: 'glance'; readonly id: string } | OciReference
+
+/** References that say by themselves where the image is. */
+type AddressedReference =
   | { readonly kind: 'http'; readonly url: string }
   | { readonly kind: 'file'; readonly path: string }
 
@@ -28,30 +33,23 @@ export interface SourceImage {
   readonly identity: string | null
 }
 
-const later: Record<string, string> = {
-  glance: 'images of Glance',
-  oci: 'images of OCI registries',
-  nfs: 'images on NFS',
-  cifs: 'images on CIFS',
-  smb: 'images on CIFS',
-}
+const known = 'expected an http, https or file URL, oci://HOST/PATH:TAG, or the UUID of an image of Glance'
+/** What only a BMC reads. */
+const mediaOnly = ['nfs', 'cifs', 'smb']
 
 /**
  * @param field how messages name the setting the reference is from
- * @throws InvalidInput for anything but http(s) and file URLs
+ * @throws InvalidInput for anything that is no reference, or one that no conductor can fetch
  */
 export function imageReference(given: unknown, field: string): ImageReference {
   if (given === undefined || given === null || given === '') {
-    throw new InvalidInput(`Cannot find the image: ${field} is not set; expected an http, https or file URL`)
+    throw new InvalidInput(`Cannot find the image: ${field} is not set; ${known}`)
   }
   if (typeof given !== 'string')
     throw new InvalidInput(`Cannot find the image: ${field} is a ${typeof given}; expected a URL`)
   const text = given.trim()
-  if (/^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(text)) {
-    throw new InvalidInput(
-      `Cannot find the image: ${field} is a UUID, and this version does not read images of Glance; expected an http, https or file URL`,
-    )
-  }
+  const id = glanceId(text)
+  if (id !== undefined) return { kind: 'glance', id }
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase()
   const url = URL.parse(text)
   if (scheme === undefined || !url) {
@@ -62,10 +60,9 @@ export function imageReference(given: unknown, field: string): ImageReference {
   }
   if (scheme === 'http' || scheme === 'https') return { kind: 'http', url: url.href }
   if (scheme === 'file' && url.host === '') return { kind: 'file', path: pathOf(url, field) }
-  const what = Object.hasOwn(later, scheme) ? `, and this version does not read ${later[scheme]}` : ''
-  throw new InvalidInput(
-    `Cannot find the image: ${field} begins with ${scheme}://${what}; expected an http, https or file URL`,
-  )
+  if (scheme === 'oci') return ociReference(text)
+  const what = mediaOnly.includes(scheme) ? ', which only BMCs can read' : ''
+  throw new InvalidInput(`Cannot find the image: ${field} begins with ${scheme}://${what}; ${known}`)
 }
 
 /**
@@ -73,7 +70,7 @@ export function imageReference(given: unknown, field: string): ImageReference {
  * @throws ImageUnreachable, Forbidden, InvalidInput
  */
 export async function askSource(
-  reference: ImageReference,
+  reference: AddressedReference,
   { settings, allowedPaths, signal }: { settings: HttpSettings; allowedPaths: readonly string[]; signal: AbortSignal },
 ): Promise<SourceImage> {
   if (reference.kind === 'file') return await askFile(reference.path, allowedPaths)

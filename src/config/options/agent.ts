@@ -7,7 +7,7 @@ export const agent = {
     default: 'http',
     mutable: true,
     effective: true,
-    help: 'Where the agent gets the image: http = from the URL of image_source; local = from this conductor, which has fetched, checked and converted it; swift = as http for URLs. instance_info and driver_info of a node win.',
+    help: 'Where the agent gets the image: http = from the URL of image_source; local = from this conductor, which has fetched, checked and converted it; swift = images of Glance by a temporary URL of the object store that holds them, others as http. With http, images of Glance and files are served by this conductor as with local. instance_info and driver_info of a node win.',
   }),
   stream_raw_images: boolean({
     default: true,

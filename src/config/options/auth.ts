@@ -89,6 +89,21 @@ export const loginOptions = [
   'timeout',
 ] as const
 
+/** Those with which a service is found in the catalog, and asked again. */
+export const reachOptions = [
+  'auth_section',
+  'service_type',
+  'service_name',
+  'valid_interfaces',
+  'region_name',
+  'endpoint_override',
+  'connect_retries',
+  'connect_retry_delay',
+  'status_code_retries',
+  'status_code_retry_delay',
+  'retriable_status_codes',
+] as const
+
 /** The same options, these of them marked as acted on. */
 export function inEffect<O extends Record<string, Option<never> | Option>>(options: O, names: readonly (keyof O)[]): O {
   const marked = names.map(name => [name, { ...options[name], effective: true }])
