@@ -13,6 +13,7 @@ import type { AgentContext, RunContext } from '../context.ts'
 import { AgentFault } from '../errors.ts'
 import type { Hardware } from '../hardware/manager.ts'
 import { collectSystemLogs } from '../system-logs.ts'
+import { imageCommands } from './image.ts'
 import { rescueCommands } from './rescue.ts'
 
 export interface OtherParts {
@@ -24,7 +25,7 @@ export interface OtherParts {
 
 export function otherExtensions({ hardware, stopServing, runNested }: OtherParts): Extensions {
   return {
-    image: { install_bootloader: installBootloader },
+    image: imageCommands(hardware),
     poll: {
       get_hardware_info: { kind: 'sync', params: [], run: async () => await hardware.call('listHardwareInfo') },
       set_node_info: {
@@ -50,27 +51,6 @@ export function otherExtensions({ hardware, stopServing, runNested }: OtherParts
       },
     },
   }
-}
-
-/** Conductors call this for whole-disk images on UEFI machines too: there the firmware finds the image's own loader. */
-const installBootloader: Command = {
-  kind: 'async',
-  params: ['root_uuid', 'efi_system_part_uuid', 'prep_boot_part_uuid', 'target_boot_mode', 'ignore_bootloader_failure'],
-  run: async ({ root_uuid: root, ignore_bootloader_failure: ignore }, { agent }) => {
-    // Eight hex digits are the identifier of a disk, which only whole-disk images give as their root.
-    if (root === null || root === undefined || /^0x[0-9a-f]{8}$/i.test(String(root))) {
-      agent.log.info('A whole-disk image brings its own boot loader; nothing to install')
-      return null
-    }
-    if (ignore === true) {
-      agent.log.warn(`No boot loader installed for root file system ${root}; failures are to be ignored`)
-      return null
-    }
-    throw new AgentFault(
-      'InvalidImage',
-      `Cannot install a boot loader for root file system ${root}: this agent deploys whole-disk images only`,
-    )
-  },
 }
 
 const Flow = Type.Array(Type.Record(Type.String(), Type.Record(Type.String(), Type.Unknown())), { minItems: 1 })

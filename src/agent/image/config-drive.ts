@@ -5,8 +5,7 @@
  * Source: openstack/ironic-python-agent `partition_utils.py` (places, limits); sgdisk(8), sfdisk(8).
  */
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
@@ -14,6 +13,8 @@ import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import { AgentFault } from '../errors.ts'
 import { deviceSize, openExclusively, partitionsOf, rereadPartitions } from '../hardware/device-use.ts'
+import { withMount } from '../hardware/mounts.ts'
+import { probe } from '../hardware/probe.ts'
 import { request, shown } from '../http.ts'
 import { isUrl } from './image-info.ts'
 import { readPartitionTable, sectorBytes } from './partition-table.ts'
@@ -102,9 +103,7 @@ function unpack(text: string): Buffer | null {
 async function labelledPartition(disk: string): Promise<string | null> {
   const found: string[] = []
   for (const partition of await partitionsOf(disk)) {
-    // Asked of the disk itself: udev may not have looked at the new partitions yet, or may not be there.
-    const label = await run('blkid', ['-p', '-o', 'value', '-s', 'LABEL', partition]).catch(() => ({ stdout: '' }))
-    if (label.stdout.trim().toLowerCase() === 'config-2') found.push(partition)
+    if ((await probe(partition)).label?.toLowerCase() === 'config-2') found.push(partition)
   }
   if (found.length > 1) {
     throw new AgentFault(
@@ -185,21 +184,5 @@ async function rebuildAsVfat(partition: string, image: Buffer, { agent }: ImageR
     await writeWhole(partition, image)
   } finally {
     await rm(file, { force: true })
-  }
-}
-
-async function withMount<T>(source: string, options: string[], use: (path: string) => Promise<T>): Promise<T> {
-  const dir = await mkdtemp(join(tmpdir(), 'ferrite-mount-'))
-  const flags = options.includes('rw') ? options : ['ro', ...options]
-  try {
-    await run('mount', ['-o', flags.join(','), source, dir])
-    try {
-      return await use(dir)
-    } finally {
-      await run('umount', [dir])
-    }
-  } finally {
-    // Never recursive: while a failed umount leaves it mounted, its files are the config drive's.
-    await rmdir(dir).catch(() => {})
   }
 }

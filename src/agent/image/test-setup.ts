@@ -36,18 +36,20 @@ export interface BenchOptions {
   sectorBytes?: number
   /** Of the node: `boot_mode:uefi,disk_label:gpt`. Without it the firmware is a BIOS. */
   capabilities?: string
+  /** Whether the agent finds itself started by UEFI. */
+  uefi?: boolean
 }
 
 export async function setUp(
   content: Buffer,
-  { sizeMib = 100, sectorBytes = 512, capabilities = '' }: BenchOptions = {},
+  { sizeMib = 100, sectorBytes = 512, capabilities = '', uefi = false }: BenchOptions = {},
 ): Promise<Bench> {
   const disk = makeLoopDisk(sizeMib, { sectorBytes })
   const server = await serveImage(content)
   const context: AgentContext = {
     options: { ...defaultOptions(), downloadRetries: 2, downloadRetryPauseMs: 10 },
     settings: readSettings(
-      ['--only-devices', disk.device, '--temp-dir', dir, '--efi-dir', join(dir, 'no-efi'), '--guest'],
+      ['--only-devices', disk.device, '--temp-dir', dir, '--efi-dir', uefi ? dir : join(dir, 'no-efi'), '--guest'],
       {},
     ),
     store: new Store(mkdtempSync(join(dir, 'state-'))),

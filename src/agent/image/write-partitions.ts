@@ -14,6 +14,7 @@ import { AgentFault } from '../errors.ts'
 import { wantedBootMode, wantedLabel } from '../hardware/boot-mode.ts'
 import { deviceSize, partitionsOf, rereadPartitions } from '../hardware/device-use.ts'
 import { wipeMetadata } from '../hardware/erase-metadata.ts'
+import { probe } from '../hardware/probe.ts'
 import { fillConfigDrive, loadConfigDrive } from './config-drive.ts'
 import { makeFileSystem, requireFileSystemTool } from './file-systems.ts'
 import { type Layout, labels, layoutScript, planLayout } from './partition-layout.ts'
@@ -127,12 +128,11 @@ function named({ partitions }: Layout, devices: readonly string[]): Partitions {
   return new Map(partitions.map(({ name }, index) => [name, devices[index] ?? '']))
 }
 
-/** Of the file system; of the partition where there is none. Asked of the disk, for udev may not have looked yet. */
+/** Of the file system; of the partition where there is none. */
 async function uuidOf(partition: string): Promise<string> {
-  for (const tag of ['UUID', 'PART_ENTRY_UUID']) {
-    const { stdout } = await run('blkid', ['-p', '-o', 'value', '-s', tag, partition]).catch(() => ({ stdout: '' }))
-    if (stdout.trim() !== '') return stdout.trim()
-  }
+  const { uuid, partitionUuid } = await probe(partition)
+  const found = uuid ?? partitionUuid
+  if (found !== null) return found
   throw new AgentFault(
     'DeploymentError',
     `Cannot find a UUID of ${partition}: neither a file system nor a table has one`,
