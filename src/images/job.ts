@@ -1,12 +1,13 @@
 /**
- * The work on an image that must not run in the service's event loop: fetch, hash, decompress, inspect, convert. Each
- * job is a child process of its own (worker.ts); this file starts it, listens, and kills it. It decides nothing about
- * where images live.
+ * The work on an image that must not run in the service's event loop: fetch, hash, decompress, inspect, convert, chunk.
+ * Each job is a child process of its own (worker.ts) that gets processor and disk after everybody else; this file starts
+ * it, listens, and kills it. It decides nothing about where images live.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { DiskFormat, DiskInspection } from '#lib/disk-format.ts'
 import type { Checksum } from './checksum.ts'
+import type { ChunkedFacts } from './chunked/stored-form.ts'
 import { ImageNotPrepared, imageFaults } from './faults.ts'
 import type { HttpSettings } from './http.ts'
 
@@ -31,7 +32,21 @@ export interface Job {
   readonly conversion: { readonly memoryLimitMib: number; readonly attempts: number; readonly growthFactor: number }
   /** Of the finished image, beside SHA-256. */
   readonly hashes: readonly Checksum['algo'][]
+  /** Whether the workspace is to hold the chunked form as well, where the result is a raw disk. */
+  readonly chunked: boolean
 }
+
+/** Only the chunked form, of an image that is in the store. */
+export interface ChunkJob {
+  readonly shown: string
+  readonly workspace: string
+  readonly image: string
+  /** What it must still hash to. */
+  readonly sha256: string
+}
+
+/** Formats of which every byte is one of the disk. */
+export const rawFormats: readonly DiskFormat[] = ['raw', 'gpt', 'iso']
 
 export interface JobResult {
   /** As fetched. */
@@ -51,7 +66,13 @@ export interface JobResult {
   readonly converted: boolean
 }
 
-export type JobPhase = 'download' | 'decompress' | 'convert' | 'verify'
+export type JobPhase = 'download' | 'decompress' | 'convert' | 'verify' | 'chunk'
+
+/** The kinds of jobs, what each takes and answers. */
+export interface Jobs {
+  prepare: { job: Job; result: JobResult }
+  chunk: { job: ChunkJob; result: ChunkedFacts }
+}
 
 export interface JobProgress {
   readonly phase: JobPhase
@@ -64,35 +85,40 @@ export interface JobProgress {
 export type WorkerMessage =
   | { kind: 'progress'; progress: JobProgress }
   | { kind: 'room'; bytes: number }
-  | { kind: 'done'; result: JobResult }
+  | { kind: 'done'; result: JobResult | ChunkedFacts }
   | { kind: 'failed'; fault: keyof typeof imageFaults; message: string }
 
 /** From the service to the worker. */
-export type ServiceMessage = { kind: 'job'; job: Job } | { kind: 'room'; refused: string | null }
+export type ServiceMessage =
+  | { kind: 'prepare'; job: Job }
+  | { kind: 'chunk'; job: ChunkJob }
+  | { kind: 'room'; refused: string | null }
 
 /**
  * Runs a job to its end.
  * @param makeRoom makes so many bytes free in the workspace's file system, or throws
  * @throws one of the image faults; what the signal says when it aborts
  */
-export async function runJob(
-  job: Job,
-  {
-    signal,
-    onProgress,
-    makeRoom,
-  }: { signal: AbortSignal; onProgress: (progress: JobProgress) => void; makeRoom: (bytes: number) => Promise<void> },
-): Promise<JobResult> {
+export async function runJob<K extends keyof Jobs>(
+  kind: K,
+  job: Jobs[K]['job'],
+  surroundings: Surroundings,
+): Promise<Jobs[K]['result']> {
+  const { signal } = surroundings
   signal.throwIfAborted()
+  const [program = '', ...args] = [...afterOthers, process.execPath]
   // Not process.execArgv: what our own process was started with (a test runner, a debugger) is not the worker's.
   const child = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), [], {
-    execArgv: [],
+    execPath: program,
+    execArgv: args,
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
   const kill = () => child.kill('SIGKILL')
   signal.addEventListener('abort', kill)
   try {
-    return await resultOf(child, job, { onProgress, makeRoom })
+    // Each kind has one pair of a job and its result: what this worker was asked is what it answers.
+    const ask = { kind, job } as Exclude<ServiceMessage, { kind: 'room' }>
+    return (await resultOf(child, ask, surroundings)) as Jobs[K]['result']
   } catch (error) {
     signal.throwIfAborted()
     throw error
@@ -102,11 +128,24 @@ export async function runJob(
   }
 }
 
+interface Surroundings {
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: JobProgress) => void
+  readonly makeRoom: (bytes: number) => Promise<void>
+}
+
+/**
+ * Heartbeats come before conversions: the worker, its threads and its converter get what others leave of the processor,
+ * and the last place at the disk. Set by programs before it starts, for the kernel counts both per thread.
+ */
+const afterOthers = ['nice', '-n', '19', 'ionice', '-c', '2', '-n', '7']
+
 function resultOf(
   child: ChildProcess,
-  job: Job,
-  { onProgress, makeRoom }: { onProgress: (progress: JobProgress) => void; makeRoom: (bytes: number) => Promise<void> },
-): Promise<JobResult> {
+  asked: Exclude<ServiceMessage, { kind: 'room' }>,
+  { onProgress, makeRoom }: Surroundings,
+): Promise<JobResult | ChunkedFacts> {
+  const { job } = asked
   return new Promise((resolve, reject) => {
     let lastWords = ''
     let outcome: (() => void) | undefined
@@ -145,6 +184,6 @@ function resultOf(
       const said = lastWords.trim() === '' ? '' : `: ${lastWords.trim().split('\n').slice(-5).join(' | ')}`
       reject(new ImageNotPrepared(`Cannot prepare image ${job.shown}: its process ended with ${end}${said}`))
     })
-    tell({ kind: 'job', job })
+    tell(asked)
   })
 }

@@ -81,6 +81,7 @@ function request(path: string, bytes: Uint8Array | null, changes: Partial<ImageR
     decompressZstd: true,
     inspect: { declared: null, permitted: ['raw', 'gpt', 'qcow2'], deep: true },
     conversion: { memoryLimitMib: 2048, attempts: 3, growthFactor: 2 },
+    chunked: false,
     ...changes,
   }
 }

@@ -4,19 +4,23 @@
  * exist. Users take hard links: a file with a second link is in use and never dropped.
  *
  *     <root>/entries/<sha256 of the source>[.raw]/image, entry.json    .raw: turned into a raw disk; see formOf
+ *                                                /chunks, ...          the chunked form; see chunked/stored-form.ts
  *     <root>/work/<pid>.<start>.<n>/                                   of a process; dropped once that is gone
  *
  * All bookkeeping is in these directories; what is in memory (who waits, what is pinned) may be lost at any time.
  */
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, utimes } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import type { Checksum } from './checksum.ts'
+import { adoptForm, chunkedFiles, readForm, type StoredChunks } from './chunked/stored-form.ts'
 import { ImageStoreFull } from './faults.ts'
-import { type Job, type JobProgress, type JobResult, runJob } from './job.ts'
+import { type Job, type JobProgress, type JobResult, rawFormats, runJob } from './job.ts'
 import { refuseUnfit } from './safety.ts'
+import { SharedWork } from './shared-work.ts'
+import { Slots } from './slots.ts'
 
 export interface StoreOptions {
   readonly root: string
@@ -37,11 +41,15 @@ export interface ImageRequest {
   readonly decompressZstd: boolean
   readonly inspect: Job['inspect']
   readonly conversion: Job['conversion']
+  /** Whether the chunked form is wanted too: made once, on first use, and only of what is written bit for bit. */
+  readonly chunked: boolean
 }
 
 export interface StoredImage extends JobResult {
   readonly id: string
   readonly path: string
+  /** null: not asked for yet, not of a raw disk, or it could not be made. */
+  readonly chunks: StoredChunks | null
 }
 
 /** What a waiter hears: its place among those that wait for a slot, then the work itself. */
@@ -56,16 +64,17 @@ export interface UseOptions {
 
 export class ImageStore {
   readonly #options: StoreOptions
-  readonly #running = new Map<string, SharedWork>()
+  readonly #running = new Map<string, SharedWork<string>>()
+  readonly #chunking = new Map<string, SharedWork<void>>()
   readonly #pins = new Map<string, number>()
-  readonly #queue: { start: () => void; report: (position: number) => void }[] = []
-  #active = 0
+  readonly #slots: Slots
   #sequence = 0
   #ready: Promise<void> | undefined
   readonly #closed = new AbortController()
 
   constructor(options: StoreOptions) {
     this.#options = options
+    this.#slots = new Slots(() => options.limits().concurrency)
   }
 
   /**
@@ -76,7 +85,7 @@ export class ImageStore {
     await this.#open()
     const image = await this.#pinned(request, options)
     try {
-      return await use(image)
+      return await use(request.chunked && isDisk(image) ? await this.#withChunks(image, request, options) : image)
     } finally {
       this.#unpin(image.id)
     }
@@ -108,7 +117,7 @@ export class ImageStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort(new Error('the image store is closed'))
-    await Promise.allSettled([...this.#running.values()].map(({ done }) => done))
+    await Promise.allSettled([...this.#running.values(), ...this.#chunking.values()].map(({ done }) => done))
   }
 
   #open(): Promise<void> {
@@ -166,35 +175,65 @@ export class ImageStore {
 
   /** Joins the work on this image, or begins it. It ends early only when nobody waits any more. */
   #prepareShared(request: ImageRequest, { signal, onProgress }: UseOptions): Promise<string> {
+    // Not by `chunked`: who wants more than the work under way makes asks for it afterwards.
     const key = `${keyOf(request)} ${JSON.stringify([formOf(request), request.inspect])}`
-    let work = this.#running.get(key)
-    // Work that was just given up by its last waiter cannot be joined any more.
-    if (!work || work.signal.aborted) {
-      const begun = new SharedWork(this.#closed.signal, shared => this.#prepareOne(request, shared))
-      work = begun
-      this.#running.set(key, begun)
-      const remove = () => {
-        if (this.#running.get(key) === begun) this.#running.delete(key)
-      }
-      begun.done.then(id => {
-        remove()
-        // By then all waiters have pins of their own.
-        setImmediate(() => this.#settle(id))
-      }, remove)
-    }
+    const { work, begun } = shared(this.#running, key, () => {
+      return new SharedWork(this.#closed.signal, job => this.#prepareOne(request, job))
+    })
+    // By then all waiters have pins of their own.
+    if (begun) work.done.then(id => setImmediate(() => this.#settle(id))).catch(() => {})
     return work.join(signal, onProgress)
   }
 
-  async #prepareOne(
-    request: ImageRequest,
-    { signal, report }: { signal: AbortSignal; report: (progress: StoreProgress) => void },
-  ): Promise<string> {
+  /** The image with its chunked form, made now if need be. Without one it serves too, so no failure here is passed on. */
+  async #withChunks(
+    image: StoredImage,
+    { shown }: ImageRequest,
+    { signal, onProgress }: UseOptions,
+  ): Promise<StoredImage> {
+    if (image.chunks) return image
+    const { work } = shared(this.#chunking, image.id, () => {
+      return new SharedWork(this.#closed.signal, job => this.#chunkOne(image, shown, job))
+    })
+    try {
+      await work.join(signal, onProgress)
+    } catch (error) {
+      signal.throwIfAborted()
+      this.#options.log.warn({ image: shown, id: image.id }, `serving the plain image only: ${messageOf(error)}`)
+    }
+    return { ...image, chunks: await readForm(dirname(image.path)) }
+  }
+
+  async #chunkOne(image: StoredImage, shown: string, { signal, report }: Work): Promise<void> {
     const workspace = await this.#newWorkPath()
-    await this.#slot(signal, report)
+    await this.#slots.take(signal, report)
+    try {
+      await mkdir(workspace)
+      const sha256 = image.image.hashes.sha256 ?? ''
+      const facts = await runJob(
+        'chunk',
+        { shown, workspace, image: image.path, sha256 },
+        { signal, onProgress: report, makeRoom: bytes => this.#makeRoom(bytes) },
+      )
+      await adoptForm(workspace, dirname(image.path))
+      this.#options.log.info({ image: shown, id: image.id, ...facts }, 'chunked an image')
+    } finally {
+      this.#slots.release()
+      await rm(workspace, { recursive: true, force: true })
+    }
+  }
+
+  async #prepareOne(request: ImageRequest, { signal, report }: Work): Promise<string> {
+    const workspace = await this.#newWorkPath()
+    await this.#slots.take(signal, report)
     try {
       await mkdir(workspace)
       const job: Job = { ...request, workspace, hashes: request.expected ? [request.expected.algo] : [] }
-      const result = await runJob(job, { signal, onProgress: report, makeRoom: bytes => this.#makeRoom(bytes) })
+      const result = await runJob('prepare', job, {
+        signal,
+        onProgress: report,
+        makeRoom: bytes => this.#makeRoom(bytes),
+      })
       const id = await this.#publish(request, result, workspace)
       this.#pin(id)
       this.#options.log.info(
@@ -207,7 +246,7 @@ export class ImageStore {
       )
       return id
     } finally {
-      this.#release()
+      this.#slots.release()
       await rm(workspace, { recursive: true, force: true })
     }
   }
@@ -237,6 +276,7 @@ export class ImageStore {
       // The same content is there already, under another name or from another process: it serves as well.
       if (!isCode(error, 'ENOTEMPTY', 'EEXIST')) throw error
       await this.#addKey(id, request, result)
+      if (await readForm(workspace)) await adoptForm(workspace, join(entries, id))
     }
     await syncDirectory(entries)
     return id
@@ -279,7 +319,7 @@ export class ImageStore {
       found => found.size,
       () => undefined,
     )
-    if (size === record.image.sizeBytes) return { ...record, id, path }
+    if (size === record.image.sizeBytes) return { ...record, id, path, chunks: await readForm(dirname(path)) }
     this.#options.log.warn(
       { id, size, expected: record.image.sizeBytes },
       'a stored image was changed on the disk; dropping it',
@@ -302,12 +342,12 @@ export class ImageStore {
     const found: Entry[] = []
     for (const id of await readdir(join(this.#options.root, 'entries'))) {
       const directory = join(this.#options.root, 'entries', id)
-      const [image, record] = await Promise.all([
-        stat(join(directory, 'image')).catch(() => null),
-        stat(join(directory, 'entry.json')).catch(() => null),
-      ])
+      const [record, ...payload] = await Promise.all(
+        ['entry.json', ...payloadFiles].map(name => stat(join(directory, name)).catch(() => null)),
+      )
       // Holes take no room: blocks are of 512 bytes.
-      found.push({ id, diskBytes: image ? image.blocks * 512 : 0, usedMs: record ? record.mtimeMs : 0 })
+      const diskBytes = payload.reduce((sum, file) => sum + (file ? file.blocks * 512 : 0), 0)
+      found.push({ id, diskBytes, usedMs: record ? record.mtimeMs : 0 })
     }
     return found.sort((a, b) => a.usedMs - b.usedMs)
   }
@@ -315,8 +355,10 @@ export class ImageStore {
   /** @returns whether it could be dropped: nobody holds a link or a pin */
   async #drop({ id }: Entry): Promise<boolean> {
     const directory = join(this.#options.root, 'entries', id)
-    const image = await stat(join(directory, 'image')).catch(() => null)
-    if ((image && image.nlink > 1) || this.#pins.has(id)) return false
+    for (const name of payloadFiles) {
+      const file = await stat(join(directory, name)).catch(() => null)
+      if (file && file.nlink > 1) return false
+    }
     const trash = await this.#newWorkPath()
     // Pins are taken without awaiting after a look: this second look and the rename belong together.
     if (this.#pins.has(id)) return false
@@ -353,81 +395,37 @@ export class ImageStore {
     if (left === 0) this.#pins.delete(id)
     else this.#pins.set(id, left)
   }
-
-  async #slot(signal: AbortSignal, report: (progress: StoreProgress) => void): Promise<void> {
-    if (this.#active < this.#options.limits().concurrency) {
-      this.#active += 1
-      return
-    }
-    await new Promise<void>((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason)
-      const place = {
-        start: resolve,
-        report: (position: number) => report({ phase: 'queued', bytes: 0, total_bytes: null, position }),
-      }
-      this.#queue.push(place)
-      place.report(this.#queue.length)
-      signal.addEventListener('abort', () => {
-        const index = this.#queue.indexOf(place)
-        if (index < 0) return
-        this.#queue.splice(index, 1)
-        reject(signal.reason)
-      })
-    })
-  }
-
-  /** A slot goes straight to the next in the queue. */
-  #release(): void {
-    const next = this.#queue.shift()
-    if (next) next.start()
-    else this.#active -= 1
-    for (const [index, { report }] of this.#queue.entries()) report(index + 1)
-  }
 }
 
-/** One piece of work and all who wait for it. */
-class SharedWork {
-  readonly done: Promise<string>
-  readonly #controller = new AbortController()
-  readonly #listeners = new Set<(progress: StoreProgress) => void>()
-  #last: StoreProgress | undefined
-  #waiters = 0
+interface Work {
+  readonly signal: AbortSignal
+  readonly report: (progress: StoreProgress) => void
+}
 
-  constructor(
-    closed: AbortSignal,
-    work: (shared: { signal: AbortSignal; report: (progress: StoreProgress) => void }) => Promise<string>,
-  ) {
-    const report = (progress: StoreProgress) => {
-      this.#last = progress
-      for (const listener of this.#listeners) listener(progress)
-    }
-    this.done = work({ signal: AbortSignal.any([closed, this.#controller.signal]), report })
-    // Waiters hear of failures; without any left nobody needs to.
-    this.done.catch(() => {})
-  }
+/** What takes room in an entry, and what users make links of. */
+const payloadFiles: readonly string[] = ['image', ...chunkedFiles]
 
-  get signal(): AbortSignal {
-    return this.#controller.signal
-  }
+/** What agents write bit for bit. */
+function isDisk({ image: { format } }: StoredImage): boolean {
+  return format !== null && rawFormats.includes(format)
+}
 
-  async join(signal: AbortSignal, onProgress: ((progress: StoreProgress) => void) | undefined): Promise<string> {
-    this.#waiters += 1
-    if (onProgress) {
-      this.#listeners.add(onProgress)
-      if (this.#last) onProgress(this.#last)
-    }
-    const { promise: aborted, reject } = Promise.withResolvers<never>()
-    const abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort)
-    try {
-      return await Promise.race([this.done, aborted])
-    } finally {
-      signal.removeEventListener('abort', abort)
-      if (onProgress) this.#listeners.delete(onProgress)
-      this.#waiters -= 1
-      if (this.#waiters === 0) this.#controller.abort(new Error('nobody waits for this image any more'))
-    }
+/** The work of that key, begun now unless it is under way. */
+function shared<T>(
+  all: Map<string, SharedWork<T>>,
+  key: string,
+  begin: () => SharedWork<T>,
+): { work: SharedWork<T>; begun: boolean } {
+  const known = all.get(key)
+  // Work that was just given up by its last waiter cannot be joined any more.
+  if (known && !known.signal.aborted) return { work: known, begun: false }
+  const work = begin()
+  all.set(key, work)
+  const remove = () => {
+    if (all.get(key) === work) all.delete(key)
   }
+  work.done.then(remove, remove)
+  return { work, begun: true }
 }
 
 interface Entry {

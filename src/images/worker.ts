@@ -1,5 +1,6 @@
 /**
- * A process that prepares one image and ends: fetch into its workspace, verify, decompress, inspect, convert, fsync.
+ * A process that does one job and ends: fetch an image into its workspace, verify, decompress, inspect, convert, chunk,
+ * fsync; or only chunk one that is stored.
  * Started by job.ts and spoken to over IPC; when the service goes away, so does the worker, and its converter with it.
  * It writes nowhere but into its workspace and never makes an image visible.
  */
@@ -12,11 +13,29 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createZstdDecompress } from 'node:zlib'
 import { type DiskFormat, type DiskInspection, inspectDisk } from '#lib/disk-format.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
+import { writeFully } from '#lib/write-fully.ts'
 import type { Checksum } from './checksum.ts'
+import { chunkImage } from './chunked/chunk-image.ts'
+import { type ChunkedFacts, dataFile, finishForm } from './chunked/stored-form.ts'
 import { convertToRaw } from './convert.ts'
-import { ImageChecksumMismatch, ImageRefused, ImageStoreFull, ImageUnreachable, imageFaults } from './faults.ts'
+import {
+  ImageChecksumMismatch,
+  ImageNotPrepared,
+  ImageRefused,
+  ImageStoreFull,
+  ImageUnreachable,
+  imageFaults,
+} from './faults.ts'
 import { ask, explain, type HttpAnswer } from './http.ts'
-import type { Job, JobPhase, JobResult, ServiceMessage, WorkerMessage } from './job.ts'
+import {
+  type ChunkJob,
+  type Job,
+  type JobPhase,
+  type JobResult,
+  rawFormats,
+  type ServiceMessage,
+  type WorkerMessage,
+} from './job.ts'
 import { refuseUnfit } from './safety.ts'
 
 const downloadAttempts = 5
@@ -25,13 +44,14 @@ const zeros = Buffer.alloc(64 * 1024)
 
 process.on('disconnect', () => process.exit(1))
 process.once('message', (message: ServiceMessage) => {
-  if (message.kind === 'job') void main(message.job)
+  if (message.kind === 'prepare') void main(message.job, () => prepare(message.job))
+  if (message.kind === 'chunk') void main(message.job, () => chunkStored(message.job))
 })
 
-async function main(job: Job): Promise<void> {
+async function main(job: Place, work: () => Promise<JobResult | ChunkedFacts>): Promise<void> {
   const end = (message: WorkerMessage) => process.send?.(message, () => process.exit(0))
   try {
-    end({ kind: 'done', result: await prepare(job) })
+    end({ kind: 'done', result: await work() })
   } catch (error) {
     const cause = isFull(error)
       ? new ImageStoreFull(`Cannot store image ${job.shown}: the file system of ${job.workspace} is full`)
@@ -46,6 +66,9 @@ async function main(job: Job): Promise<void> {
     })
   }
 }
+
+/** What every kind of job says of itself. */
+type Place = Pick<Job, 'shown' | 'workspace'>
 
 async function prepare(job: Job): Promise<JobResult> {
   const file = join(job.workspace, 'image')
@@ -62,23 +85,71 @@ async function prepare(job: Job): Promise<JobResult> {
 
   const inspection = job.inspect ? await look(file) : null
   if (job.inspect && inspection) refuseUnfit(inspection, job.inspect, job.shown)
-  const convertible = inspection !== null && !['raw', 'gpt', 'iso'].includes(inspection.format)
+  const convertible = inspection !== null && !rawFormats.includes(inspection.format)
   const converted = job.convertToRaw && convertible
   if (converted) await convert(file, inspection, job)
 
   const { size } = await stat(file)
   const changed = decompressed || converted
-  const hashes = changed
-    ? await hashFile(file, size, ['sha256', ...job.hashes.filter(algo => algo !== 'md5')])
-    : fetched.hashes
+  const format: DiskFormat | null = converted ? 'raw' : (inspection?.format ?? null)
+  const algorithms = ['sha256', ...job.hashes.filter(algo => algo !== 'md5')]
+  const known = changed ? null : fetched.hashes
+  const chunked =
+    job.chunked && format !== null && rawFormats.includes(format) ? await chunk(file, algorithms, known, job) : null
+  const hashes = known ?? chunked ?? (await hashFile(file, size, algorithms))
   await sync(file)
   await sync(job.workspace)
-  const format: DiskFormat | null = converted ? 'raw' : (inspection?.format ?? null)
   return {
     source: { ...fetched, inspection },
     image: { sizeBytes: size, hashes, format },
     converted: changed,
   }
+}
+
+/**
+ * Makes the chunked form in the pass that hashes, and answers the hashes. Without it an image is worth as much: what goes
+ * wrong leaves none, and is left to those who ask again; null then.
+ */
+async function chunk(
+  file: string,
+  algorithms: readonly string[],
+  known: Readonly<Record<string, string>> | null,
+  job: Job,
+): Promise<Record<string, string> | null> {
+  try {
+    const { hashes, manifest } = await chunkFile(file, algorithms, job)
+    if (known && hashes.sha256 !== known.sha256) throw new Error('what was fetched is not what lies on the disk')
+    await finishForm(job.workspace, manifest, job.shown)
+    return hashes
+  } catch {
+    await rm(dataFile(job.workspace), { force: true })
+    return null
+  }
+}
+
+/** @throws ImageNotPrepared when the image is not any more what was stored */
+async function chunkStored(job: ChunkJob): Promise<ChunkedFacts> {
+  const { hashes, manifest } = await chunkFile(job.image, [], job)
+  if (hashes.sha256 !== job.sha256) {
+    throw new ImageNotPrepared(
+      `Cannot chunk image ${job.shown}: its file has the SHA-256 ${hashes.sha256} now; expected ${job.sha256}, which it had when it was stored`,
+    )
+  }
+  const facts = await finishForm(job.workspace, manifest, job.shown)
+  await sync(job.workspace)
+  return facts
+}
+
+async function chunkFile(file: string, algorithms: readonly string[], job: Place) {
+  const { size } = await stat(file)
+  return await chunkImage({
+    from: file,
+    to: dataFile(job.workspace),
+    shown: job.shown,
+    algorithms,
+    onProgress: progressOf('chunk', size),
+    needRoom: bytes => needRoom(bytes, job),
+  })
 }
 
 interface Fetched {
@@ -208,7 +279,7 @@ class ImageSink {
 
   async write(chunk: Buffer): Promise<void> {
     for (const hash of this.#hashes) hash.update(chunk)
-    if (!isZero(chunk)) await this.#writeAll(chunk)
+    if (!isZero(chunk)) await writeFully(this.#file, chunk, this.bytes)
     this.bytes += chunk.length
   }
 
@@ -220,14 +291,6 @@ class ImageSink {
       hashes: Object.fromEntries(
         this.#algorithms.map((algo, index) => [algo, this.#hashes[index]?.digest('hex') ?? '']),
       ),
-    }
-  }
-
-  async #writeAll(chunk: Buffer): Promise<void> {
-    let written = 0
-    while (written < chunk.length) {
-      const { bytesWritten } = await this.#file.write(chunk, written, chunk.length - written, this.bytes + written)
-      written += bytesWritten
     }
   }
 }
@@ -303,7 +366,7 @@ async function convert(file: string, inspection: DiskInspection, job: Job): Prom
   await rm(file)
   await rename(raw, file)
   const result = await look(file)
-  if (!['raw', 'gpt', 'iso'].includes(result.format)) {
+  if (!rawFormats.includes(result.format)) {
     throw new ImageRefused(
       `Cannot use image ${job.shown}: inside the ${inspection.format} is a ${result.format}; expected a raw disk`,
     )
@@ -333,7 +396,7 @@ async function sync(path: string): Promise<void> {
 }
 
 /** Asks the service to drop unused images when the file system has less than this free. */
-async function needRoom(bytes: number, job: Job): Promise<void> {
+async function needRoom(bytes: number, job: Place): Promise<void> {
   const { bavail, bsize } = await statfs(job.workspace)
   if (bavail * bsize >= bytes) return
   const refused = await new Promise<string | null>(resolve => {

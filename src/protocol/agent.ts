@@ -8,6 +8,7 @@
  * `api/controllers/v1/ramdisk.py`, `drivers/modules/agent_client.py`.
  */
 import { type Static, Type } from 'typebox'
+import { ChunkedImage } from './chunked-image.ts'
 import { Nullable } from './field.ts'
 
 const Text = Type.String()
@@ -174,6 +175,8 @@ export const ImageInfo = Type.Object({
   deploy_boot_mode: Type.Optional(Nullable(Text)),
   boot_option: Type.Optional(Nullable(Text)),
   disk_label: Type.Optional(Nullable(Text)),
+  /** From Ferrite's conductors to Ferrite's agents: the same image in chunks. Others ignore the key and take `urls`. */
+  ferrite_chunked: Type.Optional(Nullable(ChunkedImage)),
 })
 export type ImageInfo = Static<typeof ImageInfo>
 

@@ -19,6 +19,12 @@ export const ferrite = {
     effective: true,
     help: 'Connections it serves at a time; further ones are closed at once, and their clients try again.',
   }),
+  chunked_images: boolean({
+    default: true,
+    mutable: true,
+    effective: true,
+    help: "Make of each image that is served from here a second form, of compressed and hashed chunks without its empty ranges, for agents of Ferrite's. Other agents get the plain image in any case. It takes room in [pxe] instance_master_path and counts against [pxe] image_cache_size.",
+  }),
   api_url: url({
     default: derived(
       '[service_catalog] endpoint_override, else [api] public_endpoint, else http://$my_ip:$api.port (https with enable_ssl_api)',
