@@ -229,6 +229,8 @@ export interface DeployInterface extends Validated {
   readonly usesAgent: boolean
   /** Is it asked when deploying? Default: as for the others. */
   readonly deploysByAgent?: boolean
+  /** Kernel parameters that its ramdisk needs beside those of every agent. @throws InvalidInput */
+  ramdiskParameters?(ctx: NodeContext): Promise<Readonly<Record<string, string>>>
   /**
    * Looks at what the agent is to do, highest priority first, before it does the first of it.
    * @throws InvalidInput where nothing would come of it

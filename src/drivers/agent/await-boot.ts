@@ -59,6 +59,17 @@ export async function awaitBoot(ctx: FlowContext, mode: RamdiskMode, boot: Await
   }
 }
 
+/** Makes the next boot start the ramdisk, with what the node's deploy interface has to tell it. */
+export async function prepareNextBoot(
+  now: FlowContext,
+  mode: RamdiskMode,
+  parameters: AwaitedBoot['parameters'],
+): Promise<void> {
+  const { boot, deploy } = now.interfaces
+  const more = await deploy.ramdiskParameters?.(now)
+  await boot.prepareRamdisk(now, { mode, parameters: { ...parameters, ...more } })
+}
+
 /** Has a boot that began made no progress for too long? Before its first hop only the firmware knows, so that counts not. */
 async function standsStill(ctx: FlowContext, since: string): Promise<boolean> {
   const { db, config, clock, flow } = ctx
@@ -102,7 +113,7 @@ async function bootAgain(
     ctx.log.warn({ node: flow.nodeUuid, attempt }, `the boot of the ramdisk stands still, so it is begun again: ${why}`)
     const { provision_state, target_provision_state } = now.node
     await flow.event('boot again', { mode, attempt, why, provision_state, target_provision_state })
-    await now.interfaces.boot.prepareRamdisk(now, { mode, parameters })
+    await prepareNextBoot(now, mode, parameters)
   })
   const again = await flow.once(`${name}: at`, async () => timestamp(ctx.clock.now()))
   await powerCycle(ctx, name)

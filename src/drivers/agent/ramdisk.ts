@@ -3,7 +3,7 @@ import { timestamp } from '#protocol/field.ts'
 import type { FlowContext, RamdiskMode } from '../driver.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
 import { powerCycle, powerTo } from '../power.ts'
-import { type AwaitedBoot, awaitBoot, watchingSinceMs } from './await-boot.ts'
+import { type AwaitedBoot, awaitBoot, prepareNextBoot, watchingSinceMs } from './await-boot.ts'
 import { hasCalled } from './steps.ts'
 
 /** Kernel parameters beyond those that the boot interface adds. */
@@ -28,7 +28,7 @@ export async function prepareRamdisk(
 async function prepareBoot(ctx: FlowContext, name: string, mode: RamdiskMode, parameters: Parameters): Promise<void> {
   await ctx.flow.once(name, async () => {
     const now = await ctx.fresh()
-    await patiently(now, bmcPatienceMs, () => now.interfaces.boot.prepareRamdisk(now, { mode, parameters }))
+    await patiently(now, bmcPatienceMs, () => prepareNextBoot(now, mode, parameters))
   })
 }
 

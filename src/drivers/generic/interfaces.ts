@@ -12,6 +12,7 @@ export const generic = {
     direct: () => import('../agent/direct.ts'),
     ramdisk: () => import('../agent/ramdisk-deploy.ts'),
     'custom-agent': () => import('../agent/custom-deploy.ts'),
+    ansible: () => import('../ansible/ansible.ts'),
   },
   firmware: { 'no-firmware': () => import('./no-firmware.ts') },
   inspect: { agent: () => import('../agent/inspect.ts'), 'no-inspect': () => import('./no-inspect.ts') },

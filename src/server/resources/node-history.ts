@@ -68,6 +68,10 @@ function told(kind: string, data: Readonly<Record<string, unknown>>): string {
     case 'step started':
     case 'step finished':
       return `${kind === 'step started' ? 'Began' : 'Ended'} the ${data.kind} step ${data.step}`
+    case 'playbook task':
+      return `Playbook ${data.playbook}, task "${data.task}": ${data.error ?? data.outcome}`
+    case 'playbook ended':
+      return data.error === undefined ? `Ran the playbook ${data.playbook} for ${data.step}` : String(data.error)
     case 'action':
       return data.error === undefined ? `Done: ${data.told}` : `Failed: ${data.told}: ${data.error}`
     case 'boot again':
