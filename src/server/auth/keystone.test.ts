@@ -89,6 +89,17 @@ test('a service may act with a token that has expired, when its own is good', as
   assert.equal(status, 401)
 })
 
+test('what is remembered of a token that came with a service is found under no other token', async () => {
+  await using keystone = await startFakeKeystone()
+  await using api = await start(keystone)
+  const token = keystone.issue({})
+  const service = keystone.issue({ roles: ['service'], project: 'service' })
+  assert.equal((await api.get({ 'X-Auth-Token': token, 'X-Service-Token': service })).status, 200)
+  for (const made of [`${token} expired too`, `any ${token}`, `valid ${token}`]) {
+    assert.equal((await api.get({ 'X-Auth-Token': made })).status, 401, made)
+  }
+})
+
 test('our own token is renewed when Keystone no longer takes it, and when it is about to end', async () => {
   await using keystone = await startFakeKeystone()
   await using api = await start(keystone)

@@ -113,7 +113,8 @@ function tokenLookUp(client: KeystoneClient, { cacheForMs }: KeystoneSettings, c
   }
 
   return (token, options) => {
-    const key = digestOf(options.allowExpired ? `${token} expired too` : token)
+    // In front, where no token can write it: what is remembered of one kind is not found as the other.
+    const key = digestOf(`${options.allowExpired ? 'any' : 'valid'} ${token}`)
     const remembered = known.get(key)
     if (remembered !== undefined) return remembered
     if (refused.get(key)) return undefined
