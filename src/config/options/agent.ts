@@ -36,7 +36,7 @@ export const agent = {
   verify_ca: booleanOrPath({
     default: true,
     effective: true,
-    help: "Check agents' certificates: true, false, or a file with CA certificates. The certificate an agent sends with its heartbeat is trusted for that node alone.",
+    help: "Check agents' certificates: true, false, or a file or directory of CA certificates; driver_info agent_verify_ca says otherwise for a node. The certificate that an agent sends with its heartbeat is trusted for that node alone, and instead.",
   }),
   certificates_path: path({
     default: '$state_path/certificates',

@@ -1,7 +1,7 @@
 /**
- * Talks to the agent in a node's ramdisk: lists, asks for and starts commands. It trusts exactly the certificate that
- * came with the agent's heartbeat, sends the token, and turns every failure into a fault that says which address was
- * asked for what. It waits for nothing: waiting is the flow's business.
+ * Talks to the agent in a node's ramdisk: lists, asks for and starts commands. It sends the token, to whom trust.ts
+ * trusts alone, and turns every failure into a fault that says which address was asked for what. It waits for nothing:
+ * waiting is the flow's business.
  *
  * Source: agent protocol, "The client" and "The agent's HTTP API" (ironic/drivers/modules/agent_client.py restated).
  */
@@ -12,6 +12,7 @@ import { Fault, messageOf } from '#lib/fault.ts'
 import { CommandList, CommandResult } from '#protocol/agent.ts'
 import type { NodeContext } from '../driver.ts'
 import { secureContextOf } from '../secure-contexts.ts'
+import { type AgentTrust, agentTrust } from './trust.ts'
 
 /** The agent did not answer: no connection, a broken one, a certificate that is not the pinned one. */
 export class AgentUnreachable extends Fault {
@@ -120,13 +121,14 @@ export interface AgentExchange {
 class HttpExchange implements AgentExchange {
   readonly #pools = new Map<string, HttpAgent>()
 
-  send(ctx: NodeContext, url: URL, method: string, body: unknown): Promise<{ status: number; body: unknown }> {
-    const pool = this.#pool(ctx.agent?.url ?? url.origin, ctx.agent?.verify_ca ?? null, ctx)
+  async send(ctx: NodeContext, url: URL, method: string, body: unknown): Promise<{ status: number; body: unknown }> {
+    const trusted = url.protocol === 'https:' ? await agentTrust(ctx) : undefined
+    const pool = this.#pool(ctx.agent?.url ?? url.origin, trusted, ctx)
     return send(url, method, body, pool, ctx.config.agent.command_timeout * 1000, ctx.signal)
   }
 
-  #pool(url: string, certificate: string | null, ctx: NodeContext): HttpAgent {
-    const key = `${url}\n${certificate}`
+  #pool(url: string, trusted: AgentTrust | undefined, ctx: NodeContext): HttpAgent {
+    const key = `${url}\n${JSON.stringify(trusted)}`
     let pool = this.#pools.get(key)
     if (!pool) {
       // The agent's earlier boots are gone, and so are agents with whom no connection is left.
@@ -136,9 +138,7 @@ class HttpExchange implements AgentExchange {
         this.#pools.delete(old)
       }
       const options = { keepAlive: true, maxSockets: 2, timeout: ctx.config.agent.command_timeout * 1000 }
-      pool = url.startsWith('https:')
-        ? new HttpsAgent({ ...options, ...trustOf(certificate, ctx) })
-        : new HttpAgent(options)
+      pool = trusted ? new HttpsAgent({ ...options, ...tlsOf(trusted) }) : new HttpAgent(options)
       this.#pools.set(key, pool)
     }
     return pool
@@ -149,10 +149,8 @@ class HttpExchange implements AgentExchange {
   }
 }
 
-function trustOf(certificate: string | null, { config }: NodeContext): HttpsAgentOptions {
-  const minVersion = config.agent.tls_minimum_version === '1.2' ? 'TLSv1.2' : 'TLSv1.3'
-  const secureContext = secureContextOf({ minVersion, ...(certificate === null ? {} : { ca: certificate }) })
-  return { secureContext, rejectUnauthorized: certificate !== null || config.agent.verify_ca !== false }
+function tlsOf({ verify, trust }: AgentTrust): HttpsAgentOptions {
+  return { secureContext: secureContextOf(trust), rejectUnauthorized: verify }
 }
 
 /** Whether a connection is open, or a request waits for one. */

@@ -2,10 +2,9 @@
  * HTTP to one BMC: a few kept connections, and the rules by which its certificate is trusted. One call is one request
  * and one answer, whatever its status; retrying, logging in and reading the answer are the client's.
  */
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { checkServerIdentity, type PeerCertificate, TLSSocket } from 'node:tls'
 import { buildConnector, Pool } from 'undici'
+import { authoritiesAt } from '../authorities.ts'
 import { secureContextOf, type Trust } from '../secure-contexts.ts'
 import type { BmcSettings, TlsSettings } from './driver-info.ts'
 import { CertificateRejected } from './faults.ts'
@@ -161,10 +160,7 @@ function sameCertificate(pem: string, certificate: PeerCertificate): boolean {
 async function trusted(tls: TlsSettings): Promise<string[] | null> {
   if (tls.caPath === null || !tls.verify || tls.fingerprint !== null) return null
   try {
-    const isDirectory = (await stat(tls.caPath)).isDirectory()
-    const files = isDirectory ? (await readdir(tls.caPath)).map(name => join(tls.caPath ?? '', name)) : [tls.caPath]
-    const texts = await Promise.all(files.map(file => readFile(file, 'utf8').catch(isDirectory ? () => '' : undefined)))
-    const certificates = texts.flatMap(text => text.match(PEM_CERTIFICATE) ?? [])
+    const certificates = await authoritiesAt(tls.caPath)
     if (certificates.length > 0) return certificates
     throw new CertificateRejected(`redfish_verify_ca names ${tls.caPath}, which holds no PEM certificate`)
   } catch (error) {
@@ -172,5 +168,3 @@ async function trusted(tls: TlsSettings): Promise<string[] | null> {
     throw new CertificateRejected(`redfish_verify_ca names ${tls.caPath}, which cannot be read`, { cause: error })
   }
 }
-
-const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
