@@ -7,7 +7,7 @@ import { insertFlow, putStep, updateFlow } from '#db/flows.ts'
 import { pruneEvents } from '#db/pruning.ts'
 import { silent } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
-import { prune } from './prune.ts'
+import { prune, pruneHistories } from './prune.ts'
 import { addNode } from './test-engine.ts'
 
 const dayMs = 86_400_000
@@ -90,5 +90,53 @@ test('0 days keeps everything', async () => {
   await flow(1000, 999)
   await run()
   assert.deepEqual([(await ids('flows')).length, (await ids('events')).length], [1, 1])
+  await db.destroy()
+})
+
+async function histories(conductor: Record<string, number>) {
+  const { db, uuid, flow } = await world(0)
+  const config = await loadConfig({ overrides: { conductor } })
+  const entry = (daysAgo: number) =>
+    appendEvent(db, { nowMs: nowMs - daysAgo * dayMs, node_uuid: uuid, kind: 'provision state' })
+  const entries = async () => {
+    const rows = await db.selectFrom('events').select(['at', 'kind']).orderBy('id').execute()
+    return rows.map(({ at, kind }) => `${kind} ${Math.round((nowMs - Date.parse(at)) / dayMs)}`)
+  }
+  return { db, uuid, flow, entry, entries, run: () => pruneHistories({ db, config, clock, log: silent }, never) }
+}
+
+test('a history keeps its latest entries, however many bites that takes, and events of other kinds stay', async () => {
+  const limits = { node_history_max_entries: 2, node_history_cleanup_batch_count: 3 }
+  const { db, uuid, entry, entries, run } = await histories(limits)
+  await appendEvent(db, { nowMs: nowMs - 20 * dayMs, node_uuid: uuid, kind: 'boot' })
+  for (let daysAgo = 10; daysAgo >= 0; daysAgo -= 1) await entry(daysAgo)
+  const other = await addNode(db, 'available')
+  await appendEvent(db, { nowMs: nowMs - 30 * dayMs, node_uuid: other, kind: 'action' })
+  await run()
+  assert.deepEqual(await entries(), ['boot 20', 'provision state 1', 'provision state 0', 'action 30'])
+  await db.destroy()
+})
+
+test('entries younger than the least age stay, and so do those of a flow that has not ended', async () => {
+  const { db, flow, entry, entries, run } = await histories({
+    node_history_max_entries: 1,
+    node_history_minimum_days: 5,
+  })
+  await flow(9, null)
+  for (const daysAgo of [8, 6, 4, 2, 0]) await entry(daysAgo)
+  await run()
+  const kept = ['requested 9', 'provision state 4', 'provision state 2', 'provision state 0']
+  assert.deepEqual(await entries(), kept)
+  await db.destroy()
+})
+
+test('a batch of 0 entries removes nothing', async () => {
+  const { db, entry, entries, run } = await histories({
+    node_history_max_entries: 0,
+    node_history_cleanup_batch_count: 0,
+  })
+  await entry(100)
+  await run()
+  assert.equal((await entries()).length, 1)
   await db.destroy()
 })

@@ -41,7 +41,7 @@ import { Membership } from './membership.ts'
 import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
 import { argsOf, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
-import { prune } from './prune.ts'
+import { prune, pruneHistories } from './prune.ts'
 import { Shared } from './shared.ts'
 import { actionTold, asked, moveTold } from './told.ts'
 import { Watch } from './watch.ts'
@@ -229,6 +229,11 @@ export function createConductor(options: ConductorOptions): Conductor {
       run: keepBoots,
     },
     { name: 'old events', everyS: () => 3600, run: signal => prune({ db, config, clock, log }, signal) },
+    {
+      name: 'long histories',
+      everyS: () => config.conductor.node_history_cleanup_interval,
+      run: signal => pruneHistories({ db, config, clock, log }, signal),
+    },
   ]
 
   /** Tries again while somebody else works on the node for a moment, as [conductor] node_locked_retry_* say. */

@@ -10,6 +10,8 @@ const kinds = [
 ]
 /** These belong to it where [conductor] record_step_flows_in_history says so. */
 const stepKinds = ['step started', 'step finished', 'playbook task']
+/** All that a history may show. */
+export const historyKinds: readonly string[] = [...kinds, ...stepKinds]
 
 export interface HistoryOptions {
   /** With the steps of deployments, cleanings and services. */
@@ -39,5 +41,5 @@ function historyOf(db: Db | Trx, nodeUuid: string, { withSteps }: HistoryOptions
     .select(['events.id', 'events.at', 'events.kind', 'events.data', sql<string>`flows.kind`.as('flow')])
     .select(['flows.requested_by', 'flows.requested_project', 'flows.started_at', 'flows.ended_at'])
     .where('events.node_uuid', '=', nodeUuid)
-    .where('events.kind', 'in', withSteps ? [...kinds, ...stepKinds] : kinds)
+    .where('events.kind', 'in', withSteps ? historyKinds : kinds)
 }

@@ -387,14 +387,31 @@ export const conductor = {
   }),
 
   node_history: boolean({ default: true, mutable: true, help: "Keep a history of each node's errors." }),
-  node_history_max_entries: integer({ default: 300, min: 0, mutable: true, help: 'Entries kept per node.' }),
-  node_history_cleanup_interval: integer({ default: 86400, min: 0, help: 'Seconds between two clean-ups. 0: never.' }),
-  node_history_cleanup_batch_count: integer({ default: 1000, min: 0, help: 'Entries removed at a time.' }),
+  node_history_max_entries: integer({
+    default: 300,
+    min: 0,
+    mutable: true,
+    effective: true,
+    help: 'Entries kept per node; older ones go at the next clean-up.',
+  }),
+  node_history_cleanup_interval: integer({
+    default: 86400,
+    min: 0,
+    effective: true,
+    help: 'Seconds between two clean-ups. 0: never.',
+  }),
+  node_history_cleanup_batch_count: integer({
+    default: 1000,
+    min: 0,
+    effective: true,
+    help: 'Entries removed at a time. 0: none ever.',
+  }),
   node_history_minimum_days: integer({
     default: 0,
     min: 0,
     mutable: true,
-    help: 'Days that entries are kept at least.',
+    effective: true,
+    help: 'Days that entries are kept at least, however many there are.',
   }),
   record_step_flows_in_history: boolean({
     default: true,
