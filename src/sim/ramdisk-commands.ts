@@ -49,6 +49,8 @@ const metadata = { step: 'erase_devices_metadata', interface: 'deploy' }
 const writing = { step: 'write_image', interface: 'deploy' }
 /** Puts something on the disk that the conductor knows nothing of. */
 const writingCustom = { step: 'write_custom', interface: 'deploy' }
+/** Takes the container for installed; nobody is asked for it. */
+const installing = { step: 'execute_bootc_install', interface: 'deploy' }
 /** Leaves the disk alone, and wants the ramdisk booted anew afterwards. */
 const burning = { step: 'burnin_memory', interface: 'deploy' }
 const offers = {
@@ -61,6 +63,7 @@ const offers = {
   deploy: [
     { ...metadata, priority: 0 },
     { ...writing, priority: 0 },
+    { ...installing, priority: 0 },
     // As an operator's own hardware manager would offer it.
     { ...writingCustom, priority: 0, argsinfo: { image: { description: 'What to write.', required: true } } },
   ],
@@ -161,9 +164,9 @@ async function runStep(
   if (step === 'write_image') {
     return await putImage(world, { image_info: args.image_info, configdrive: args.configdrive }, report, durationMs)
   }
-  if (step === writingCustom.step) {
+  if (step === writingCustom.step || step === installing.step) {
     await clock.sleep(durationMs, signal)
-    body.disk = takenFrom(String(args.image))
+    body.disk = takenFrom(String(args.image ?? args.image_source))
     return null
   }
   // From its first write on the disk holds nothing that boots.

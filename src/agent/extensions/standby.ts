@@ -6,10 +6,13 @@
 import { writeFile } from 'node:fs/promises'
 import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
+import type { AgentNode } from '#protocol/agent.ts'
 import type { Command } from '../commands.ts'
 import type { RunContext } from '../context.ts'
 import { AgentFault } from '../errors.ts'
 import type { Hardware } from '../hardware/manager.ts'
+import { installContainer } from '../image/bootc.ts'
+import { containerOf } from '../image/bootc-step.ts'
 import { checkImageInfo, readImageInfo } from '../image/image-info.ts'
 import { partitionUuids } from '../image/image-record.ts'
 import { prepareImage } from '../image/prepare-image.ts'
@@ -31,6 +34,16 @@ export function standbyCommands(hardware: Hardware): Record<string, Command> {
       },
       run: async ({ image_info: info, configdrive }, context) =>
         await prepareImage(readImageInfo(info), configdrive, { ...context, hardware, node: context.agent.node }),
+    },
+    execute_bootc_install: {
+      kind: 'async',
+      params: ['image_source', 'instance_info', 'pull_secret', 'configdrive'],
+      run: async ({ image_source: source, instance_info: wishes, pull_secret: secret, configdrive }, context) => {
+        const { node } = context.agent
+        const info = typeof wishes === 'object' && wishes !== null ? wishes : (node?.instance_info ?? {})
+        const container = containerOf({ source, configdrive, secret }, info as AgentNode['instance_info']) // an object
+        return await installContainer(container, { ...context, hardware, node })
+      },
     },
     get_partition_uuids: { kind: 'sync', params: [], run: async (_params, { agent }) => partitionUuids(agent.store) },
     sync: { kind: 'sync', params: [], run: async () => await hardware.call('fullSync') },

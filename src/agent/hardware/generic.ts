@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import type { AgentContext } from '../context.ts'
+import { bootcInstallStep } from '../image/bootc-step.ts'
 import { writeImageStep } from '../image/write-image-step.ts'
 import { listBlockDevices } from './block-devices.ts'
 import { eraseDevices } from './erase-devices.ts'
@@ -48,6 +49,7 @@ const steps: readonly Step[] = [
     run: async (_args, context) => await eraseDevices(context),
   },
   writeImageStep,
+  bootcInstallStep,
 ]
 
 /** Disks of slow controllers appear late; a machine without any may still be inspected. */
