@@ -27,7 +27,7 @@ let state: InProcess
 const host = 'conductor-of-history'
 
 before(async () => {
-  const auth = { authenticate: () => ({ ...nobody, userName: 'ann', projectId: 'project-1' }) }
+  const auth = { authenticate: () => ({ ...nobody, userId: 'user-1', userName: 'ann', projectId: 'project-1' }) }
   state = await startInProcess(
     {
       DEFAULT: {
@@ -92,7 +92,7 @@ async function ask(uuid: string, target: string, wanted: ProvisionState, options
 /** Every entry says who asked and who did it. */
 function checkNames(history: readonly Entry[]): void {
   for (const entry of history) {
-    assert.deepEqual([entry.conductor, entry.user, entry.project], [host, 'ann', 'project-1'], entry.event)
+    assert.deepEqual([entry.conductor, entry.user, entry.project], [host, 'user-1', 'project-1'], entry.event)
     assert.notEqual(entry.state, null, entry.event)
   }
 }
@@ -147,6 +147,47 @@ test('an abort is told, and what fails is an error', async () => {
   checkNames(history)
   const aborted = history.find(({ event }) => event === 'clean was aborted by request in state "clean wait"')
   assert.deepEqual([aborted?.severity, aborted?.event_type], ['ERROR', 'cleaning'])
+})
+
+test('changes of a node and of what belongs to it are told by the names of the fields, and no value is', async () => {
+  const uuid = await newNode('manageable')
+  const made = async (path: string, body: object) =>
+    ((await call('POST', `../${path}`, { node_uuid: uuid, ...body }, [201])) as { uuid: string }).uuid // they have one
+  const change = (path: string, ...patch: [path: string, value: unknown][]) =>
+    call(
+      'PATCH',
+      path,
+      patch.map(([path, value]) => ({ op: 'add', path, value })),
+    )
+  const port = await made('ports', { address: '52:54:00:12:34:66' })
+  const group = await made('portgroups', {})
+  const target = await made('volume/targets', { volume_type: 'iscsi', boot_index: 0, volume_id: 'v' })
+  await change(uuid, ['/driver_info/redfish_password', 'opensesame'], ['/extra/rack', '7'])
+  await change(uuid, ['/extra/rack', '7'])
+  await call('PUT', `${uuid}/traits`, { traits: ['CUSTOM_B', 'CUSTOM_A'] })
+  await call('PUT', `${uuid}/traits/CUSTOM_C`)
+  await call('DELETE', `${uuid}/traits/CUSTOM_A`)
+  await call('DELETE', `${uuid}/traits`)
+  await change(`../ports/${port}`, ['/extra/a', 'opensesame'], ['/pxe_enabled', false])
+  await change(`../portgroups/${group}`, ['/mode', 'balance-rr'])
+  await change(`../volume/targets/${target}`, ['/properties/auth_password', 'opensesame'])
+  for (const path of [`ports/${port}`, `portgroups/${group}`, `volume/targets/${target}`]) {
+    await call('DELETE', `../${path}`)
+  }
+  await change(uuid, ['/maintenance', true], ['/maintenance', false])
+
+  const history = await historyOf(uuid)
+  checkNames(history)
+  assert.doesNotMatch(JSON.stringify(history), /opensesame/)
+  const events = history.map(({ event }) => event.replace(/^Done: /, ''))
+  assert.deepEqual(events, [
+    'change driver_info, extra',
+    ...['set the traits CUSTOM_A, CUSTOM_B', 'add the trait CUSTOM_C', 'remove the trait CUSTOM_A'],
+    'remove all traits',
+    ...[`change extra, pxe_enabled of port ${port}`, `change mode of portgroup ${group}`],
+    `change properties of volume target ${target}`,
+    ...[`delete port ${port}`, `delete portgroup ${group}`, `delete volume target ${target}`],
+  ])
 })
 
 test('power, boot, console, maintenance, RAID, VIFs, NMI and lock are told', async () => {

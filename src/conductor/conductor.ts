@@ -9,7 +9,7 @@ import type { BootDevice, BootMode, PowerTarget, Verb } from '#protocol/states.t
 
 /** Who asked. */
 export interface Caller {
-  /** User name, as the authentication says; null with noauth. */
+  /** ID of the user, or the name where there is no ID; null with noauth. */
   user: string | null
   /** ID of the project that the request is made for; null where there is none. */
   project: string | null

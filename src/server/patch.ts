@@ -119,6 +119,11 @@ export function applyPatch(
   return changed
 }
 
+/** The changed fields for the history of a node: their names and never what they hold, which may be secret. */
+export function changedNames(changed: Readonly<Record<string, unknown>>): string {
+  return Object.keys(changed).sort().join(', ')
+}
+
 /** A root value as it is stored: booleans from their words, null as the field's initial value where it has one. */
 export function given(name: string, field: Field, value: unknown): unknown {
   if (value === null) {

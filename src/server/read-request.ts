@@ -63,7 +63,7 @@ export function readRequest(
     }),
     address: request.ip,
     caller: {
-      user: identity.userName ?? identity.userId,
+      user: identity.userId ?? identity.userName,
       project: identity.projectId,
       requestId: request.requestId,
     },

@@ -8,7 +8,7 @@ import { Conflict, InvalidInput } from '#lib/fault.ts'
 import { nodeFields } from '#protocol/node.ts'
 import type { Answer, Call } from '../endpoint.ts'
 import { mustSeeNode } from '../find-node.ts'
-import { applyPatch, type JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { applyPatch, changedNames, type JsonPatch, type Operation, readPatch } from '../patch.ts'
 import { demand } from '../policy/access.ts'
 import { checkAllocatedChanges } from './allocation-rules.ts'
 import { patchPolicies } from './node-patch-policies.ts'
@@ -29,7 +29,8 @@ export async function patchNode(
   // What cannot be is refused before the node is waited for; under the lease all of it is checked again.
   const foreseen = await planPatch(call, node, operations, resets)
   if (Object.keys(foreseen).length > 0) {
-    await conductor.withNode(node.uuid, 'update', async held => {
+    const action = { purpose: 'update', told: `change ${changedNames(foreseen)}`, caller: call.caller }
+    await conductor.withNode(node.uuid, action, async held => {
       const patch = await planPatch(call, held.node, operations, resets)
       if (Object.keys(patch).length > 0) await held.write(patch)
     })

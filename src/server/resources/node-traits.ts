@@ -27,12 +27,14 @@ export function checkNoBody(body: unknown): void {
   throw new InvalidInput('Cannot add the trait: found a body, expected none beside the trait in the path')
 }
 
-/** Changes the traits of the node that the path names, under its lease. */
-async function change(call: Call<{ node_ident: string }>, purpose: string, next: (now: readonly string[]) => string[]) {
+/** Changes the traits of the node that the path names, under its lease. `told`: the change in words, for its history. */
+async function change(call: Call<{ node_ident: string }>, told: string, next: (now: readonly string[]) => string[]) {
   const node = await mustFindNode(call, call.params.node_ident)
   // What cannot be is refused before the node is waited for.
   next(node.traits)
-  await call.conductor.withNode(node.uuid, purpose, held => held.write({ traits: next(held.node.traits) }))
+  await call.conductor.withNode(node.uuid, { purpose: 'traits', told, caller: call.caller }, held =>
+    held.write({ traits: next(held.node.traits) }),
+  )
 }
 
 const path = '/v1/nodes/{node_ident}/traits'
@@ -64,7 +66,7 @@ export const nodeTraits: readonly Endpoint[] = [
     response: null,
     async handle(call) {
       const traits = readTraits(call.body.traits)
-      await change(call, 'set traits', () => traits)
+      await change(call, `set the traits ${traits.join(', ') || '(none)'}`, () => traits)
       return undefined
     },
   }),
@@ -81,7 +83,7 @@ export const nodeTraits: readonly Endpoint[] = [
     async handle(call) {
       const { trait, node_ident: node } = call.params
       checkNoBody(call.body)
-      await change(call, 'add trait', now => readTraits([...now, trait]))
+      await change(call, `add the trait ${trait.slice(0, 255)}`, now => readTraits([...now, trait]))
       return { location: `${call.links.base}/v1/nodes/${node}/traits/${trait}` }
     },
   }),
@@ -94,7 +96,7 @@ export const nodeTraits: readonly Endpoint[] = [
     policy: ['baremetal:node:traits:delete'],
     response: null,
     async handle(call) {
-      await change(call, 'remove traits', () => [])
+      await change(call, 'remove all traits', () => [])
       return undefined
     },
   }),
@@ -108,7 +110,7 @@ export const nodeTraits: readonly Endpoint[] = [
     response: null,
     async handle(call) {
       const { trait, node_ident: node } = call.params
-      await change(call, 'remove trait', now => {
+      await change(call, `remove the trait ${trait.slice(0, 255)}`, now => {
         if (now.includes(trait)) return now.filter(one => one !== trait)
         throw new NotFound(`Node ${node} does not have the trait ${trait.slice(0, 255)}.`)
       })

@@ -10,7 +10,7 @@ import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
 import { mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
 import { selfAndBookmark } from '../links.ts'
 import { ident, list, mac, type ValuesOf } from '../parameters.ts'
-import { applyPatch, JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { applyPatch, changedNames, JsonPatch, type Operation, readPatch } from '../patch.ts'
 import { listScope, seesNode } from '../policy/access.ts'
 import { checkObjectName, resourceOf } from '../resource.ts'
 import type { Selection } from '../view.ts'
@@ -83,8 +83,10 @@ async function patchPortgroup(call: Call<{ portgroup_ident: string }, unknown, J
   const operations = readPatch(fields, call.body, call.version)
   const { found, node } = await mustFind(call)
   // What cannot be is refused before the node is waited for; under the lease all of it is checked again.
-  await planPatch(call, found.uuid, node, operations)
-  await call.conductor.withNode(node.uuid, 'update portgroup', async held => {
+  const foreseen = await planPatch(call, found.uuid, node, operations)
+  if (Object.keys(foreseen).length === 0) return resource.show(call, found.uuid)
+  const told = `change ${changedNames(foreseen)} of portgroup ${found.uuid}`
+  await call.conductor.withNode(node.uuid, { purpose: 'update portgroup', told, caller: call.caller }, async held => {
     const changed = await planPatch(call, found.uuid, held.node, operations)
     await call.db.transaction().execute(async trx => {
       await resource.change({ ...call, db: trx }, found.uuid, changed)
@@ -118,7 +120,8 @@ async function removePortgroup(call: Call<{ portgroup_ident: string }>): Promise
     if (port) throw new InvalidInput(`Cannot delete portgroup ${found.uuid}: port ${port.uuid} belongs to it`)
   }
   await checkEmpty()
-  await call.conductor.withNode(node.uuid, 'delete portgroup', async () => {
+  const action = { purpose: 'delete portgroup', told: `delete portgroup ${found.uuid}`, caller: call.caller }
+  await call.conductor.withNode(node.uuid, action, async () => {
     await checkEmpty()
     await resource.remove(call, found.uuid)
   })

@@ -25,7 +25,7 @@ import { NotAcceptable } from '../faults.ts'
 import { candidates, mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
 import { escaped, selfAndBookmark } from '../links.ts'
 import { ident, list, mac, text, uuid, type ValuesOf } from '../parameters.ts'
-import { applyPatch, JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { applyPatch, changedNames, JsonPatch, type Operation, readPatch } from '../patch.ts'
 import { listScope, seesNode } from '../policy/access.ts'
 import { answerSchema } from '../schemas.ts'
 import { type Selection, type ViewContext, viewOf } from '../view.ts'
@@ -178,7 +178,8 @@ async function patchPort(call: Call<{ port_ident: string }, unknown, JsonPatch>)
   const { port, node } = await mustFindPort(call, call.params.port_ident)
   const foreseen = await planPatch(call, port, node, operations)
   if (Object.keys(foreseen).length > 0) {
-    await call.conductor.withNode(node.uuid, 'update port', async held => {
+    const told = `change ${changedNames(foreseen)} of port ${port.uuid}`
+    await call.conductor.withNode(node.uuid, { purpose: 'update port', told, caller: call.caller }, async held => {
       const now = await mustBeAt(call, port.uuid, node)
       const patch = await planPatch(call, now, held.node, operations)
       if (Object.keys(patch).length === 0) return
@@ -234,7 +235,8 @@ async function mustBeAt(call: Call, uuid: string, node: Node): Promise<Port> {
 async function removePort(call: Call<{ port_uuid: string }>): Promise<undefined> {
   const { port, node } = await mustFindPort(call, call.params.port_uuid)
   checkPortDeletable(port, node)
-  await call.conductor.withNode(node.uuid, 'delete port', async held => {
+  const action = { purpose: 'delete port', told: `delete port ${port.uuid}`, caller: call.caller }
+  await call.conductor.withNode(node.uuid, action, async held => {
     checkPortDeletable(await mustBeAt(call, port.uuid, node), held.node)
     await deletePort(call.db, port.uuid)
   })

@@ -73,7 +73,10 @@ for (const kind of ['connectors', 'targets']) {
     assert.deepEqual(((await patch(label)).json as Json).extra, { label: 'x' })
     assert.equal((await patch({ op: 'replace', path: '/node_uuid', value: nobody })).status, 400)
     assert.equal((await patch({ op: 'remove', path: '/node_uuid' })).status, 400)
-    await api.conductor.withNode(node, 'test', async () => assert.equal((await patch(label)).status, 409))
+    await api.conductor.withNode(node, 'test', async () => {
+      assert.equal((await patch({ ...label, value: 'y' })).status, 409)
+      assert.equal((await patch(label)).status, 200, 'what changes nothing waits for nobody')
+    })
   })
 
   test(`${kind} are deleted while the node is off, or not yet in use`, async () => {

@@ -15,7 +15,7 @@ import { creationSchema, readCreation } from '../creation.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
 import { mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
 import { boolean, ident } from '../parameters.ts'
-import { applyPatch, JsonPatch, type Operation, readPatch } from '../patch.ts'
+import { applyPatch, changedNames, JsonPatch, type Operation, readPatch } from '../patch.ts'
 import { listScope, seesNode } from '../policy/access.ts'
 import { resourceOf } from '../resource.ts'
 import { type Computed, guarded } from '../view.ts'
@@ -151,8 +151,11 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
         const operations = readPatch(fields, call.body, call.version)
         const { found, node } = await mustFind(call)
         // What cannot be is refused before the node is waited for; under the lease all of it is checked again.
-        await planPatch(call, found.uuid, node, operations)
-        await call.conductor.withNode(node.uuid, `update volume ${word}`, async held => {
+        const foreseen = await planPatch(call, found.uuid, node, operations)
+        if (Object.keys(foreseen).length === 0) return resource.show(call, found.uuid)
+        const told = `change ${changedNames(foreseen)} of volume ${word} ${found.uuid}`
+        const action = { purpose: `update volume ${word}`, told, caller: call.caller }
+        await call.conductor.withNode(node.uuid, action, async held => {
           await resource.change(call, found.uuid, await planPatch(call, found.uuid, held.node, operations))
         })
         return resource.show(call, found.uuid)
@@ -169,7 +172,9 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
       async handle(call) {
         const { found, node } = await mustFind(call)
         checkDeletable(word, found.uuid, node)
-        await call.conductor.withNode(node.uuid, `delete volume ${word}`, async held => {
+        const told = `delete volume ${word} ${found.uuid}`
+        const action = { purpose: `delete volume ${word}`, told, caller: call.caller }
+        await call.conductor.withNode(node.uuid, action, async held => {
           checkDeletable(word, found.uuid, held.node)
           await resource.remove(call, found.uuid)
         })
