@@ -22,12 +22,12 @@ before(async () => {
   const record = new EventRecord()
   const site = await Site.start({
     directory,
-    nodes: 4,
+    nodes: 5,
     settings: brisk,
     imageSizeBytes: 2 ** 20,
     config: {
       ferrite: { poll_interval_ms: 100 },
-      DEFAULT: { enabled_deploy_interfaces: 'direct,ramdisk,custom-agent' },
+      DEFAULT: { enabled_deploy_interfaces: 'autodetect,direct,ramdisk,bootc,custom-agent' },
     },
     onEvent: record.add,
   })
@@ -148,6 +148,34 @@ describe('deploy interfaces', { concurrency: true }, () => {
     assert.deepEqual(operator.record.steps(machine), ['deploy.write_custom'])
     assert.deepEqual(machine.instance, { kind: 'disk' })
   })
+})
+
+test('autodetect: another interface takes its place for as long as there is an instance', async () => {
+  const machine = machineNo(4)
+  await available(machine, 'autodetect')
+  const chosen = async () => (await operator.node(machine)).deploy_interface
+  assert.equal(await chosen(), 'autodetect')
+  await patch(machine, { '/instance_info': { image_source: 'http://127.0.0.1:9/x' } })
+  await assert.rejects(operator.ask(machine, 'active'), /image/, 'as direct refuses it')
+  assert.equal(await chosen(), 'autodetect')
+
+  const boot_iso = `file://${directory}/boot/live.iso`
+  await patch(machine, { '/instance_info': { boot_iso, ironic_ramdisk_deploy: 'true' } })
+  const validated: Record<string, unknown> = await operator.site.service.api.get(`/v1/nodes/${machine.name}/validate`)
+  assert.deepEqual(validated.deploy, { result: true })
+  await go(machine, 'active', 'active')
+  assert.equal(await chosen(), 'ramdisk')
+  await go(machine, 'deleted', 'available')
+  assert.equal(await chosen(), 'autodetect')
+
+  await operator.chooseImage(machine)
+  await go(machine, 'active', 'active')
+  await operator.instanceRuns(machine)
+  assert.equal(await chosen(), 'direct')
+  // Made again with an image of another kind, it is another interface's.
+  await patch(machine, { '/instance_info': { boot_iso, ironic_ramdisk_deploy: true } })
+  await go(machine, 'rebuild', 'active')
+  assert.deepEqual([await chosen(), machine.instance?.kind], ['ramdisk', 'iso'])
 })
 
 // After the others, which would miss the service.

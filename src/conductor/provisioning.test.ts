@@ -11,7 +11,8 @@ type Source = 'instance' | 'request' | 'none'
 async function lesseeBy(event: string, source: Source, { node = {}, conductor = {}, project = 'asking' } = {}) {
   const config = await loadConfig({ overrides: { conductor: { automatic_lessee_source: source, ...conductor } } })
   const whole = { lessee: null, instance_name: null, instance_info: { project_id: 'named' }, driver_internal_info: {} }
-  const patch = startPatch(event, { ...caller, project }, config)({ ...whole, ...node } as unknown as Node) // all it reads
+  const now = { ...whole, ...node } as unknown as Node // all it reads
+  const patch = startPatch(event, { ...caller, project }, config, now)(now)
   assert.equal(patch.driver_internal_info?.automatic_lessee, patch.lessee === undefined ? undefined : true)
   return patch.lessee
 }
@@ -27,8 +28,9 @@ test('a deployment lends the node to whom the option says, if nobody has it yet'
 
 test('a request for no project lends nothing, and neither does any other verb', async () => {
   const config = await loadConfig({ overrides: { conductor: { automatic_lessee_source: 'request' } } })
-  const node = { lessee: null, instance_name: 'here', instance_info: {}, driver_internal_info: {} }
-  const lent = (project: string | null) => startPatch('deploy', { ...caller, project }, config)(node as unknown as Node) // all it reads
+  const fields = { lessee: null, instance_name: 'here', instance_info: {}, driver_internal_info: {} }
+  const node = fields as unknown as Node // all it reads
+  const lent = (project: string | null) => startPatch('deploy', { ...caller, project }, config, node)(node)
   assert.deepEqual(lent(null), {})
   assert.equal(lent('asking').lessee, 'asking')
   for (const event of ['rebuild', 'provide', 'rescue']) assert.equal(await lesseeBy(event, 'request'), undefined)

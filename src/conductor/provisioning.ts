@@ -11,6 +11,7 @@ import { Conflict, Forbidden, InvalidInput, NodeLocked } from '#lib/fault.ts'
 import { shaCrypt } from '#lib/sha-crypt.ts'
 import { type ProvisionState, provision, stepFieldOf, type Verb, verbs, verbTarget } from '#protocol/states.ts'
 import type { Caller, ProvisionRequest } from './conductor.ts'
+import { chosenPatch } from './deploy-choice.ts'
 import type { Args } from './flow-definition.ts'
 import { templateSteps } from './flows/deploy-templates.ts'
 import { type AskedStep, own, planDeploy } from './steps/plan.ts'
@@ -132,13 +133,21 @@ export async function argsOf(kind: string, request: ProvisionRequest, config: Co
 }
 
 /** Fields that starting a flow by `event` writes besides the state. */
-export function startPatch(event: string, caller: Caller, { conductor }: Config): (node: Node) => NodePatch {
-  return node => {
-    if (event !== 'deploy' && event !== 'rebuild') return {}
+export function startPatch(
+  event: string,
+  caller: Caller,
+  { conductor }: Config,
+  chosen: Node,
+): (node: Node) => NodePatch {
+  return now => {
+    const choice = chosenPatch(now, chosen)
+    if (event !== 'deploy' && event !== 'rebuild') return choice
+    const node = { ...now, ...choice }
     const { display_name: name } = node.instance_info
     // Whose machine it is was settled by the deployment that is now made again.
     const lessee = event === 'deploy' && node.lessee === null ? lesseeOf(node, caller, conductor) : null
     return {
+      ...choice,
       ...(node.instance_name === null && typeof name === 'string' ? { instance_name: name } : {}),
       ...(lessee === null
         ? {}

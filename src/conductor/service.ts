@@ -23,6 +23,7 @@ import { isUnstable, powerTargets, verbs } from '#protocol/states.ts'
 import { handOutAll } from './admission.ts'
 import { Allocator } from './allocations.ts'
 import type { Action, Caller, ConductorService } from './conductor.ts'
+import { withChosenDeploy } from './deploy-choice.ts'
 import { FlowEngine } from './engine.ts'
 import type { Args } from './flow-definition.ts'
 import { adopt } from './flows/adopt.ts'
@@ -280,7 +281,8 @@ export function createConductor(options: ConductorOptions): Conductor {
         if (event === 'unhold') return patiently(node.uuid, () => engine.unhold(node.uuid, caller))
         return manage(node, caller)
       }
-      await validateFor(await nodeContext(node), db, kind, request)
+      const chosen = await withChosenDeploy(await nodeContext(node), registry, kind)
+      await validateFor(await nodeContext(chosen), db, kind, request)
       const args = await argsOf(kind, request, config)
       // Somebody may have protected the node, or put it in maintenance, while it was waited for.
       const check = (now: Node) => checkVerb({ ...now, reservation: null }, verb, config)
@@ -292,7 +294,7 @@ export function createConductor(options: ConductorOptions): Conductor {
           event,
           caller,
           check,
-          patch: startPatch(event, caller, config),
+          patch: startPatch(event, caller, config, chosen),
         }),
       )
     },
@@ -318,7 +320,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     },
 
     async validate(node) {
-      const ctx = await nodeContext(node)
+      const ctx = await nodeContext(await withChosenDeploy(await nodeContext(node), registry, 'deploy'))
       const entries = await Promise.all(interfaceTypes.map(async type => [type, await checked(ctx, type)] as const))
       return Object.fromEntries(entries) as Awaited<ReturnType<Conductor['validate']>> // one entry per interface type
     },

@@ -236,6 +236,10 @@ export interface DeployInterface extends Validated {
    * @throws InvalidInput where nothing would come of it
    */
   checkAgentSteps?(ctx: NodeContext, steps: readonly StepSpec[]): void
+  /** Is it the one for what instance_info asks for? Asked by `autodetect`; absent: never. */
+  supportsDeploy?(ctx: NodeContext): Promise<boolean>
+  /** It deploys nothing itself: another one is chosen for each deployment. */
+  readonly choosesAnother?: boolean
   /**
    * What the instance boots; absent where that is its disk.
    * @throws InvalidInput naming what instance_info lacks

@@ -173,3 +173,28 @@ test('the built-in configuration loads, and every declared implementation can be
   assert.equal(registry.interfacesFor('redfish', {}).storage_interface, 'noop')
   assert.equal(registry.interfacesFor('fake-hardware', {}).deploy_interface, 'fake')
 })
+
+test('an interface that chooses among others needs those others', async () => {
+  const { knownHardwareTypes } = await import('./known.ts')
+  const enabled = (names: string[], candidates: string[]) =>
+    loadConfig({
+      overrides: {
+        DEFAULT: {
+          enabled_hardware_types: ['fake-hardware'],
+          enabled_deploy_interfaces: names,
+          autodetect_deploy_interfaces: candidates,
+        },
+      },
+    })
+  const load = async (names: string[], candidates: string[]) =>
+    loadRegistry(await enabled(names, candidates), knownHardwareTypes)
+  const registry = await load(['autodetect', 'direct', 'ramdisk'], ['ramdisk', 'direct'])
+  assert.equal(registry.interfacesFor('fake-hardware', {}).deploy_interface, 'autodetect')
+  await assert.rejects(
+    load(['autodetect', 'direct'], ['ramdisk', 'direct']),
+    /autodetect_deploy_interfaces has ramdisk, direct, of which .* lacks ramdisk; expected all of them to be enabled/,
+  )
+  await assert.rejects(load(['autodetect', 'direct'], []), /autodetect_deploy_interfaces has nothing/)
+  // Where nothing is chosen nothing has to be there.
+  await load(['direct'], ['ramdisk'])
+})

@@ -64,6 +64,7 @@ export async function loadRegistry(config: Config, known = knownHardwareTypes): 
   })
   const hardwareTypes = [...new Map(enabledTypes.map(type => [type.name, type])).values()]
   const loaded = await loadInterfaces(config, [...all.values()], hardwareTypes)
+  checkCandidates(config, loaded.deploy)
   const registry = registryOf({ config, all: [...all.values()], hardwareTypes, loaded })
   // Every hardware type must be able to give each interface to a node that names none.
   for (const type of hardwareTypes) registry.interfacesFor(type.name, {})
@@ -106,14 +107,27 @@ async function loadInterfaces(
   return Object.fromEntries(entries) as unknown as Loaded // one entry per interface type, each loaded from its own column
 }
 
+/** What an interface that leaves the work to others may choose among has to be there. */
+function checkCandidates({ DEFAULT }: Config, deploy: Loaded['deploy']): void {
+  const choosing = [...deploy].find(([, { choosesAnother }]) => choosesAnother)
+  const missing = DEFAULT.autodetect_deploy_interfaces.filter(name => !deploy.has(name))
+  if (!choosing || (missing.length === 0 && DEFAULT.autodetect_deploy_interfaces.length > 0)) return
+  throw new InvalidInput(
+    `Cannot enable the deploy interface "${choosing[0]}": [DEFAULT] autodetect_deploy_interfaces has ` +
+      `${listed(DEFAULT.autodetect_deploy_interfaces)}, of which [DEFAULT] enabled_deploy_interfaces lacks ` +
+      `${listed(missing)}; expected all of them to be enabled, and at least one`,
+  )
+}
+
 /** The configured list; undefined when it is empty, which means "what the hardware types prefer". */
 function enabledNames(config: Config, type: InterfaceType): readonly string[] | undefined {
   const names = config.DEFAULT[`enabled_${type}_interfaces`]
   return names && names.length > 0 ? names : undefined
 }
 
+/** One that only chooses among others is nobody's first: it needs those others. */
 function firstOf(hardware: HardwareType, type: InterfaceType): string {
-  const [first] = Object.keys(hardware.interfaces[type])
+  const first = Object.keys(hardware.interfaces[type]).find(name => name !== 'autodetect')
   if (first === undefined) throw new Error(`Hardware type ${hardware.name} declares no ${type} interface`)
   return first
 }

@@ -9,7 +9,7 @@ import { type Checksum, checksumReference } from './checksum.ts'
 import { ImageRefused } from './faults.ts'
 import { type GlanceImage, showImage } from './glance.ts'
 import { type HttpSettings, httpSettings } from './http.ts'
-import { chooseOciImage, type OciReference } from './oci.ts'
+import { chooseOciImage, type OciReference, standsForContainer } from './oci.ts'
 import { OciRegistry, type RegistryCredentials } from './oci-registry.ts'
 import { openstackService } from './openstack.ts'
 import { askSource, type ImageReference, type SourceImage } from './source.ts'
@@ -118,24 +118,14 @@ async function locateInRegistry(
   reference: OciReference,
   source: DownloadSource,
 ): Promise<LocatedImage> {
-  const { config, node, signal } = ctx
-  const { shown, host, repository } = reference
+  const { config } = ctx
+  const { shown } = reference
   if (source === 'swift') {
     throw new InvalidInput(
       `Cannot fetch image ${shown}: image_download_source is swift, and the image is in a registry; expected http or local`,
     )
   }
-  const settings = openSettings(config, { insecure: false, cafile: null })
-  const verifyCa = config.oci.verify_ca ?? settings.verifyCa
-  const registry = new OciRegistry({
-    ...{ host, repository, shown, signal },
-    settings: { ...settings, verifyCa },
-    credentials: pullSecret(node, config),
-    authenticationConfig: config.oci.authentication_config,
-    permitHttp: config.oci.permit_fallback_to_http_transport,
-  })
-  const { cpu_arch } = node.properties
-  const cpuArch = typeof cpu_arch === 'string' ? cpu_arch : undefined
+  const { registry, settings, cpuArch } = openRegistry(ctx, reference)
   const image = await chooseOciImage(registry, reference, { source, cpuArch })
   if (image.compression === 'gzip') {
     throw new ImageRefused(`Cannot use image ${shown}: it is compressed with gzip; expected zstd, or no compression`)
@@ -147,7 +137,7 @@ async function locateInRegistry(
     source: {
       kind: 'http',
       url: image.blobUrl,
-      settings: { ...settings, verifyCa, headers, trustedHosts: config.oci.secure_cdn_registries },
+      settings: { ...settings, headers, trustedHosts: config.oci.secure_cdn_registries },
     },
     sizeBytes: image.sizeBytes,
     identity: `${image.checksum.algo}:${image.checksum.value}`,
@@ -161,8 +151,34 @@ async function locateInRegistry(
   }
 }
 
+/** The reference's repository, as this node may ask it. */
+function openRegistry({ config, node, signal }: LocateContext, { shown, host, repository }: OciReference) {
+  const open = openSettings(config, { insecure: false, cafile: null })
+  const settings = { ...open, verifyCa: config.oci.verify_ca ?? open.verifyCa }
+  const registry = new OciRegistry({
+    ...{ host, repository, shown, signal, settings },
+    credentials: pullSecret(node, config),
+    authenticationConfig: config.oci.authentication_config,
+    permitHttp: config.oci.permit_fallback_to_http_transport,
+  })
+  const { cpu_arch } = node.properties
+  return { registry, settings, cpuArch: typeof cpu_arch === 'string' ? cpu_arch : undefined }
+}
+
+/**
+ * Asks the registry whether the reference stands for a container, which runs, and not for a file that was put there.
+ * @throws ImageUnreachable, ImageRefused, InvalidInput
+ */
+export async function isContainer(ctx: LocateContext, reference: OciReference): Promise<boolean> {
+  const { registry, cpuArch } = openRegistry(ctx, reference)
+  return standsForContainer(registry, reference, cpuArch)
+}
+
 /** Of the instance, of the node, of the configuration. `USER:PASSWORD`, or a token by itself. */
-function pullSecret({ instance_info, driver_info }: LocateContext['node'], config: Config): RegistryCredentials | null {
+export function pullSecret(
+  { instance_info, driver_info }: LocateContext['node'],
+  config: Config,
+): RegistryCredentials | null {
   for (const given of [instance_info.image_pull_secret, driver_info.image_pull_secret]) {
     if (typeof given !== 'string' || given === '') continue
     const [, user = '', password = given] = /^([^:]*):(.*)$/s.exec(given) ?? []

@@ -170,7 +170,7 @@ export class OciRegistry {
 }
 
 /** The secrets by host. @throws InvalidInput when the file cannot be read */
-async function readAuthenticationConfig(path: string): Promise<Readonly<Record<string, string>>> {
+export async function readAuthenticationConfig(path: string): Promise<Readonly<Record<string, string>>> {
   try {
     const parsed = JSON.parse(await readFile(path, 'utf8')) as { auths?: Record<string, { auth?: unknown }> } // see below
     const entries = Object.entries(parsed.auths ?? {}).flatMap(([host, entry]) => {

@@ -115,15 +115,31 @@ export async function chooseOciImage(
   )
 }
 
+/** Is what a node of this architecture would get a container image, and no artifact? */
+export async function standsForContainer(
+  registry: OciRegistry,
+  { reference }: OciReference,
+  cpuArch: string | undefined,
+): Promise<boolean> {
+  const first = await registry.manifest(reference, [...manifestTypes.index, ...manifestTypes.manifest])
+  if (!isIndex.Check(first)) return isManifest.Check(first) && !isArtifact(first)
+  const entry = first.manifests.find(({ platform }) => fits(platform?.architecture, cpuArch))
+  if (!entry || entry.annotations?.disktype !== undefined || entry.artifactType !== undefined) return false
+  const manifest = await registry.manifest(entry.digest, manifestTypes.manifest)
+  return isManifest.Check(manifest) && !isArtifact(manifest)
+}
+
+function isArtifact(manifest: Manifest): boolean {
+  return manifest.artifactType !== undefined || manifest.config?.mediaType === 'application/vnd.oci.empty.v1+json'
+}
+
 function imageOf(
   registry: OciRegistry,
   manifest: Manifest,
   { disktype, shown }: { disktype: string | undefined; shown: string },
 ): OciImage {
   const [layer, more] = manifest.layers
-  const isArtifact =
-    manifest.artifactType !== undefined || manifest.config?.mediaType === 'application/vnd.oci.empty.v1+json'
-  if (disktype === undefined && !isArtifact) {
+  if (disktype === undefined && !isArtifact(manifest)) {
     throw new ImageRefused(
       `Cannot use image ${shown}: it is a container image, not a disk image; expected an artifact, or deploy_interface bootc`,
     )

@@ -7,6 +7,7 @@
 import type { FlowContext } from '#drivers/driver.ts'
 import { Conflict } from '#lib/fault.ts'
 import { awaitPlace } from '../admission.ts'
+import { ownDeployPatch } from '../deploy-choice.ts'
 import type { Args, Failure, FlowDefinition } from '../flow-definition.ts'
 import { type AskedStep, own, planAsAsked, planByPriority, withAgent } from '../steps/plan.ts'
 import { planAndRun } from '../steps/run.ts'
@@ -19,6 +20,7 @@ export const clean: FlowDefinition = {
   run: (ctx, args) => cleaning(ctx, args),
   undo: undoCleaning,
   failed: (node, failure) => stepFailed('clean', node, failure),
+  succeeded: ownDeployPatch,
   target: args => (args.clean_steps ? 'manageable' : undefined),
 }
 

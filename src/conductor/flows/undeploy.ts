@@ -1,5 +1,6 @@
 /** Takes the instance off a node and cleans it: active (or a failed state) to available. */
 import { type ProvisionState, stateTarget, target } from '#protocol/states.ts'
+import { ownDeployPatch } from '../deploy-choice.ts'
 import type { FlowDefinition } from '../flow-definition.ts'
 import { cleaning, undoCleaning } from './clean.ts'
 import { stepFailed } from './failed-step.ts'
@@ -36,6 +37,7 @@ export const undeploy: FlowDefinition = {
     if (ctx.node.provision_state === 'deleting') return
     await undoCleaning(ctx, args, failure)
   },
+  succeeded: ownDeployPatch,
   failed: (node, failure) => (node.provision_state === 'deleting' ? {} : stepFailed('clean', node, failure)),
 }
 

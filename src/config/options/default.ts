@@ -89,6 +89,7 @@ export const DEFAULT = {
   default_deploy_interface: preferred('Deploy'),
   autodetect_deploy_interfaces: list({
     default: ['ramdisk', 'bootc', 'direct'],
+    effective: true,
     help: 'What the autodetect deploy interface tries, in this order; the last one is the fallback.',
   }),
   enabled_firmware_interfaces: enabled('Firmware', ['no-firmware', 'fake'], 'no-firmware'),

@@ -4,9 +4,9 @@
  *
  * Source: deploy interfaces, "bootc" (ironic/drivers/modules/agent.py, BootcAgentDeploy, restated).
  */
-import { readFile } from 'node:fs/promises'
-import { Type } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { isContainer, pullSecret } from '#images/locate.ts'
+import { type OciReference, ociReference } from '#images/oci.ts'
+import { readAuthenticationConfig } from '#images/oci-registry.ts'
 import { InvalidInput, messageOf } from '#lib/fault.ts'
 import type { DeployInterface, NodeContext, Step } from '../driver.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
@@ -20,7 +20,7 @@ async function validate(ctx: NodeContext): Promise<void> {
   await ctx.interfaces.boot.validate(ctx)
   validateCapabilities(ctx)
   validateRootDevice(ctx)
-  registryOf(ctx)
+  containerOf(ctx)
   const { bootc_authorized_keys: keys } = ctx.node.instance_info
   if (keys !== undefined && keys !== null && typeof keys !== 'string') {
     throw new InvalidInput(
@@ -37,7 +37,7 @@ const installContainer: Step = {
   kinds: ['deploy'],
   async run(ctx) {
     const { versionsChanged } = await runAgentStep(ctx, 'deploy', 'install container', installContainer, async now => {
-      const secret = await pullSecret(now)
+      const secret = await authOf(now)
       return {
         image_source: now.node.instance_info.image_source,
         configdrive: now.node.instance_info.configdrive ?? null,
@@ -67,44 +67,38 @@ export default {
   ...agentLife,
   steps: [deployStep, installContainer, prepareInstanceBootStep, setBootToDisk, ...handOverSteps],
   validate,
+  supportsDeploy,
 } satisfies DeployInterface
 
-const reference = /^oci:\/\/([a-z0-9][\w.-]*(?::\d+)?)\/[a-z0-9][\w./-]*(?::\w[\w.-]*)?(?:@sha256:[0-9a-f]{64})?$/i
-
-/** Host and port of the container's registry. @throws InvalidInput */
-function registryOf({ node }: Pick<NodeContext, 'node'>): string {
+/** @throws InvalidInput for what names no container of a registry */
+function containerOf({ node }: Pick<NodeContext, 'node'>): OciReference {
   const source = node.instance_info.image_source
-  const [, host] = reference.exec(String(source ?? '')) ?? []
-  if (host !== undefined) return host
+  if (typeof source === 'string' && /^oci:/i.test(source)) return ociReference(source)
   throw new InvalidInput(
     `Cannot deploy node ${node.uuid} with bootc: instance_info/image_source is ${JSON.stringify(source ?? null)}; ` +
       'expected oci://HOST/PATH of a bootable container, with a tag or a digest if need be',
   )
 }
 
-const AuthenticationFile = Compile(
-  Type.Object({ auths: Type.Record(Type.String(), Type.Object({ auth: Type.Optional(Type.String()) })) }),
-)
-
-/**
- * What the registry wants to hear, as container tools keep it under `auth`: the node's own, else that of the
- * configuration; null for a registry that asks nothing.
- */
-async function pullSecret(ctx: NodeContext): Promise<string | null> {
+/** What the registry wants to hear, as container tools keep it under `auth`; null for one that asks nothing. */
+async function authOf(ctx: NodeContext): Promise<string | null> {
   const { node, config } = ctx
-  const own = [node.instance_info.image_pull_secret, node.driver_info.image_pull_secret].find(
-    value => typeof value === 'string' && value !== '',
-  )
-  // A name and a password, as people write them; there is no colon in what tools keep.
-  if (own !== undefined) return String(own).includes(':') ? Buffer.from(String(own)).toString('base64') : String(own)
+  const own = pullSecret(node, config)
+  // A name and a password, as people write them, or what tools keep, as it stands.
+  if (own) return own.user === '' ? own.password : Buffer.from(`${own.user}:${own.password}`).toString('base64')
   const { authentication_config: path } = config.oci
-  if (path === null) return null
-  const host = registryOf(ctx)
+  return path === null ? null : ((await readAuthenticationConfig(path))[containerOf(ctx).host] ?? null)
+}
+
+/** Asked when nobody has said how the node is to be deployed. */
+async function supportsDeploy(ctx: NodeContext): Promise<boolean> {
+  const { image_source: source } = ctx.node.instance_info
+  if (typeof source !== 'string' || !/^oci:/i.test(source)) return false
   try {
-    const content: unknown = JSON.parse(await readFile(path, 'utf8'))
-    if (!AuthenticationFile.Check(content)) throw new Error('it lacks auths with an auth for each registry')
-    return content.auths[host]?.auth ?? null
+    return await isContainer(ctx, ociReference(source))
   } catch (error) {
-    throw new InvalidInput(`Cannot read [oci] authentication_config ${path}: ${messageOf(error)}`)
+    // The interface that is chosen instead will meet the same, and say it to somebody who listens.
+    ctx.log.warn({}, `whether ${source} is a bootable container is not known: ${messageOf(error)}`)
+    return false
   }
 }

@@ -83,4 +83,5 @@ export default {
   steps: [deployStep, writeImage, prepareImageBoot, ...handOverSteps],
   validate,
   prepare,
+  supportsDeploy: async () => true,
 } satisfies DeployInterface

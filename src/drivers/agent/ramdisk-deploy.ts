@@ -8,6 +8,7 @@
 import { givenParameters } from '#boot/kernel-parameters.ts'
 import { checkBootFile } from '#boot/ramdisk-files.ts'
 import { InvalidInput } from '#lib/fault.ts'
+import { isTrue } from '#lib/truth.ts'
 import { type DeployInterface, type InstanceBoot, type NodeContext, type Step, Unsupported } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
 import { powerCycle, powerTo } from '../power.ts'
@@ -106,4 +107,7 @@ export default {
     })
   },
   instanceBoot,
+  // A kernel and a ramdisk alone may as well belong to a partition image.
+  supportsDeploy: async ({ node: { instance_info: info } }) =>
+    isTrue(info.ironic_ramdisk_deploy) === true && Boolean(info.boot_iso || (info.kernel && info.ramdisk)),
 } satisfies DeployInterface

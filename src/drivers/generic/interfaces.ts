@@ -9,8 +9,10 @@ export const generic = {
   boot: { ipxe: () => import('#boot/ipxe.ts') },
   console: { 'no-console': () => import('./no-console.ts') },
   deploy: {
+    autodetect: () => import('./autodetect-deploy.ts'),
     direct: () => import('../agent/direct.ts'),
     ramdisk: () => import('../agent/ramdisk-deploy.ts'),
+    bootc: () => import('../agent/bootc-deploy.ts'),
     'custom-agent': () => import('../agent/custom-deploy.ts'),
     ansible: () => import('../ansible/ansible.ts'),
   },
