@@ -58,6 +58,8 @@ export function startAgent(
       const args = [
         file,
         '--guest',
+        // A BIOS machine, whatever the tests run on.
+        ...['--efi-dir', join(dir, 'no-efi')],
         ...['--cmdline-file', join(dir, 'cmdline'), '--state-dir', join(dir, 'state'), '--temp-dir', dir],
         // Never empty: an agent without this list would see the disks of the machine the tests run on.
         ...['--only-devices', devices.join(',') || '/dev/null'],

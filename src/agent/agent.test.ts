@@ -195,11 +195,11 @@ test('a synchronous command that fails is recorded under its full name, and the 
   assert.equal((await agent.commands()).at(-1)?.command_name, 'clean.get_clean_steps')
 })
 
-test('whole-disk images need no boot loader; partition images get a clear answer', async () => {
+test('whole-disk images need no boot loader; those of a partition need their disk', async () => {
   await agent.command('image.install_bootloader', { root_uuid: '0x00000000', target_boot_mode: 'uefi' })
   assert.equal((await agent.ended()).command_status, 'SUCCEEDED')
   await agent.command('image.install_bootloader', { root_uuid: '0b1c2d3e-0000-1111-2222-333344445555' })
-  assert.match((await agent.ended()).command_error?.details ?? '', /deploys whole-disk images only/)
+  assert.match((await agent.ended()).command_error?.details ?? '', /^Looking for a root disk/)
 })
 
 test('a flow runs its commands in order and stops at the first failure', async () => {

@@ -5,7 +5,7 @@
 
 import type { Node } from '#db/nodes.ts'
 import type { NodeContext } from '#drivers/driver.ts'
-import { InvalidInput } from '#lib/fault.ts'
+import { Fault, InvalidInput } from '#lib/fault.ts'
 import { type BootMode, bootModes } from '#protocol/states.ts'
 
 /**
@@ -25,6 +25,23 @@ export function requestedBootMode(node: Pick<Node, 'instance_info' | 'properties
   throw new InvalidInput(
     `Cannot boot node ${node.uuid}: ${found[0]} asks for boot mode ${JSON.stringify(found[1])}; expected ${bootModes.join(' or ')}`,
   )
+}
+
+/**
+ * The mode that a disk written for this node has to start by: as asked for, where secure boot asks for UEFI; else the one
+ * that the firmware has; `[deploy] default_boot_mode` when the BMC cannot tell.
+ */
+export async function deployBootMode(ctx: NodeContext): Promise<BootMode> {
+  const { instance_info, properties } = ctx.node
+  const secure = [instance_info, properties].map(({ capabilities }) => capability(capabilities, 'secure_boot'))
+  if (secure.some(value => String(value).toLowerCase() === 'true')) return 'uefi'
+  const present = async () =>
+    ctx.interfaces.management.getBootMode(ctx).catch(error => {
+      if (!(error instanceof Fault)) throw error
+      ctx.log.info({}, `the boot mode is not known: ${error.message}`)
+      return null
+    })
+  return requestedBootMode(ctx.node) ?? (await present()) ?? ctx.config.deploy.default_boot_mode
 }
 
 /** Changes the firmware's boot mode when another one is asked for than it has. */

@@ -26,9 +26,9 @@ export function imageCommands(hardware: Hardware): Record<string, Command> {
       run: async (params, context) => {
         const { agent } = context
         const { ignoreFailure, ...request } = readRequest(params)
-        const { name: device } = await hardware.call('osInstallDevice', agent.node)
+        const findDevice = async () => (await hardware.call('osInstallDevice', agent.node)).name
         const ignore = ignoreFailure ?? agent.options.ignoreBootloaderFailure
-        await installBootloader({ ...request, device, ignoreFailure: ignore }, context)
+        await installBootloader({ ...request, ignoreFailure: ignore }, findDevice, context)
         return null
       },
     },

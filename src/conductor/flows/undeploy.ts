@@ -18,8 +18,15 @@ export const undeploy: FlowDefinition = {
     await ctx.interfaces.deploy.tearDown(ctx)
     await flow.once('forget the instance', async () => {
       const { node } = await ctx.fresh()
-      const { instance, root_uuid_or_disk_id, automatic_lessee, service_ramdisk, boot_device_once, ...internal } =
-        node.driver_internal_info
+      const {
+        instance,
+        root_uuid_or_disk_id,
+        deploy_boot_mode,
+        automatic_lessee,
+        service_ramdisk,
+        boot_device_once,
+        ...internal
+      } = node.driver_internal_info
       await flow.write({
         instance_info: {},
         instance_uuid: null,

@@ -68,7 +68,8 @@ export const deploy = {
     choices: ['uefi', 'bios'],
     default: 'uefi',
     mutable: true,
-    help: 'Boot mode of nodes that name none.',
+    effective: true,
+    help: 'Boot mode of nodes that name none and whose BMC cannot tell.',
   }),
   power_off_after_deploy_failure: boolean({
     default: true,

@@ -11,9 +11,9 @@ import type { Progress } from '#protocol/progress.ts'
 import type { DeployInterface, FlowContext, NodeContext, Step } from '../driver.ts'
 import { agentLife, prepareAgentBoot } from './agent-deploy.ts'
 import { validateCapabilities } from './capabilities.ts'
-import { agentClient } from './client.ts'
 import { deployStep, handOverSteps, prepareInstanceBootStep } from './deploy-steps.ts'
-import { askAgent, runAgentStep } from './steps.ts'
+import { makeBootable, noteBootMode } from './image-boot.ts'
+import { runAgentStep } from './steps.ts'
 
 async function validate(ctx: NodeContext): Promise<void> {
   await ctx.interfaces.boot.validate(ctx)
@@ -27,6 +27,7 @@ const writeImage: Step = {
   priority: 80,
   kinds: ['deploy'],
   async run(ctx) {
+    await noteBootMode(ctx)
     const { versionsChanged } = await runAgentStep(ctx, 'deploy', 'write image', writeImage, async now => ({
       image_info: await imageInfo(now),
       configdrive: now.node.instance_info.configdrive ?? null,
@@ -35,19 +36,11 @@ const writeImage: Step = {
   },
 }
 
-/** As for all agents; the root file system is noted before, and the image is not needed any more after it. */
+/** As for all agents; the disk is made bootable before, and the image is not needed any more after it. */
 const prepareImageBoot: Step = {
   ...prepareInstanceBootStep,
   async run(ctx, args) {
-    await ctx.flow.once('root uuid', async () => {
-      const answer = await askAgent(ctx, asked =>
-        agentClient(asked).execute('standby.get_partition_uuids', {}, { wait: true }),
-      )
-      const now = await ctx.fresh()
-      const uuids = answer.command_result as Record<string, unknown> | null // an object of the protocol, or nothing
-      const root_uuid_or_disk_id = uuids?.['root uuid'] ?? null
-      await ctx.flow.write({ driver_internal_info: { ...now.node.driver_internal_info, root_uuid_or_disk_id } })
-    })
+    await makeBootable(ctx)
     await prepareInstanceBootStep.run(ctx, args)
     await ctx.flow.once('release the image', async () => releaseInstanceImage(await ctx.fresh()))
   },

@@ -77,25 +77,48 @@ export async function runAgentStep(
   step: StepSpec,
   args: (ctx: FlowContext) => Promise<Record<string, unknown>>,
 ): Promise<AgentStepEnd> {
+  const command = `${kind}.execute_${kind}_step`
+  return runAgentCommand(ctx, id, { command, label: `step ${step.interface}.${step.step}` }, async now => ({
+    step: { interface: step.interface, step: step.step, args: await args(now), priority: step.priority },
+    node: nodeForAgent(now),
+    ports: now.ports.map(portForAgent),
+    [`${kind}_version`]: ctx.agentVersions,
+  }))
+}
+
+/** A command of the agent, and what it is called in messages and in the node's progress. */
+export interface AgentCommand {
+  /** `deploy.execute_deploy_step` */
+  command: string
+  /** `step deploy.write_image` */
+  label: string
+}
+
+/**
+ * Runs one command on the agent to its end, as steps are run. The parameters are made when it starts.
+ * @throws AgentCommandFailed with the agent's explanation; AgentRefused when it knows no such command or parameter;
+ * AgentLost when it is gone
+ */
+export async function runAgentCommand(
+  ctx: FlowContext,
+  id: string,
+  asked: AgentCommand,
+  parameters: (ctx: FlowContext) => Promise<Record<string, unknown>>,
+): Promise<AgentStepEnd> {
   const { flow } = ctx
-  const bare = `execute_${kind}_step`
+  const bare = asked.command.slice(asked.command.indexOf('.') + 1)
   const before = await flow.once(`${id}: commands before`, () => askAgent(ctx, commandIds))
   const started = await flow.until(
     `${id}: start`,
-    { everyMs: 1000, timeoutMs: busyLimitMs, onTimeout: busy(step) },
+    { everyMs: 1000, timeoutMs: busyLimitMs, onTimeout: busy(asked) },
     async () => {
       const now = await ctx.fresh()
       const client = agentClient(now)
       const mine = (await client.commands()).find(entry => entry.command_name === bare && !before.includes(entry.id))
       if (mine) return mine.id
-      const params = {
-        step: { interface: step.interface, step: step.step, args: await args(now), priority: step.priority },
-        node: nodeForAgent(now),
-        ports: now.ports.map(portForAgent),
-        [`${kind}_version`]: ctx.agentVersions,
-      }
+      const params = await parameters(now)
       try {
-        return (await client.execute(`${kind}.${bare}`, params, { wait: false })).id
+        return (await client.execute(asked.command, params, { wait: false })).id
       } catch (error) {
         if (error instanceof AgentBusy) return undefined
         // The connection may have broken after the agent accepted: the next look finds the command if so.
@@ -104,19 +127,23 @@ export async function runAgentStep(
       }
     },
   )
-  return finished(ctx, `${id}: done`, started, step)
+  return finished(ctx, `${id}: done`, started, asked)
 }
 
 /** Waits for the end of a command, telling its progress meanwhile. */
-async function finished(ctx: FlowContext, name: string, commandId: string, step: StepSpec): Promise<AgentStepEnd> {
+async function finished(
+  ctx: FlowContext,
+  name: string,
+  commandId: string,
+  { label }: AgentCommand,
+): Promise<AgentStepEnd> {
   const { flow, config, clock } = ctx
-  const label = `${step.interface}.${step.step}`
   const wait = {
     on: ['heartbeat'],
     everyMs: config.ferrite.poll_interval_ms,
     timeoutMs: 0,
     release: true,
-    onTimeout: () => new AgentLost(`Step ${label} did not end`),
+    onTimeout: () => new AgentLost(`The agent's ${label} did not end`),
   }
   const silence = ctx.shared(silenceKey, () => new Map<number, { sinceMs: number; error: string }>())
   return flow.until(name, wait, async () => {
@@ -134,7 +161,7 @@ async function finished(ctx: FlowContext, name: string, commandId: string, step:
       if (quietMs < config.ferrite.agent_lost_timeout * 1000) return undefined
       silence.delete(flow.id)
       throw new AgentLost(
-        `The agent stopped answering while it ran step ${label}: no connection for ${Math.round(quietMs / 1000)} s ` +
+        `The agent stopped answering while it ran ${label}: no connection for ${Math.round(quietMs / 1000)} s ` +
           `(${quiet.error}); its last heartbeat came at ${now.agent?.heartbeat_at ?? 'no time'}. ` +
           'The machine crashed, lost its network, or was switched off; its console log tells which',
       )
@@ -142,18 +169,18 @@ async function finished(ctx: FlowContext, name: string, commandId: string, step:
     silence.delete(flow.id)
     if (answer === undefined) {
       throw new AgentLost(
-        `The agent lost step ${label}: it runs, but does not know the command ${commandId} any more, ` +
-          'so it or the machine was restarted in mid-step',
+        `The agent lost ${label}: it runs, but does not know the command ${commandId} any more, ` +
+          'so it or the machine was restarted in between',
       )
     }
     if (answer.command_status === 'RUNNING') {
       const progress = Object.hasOwn(answer, 'progress') ? answer.progress : undefined
-      if (progress) await flow.progress(progressOf(label, progress, clock.now()))
+      if (progress) await flow.progress(progressOf(label.replace(/^step /, ''), progress, clock.now()))
       return undefined
     }
     await flow.progress(null)
     const versionsChanged = mismatches.includes(answer.command_status)
-    if (answer.command_status !== 'SUCCEEDED' && !versionsChanged) throw failed(answer, `step ${label}`)
+    if (answer.command_status !== 'SUCCEEDED' && !versionsChanged) throw failed(answer, label)
     return { versionsChanged }
   })
 }
@@ -165,10 +192,10 @@ const mismatches: readonly string[] = ['CLEAN_VERSION_MISMATCH', 'VERSION_MISMAT
 const busyLimitMs = 300_000
 const silenceKey = Symbol('since when agents do not answer')
 
-function busy(step: StepSpec): () => Fault {
+function busy({ label }: AgentCommand): () => Fault {
   return () =>
     new AgentLost(
-      `The agent did not take step ${step.interface}.${step.step} within ${busyLimitMs / 1000} s: ` +
+      `The agent did not take ${label} within ${busyLimitMs / 1000} s: ` +
         'it was busy with another command, or could not be reached',
     )
 }

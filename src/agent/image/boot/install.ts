@@ -19,8 +19,6 @@ import { type GrubTarget, installGrub } from './grub.ts'
 import { findLoaders } from './loaders.ts'
 
 export interface BootRequest {
-  /** The disk. */
-  device: string
   /** Null, or eight hex digits with 0x: a whole-disk image. */
   rootUuid: string | null
   efiUuid: string | null
@@ -29,29 +27,41 @@ export interface BootRequest {
   ignoreFailure: boolean
 }
 
-/** @throws AgentFault DeviceNotFound, InvalidImage, CommandExecutionError, unless failures are to be ignored */
-export async function installBootloader(request: BootRequest, context: RunContext): Promise<void> {
+type Disk = BootRequest & { device: string }
+
+/**
+ * @param findDevice asked for the disk when there is something to do on it
+ * @throws AgentFault DeviceNotFound, InvalidImage, CommandExecutionError, unless failures are to be ignored
+ */
+export async function installBootloader(
+  request: BootRequest,
+  findDevice: () => Promise<string>,
+  context: RunContext,
+): Promise<void> {
   const { agent } = context
   const present = presentBootMode(agent.settings)
   if (present !== request.targetMode) {
     agent.log.warn(`The machine is to boot by ${request.targetMode}, and runs in ${present}: it may not boot`)
   }
-  await rereadPartitions(request.device)
+  const isWholeDisk = request.rootUuid === null || /^0x[0-9a-f]{8}$/i.test(request.rootUuid)
   try {
-    if (present === 'uefi' && (await registerLoaders(request, context))) return
-    if (request.rootUuid === null || /^0x[0-9a-f]{8}$/i.test(request.rootUuid)) {
+    if (present === 'bios' && isWholeDisk) {
       agent.log.info('A whole-disk image: it brings its own boot loader')
       return
     }
-    await bootPartitionImage(request, request.rootUuid, context)
+    const device = await findDevice()
+    await rereadPartitions(device)
+    const disk: Disk = { ...request, device }
+    if (present === 'uefi' && (await registerLoaders(disk, context))) return
+    if (!isWholeDisk) await bootPartitionImage(disk, request.rootUuid ?? '', context)
   } catch (error) {
     if (!request.ignoreFailure) throw error
-    agent.log.error(`Making ${request.device} bootable failed, which is to be ignored: ${messageOf(error)}`)
+    agent.log.error(`Making the disk bootable failed, which is to be ignored: ${messageOf(error)}`)
   }
 }
 
 /** Puts the loaders on the disk's EFI system partition into the firmware's list; false when there are none. */
-async function registerLoaders({ device, efiUuid }: BootRequest, { agent, progress }: RunContext): Promise<boolean> {
+async function registerLoaders({ device, efiUuid }: Disk, { agent, progress }: RunContext): Promise<boolean> {
   if (!(await canListEntries())) {
     agent.log.warn("The firmware's boot entries cannot be changed: efibootmgr is missing or finds no variables")
     return false
@@ -77,7 +87,7 @@ async function registerLoaders({ device, efiUuid }: BootRequest, { agent, progre
   return loaders.length > 0
 }
 
-async function bootPartitionImage(request: BootRequest, rootUuid: string, context: RunContext): Promise<void> {
+async function bootPartitionImage(request: Disk, rootUuid: string, context: RunContext): Promise<void> {
   const { device, efiUuid, prepUuid, targetMode } = request
   const root = await byUuid(device, rootUuid)
   if (root === null) {
@@ -95,7 +105,7 @@ async function bootPartitionImage(request: BootRequest, rootUuid: string, contex
 }
 
 async function bootByUefi(
-  { device, efiUuid }: BootRequest,
+  { device, efiUuid }: Disk,
   { root, rootUuid }: { root: string; rootUuid: string },
   context: RunContext,
 ): Promise<void> {
