@@ -112,6 +112,9 @@ function refusal(what: string, status: number, body: unknown): Fault {
 /** How requests reach agents: over HTTP, unless something else was shared under this key before. */
 export const exchangeKey = Symbol('requests to agents')
 
+/** How often connections that are over are looked for. */
+const sweepEveryMs = 1000
+
 export interface AgentExchange {
   /** One exchange, bounded by [agent] command_timeout; an answer that is not JSON has the body null. */
   send(ctx: NodeContext, url: URL, method: string, body: unknown): Promise<{ status: number; body: unknown }>
@@ -119,7 +122,9 @@ export interface AgentExchange {
 
 /** Keeps connections open between looks at a running command: a handshake costs a slow machine more than the answer. */
 class HttpExchange implements AgentExchange {
-  readonly #pools = new Map<string, HttpAgent>()
+  /** By the agent's URL. */
+  readonly #pools = new Map<string, { pool: HttpAgent; trustedAs: string }>()
+  #sweptAtMs = 0
 
   async send(ctx: NodeContext, url: URL, method: string, body: unknown): Promise<{ status: number; body: unknown }> {
     const trusted = url.protocol === 'https:' ? await agentTrust(ctx) : undefined
@@ -128,24 +133,31 @@ class HttpExchange implements AgentExchange {
   }
 
   #pool(url: string, trusted: AgentTrust | undefined, ctx: NodeContext): HttpAgent {
-    const key = `${url}\n${JSON.stringify(trusted)}`
-    let pool = this.#pools.get(key)
-    if (!pool) {
-      // The agent's earlier boots are gone, and so are agents with whom no connection is left.
-      for (const [old, stale] of this.#pools) {
-        if (!old.startsWith(`${url}\n`) && isInUse(stale)) continue
-        stale.destroy()
-        this.#pools.delete(old)
-      }
-      const options = { keepAlive: true, maxSockets: 2, timeout: ctx.config.agent.command_timeout * 1000 }
-      pool = trusted ? new HttpsAgent({ ...options, ...tlsOf(trusted) }) : new HttpAgent(options)
-      this.#pools.set(key, pool)
-    }
+    const trustedAs = JSON.stringify(trusted) ?? ''
+    const known = this.#pools.get(url)
+    if (known?.trustedAs === trustedAs) return known.pool
+    // The agent's earlier boot is gone.
+    known?.pool.destroy()
+    this.#sweep(ctx.clock.now())
+    const options = { keepAlive: true, maxSockets: 2, timeout: ctx.config.agent.command_timeout * 1000 }
+    const pool = trusted ? new HttpsAgent({ ...options, ...tlsOf(trusted) }) : new HttpAgent(options)
+    this.#pools.set(url, { pool, trustedAs })
     return pool
   }
 
+  /** Forgets agents with whom no connection is left; not at each new one, of which there may be hundreds a second. */
+  #sweep(nowMs: number): void {
+    if (Math.abs(nowMs - this.#sweptAtMs) < sweepEveryMs) return
+    this.#sweptAtMs = nowMs
+    for (const [url, { pool }] of this.#pools) {
+      if (isInUse(pool)) continue
+      pool.destroy()
+      this.#pools.delete(url)
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const pool of this.#pools.values()) pool.destroy()
+    for (const { pool } of this.#pools.values()) pool.destroy()
   }
 }
 
