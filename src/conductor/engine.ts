@@ -75,6 +75,8 @@ export interface EngineOptions {
   hostname: string
   /** A failure's text is cut to this many characters ([DEFAULT] log_in_db_max_size). */
   errorLimit: number
+  /** Agents that have nothing to tell call no sooner after their last call. */
+  regularCallMs: number
   /** Does a node in maintenance wait for its agent until that is lifted, instead of failing? Default: it does. */
   waitsInMaintenance?(): boolean
   definitions: readonly FlowDefinition[]
@@ -100,7 +102,7 @@ export class FlowEngine {
 
   constructor(options: EngineOptions) {
     this.#options = options
-    this.#pace = new LookPace(options.clock, this.#stop.signal)
+    this.#pace = new LookPace(options.clock, { signal: this.#stop.signal, regularMs: options.regularCallMs })
     this.#leases = new FlowLeases(options)
     this.#course = new FlowCourse(options, { leases: this.#leases, pace: this.#pace })
     this.#peers = options.peers ?? alone(options.hostname)
@@ -133,10 +135,17 @@ export class FlowEngine {
 
   /** Something happened that the node's flow may wait for. */
   async wake(nodeUuid: string, event: string): Promise<void> {
-    const wake = async () => {
-      for (const hostname of await wakeFlow(this.#options.db, nodeUuid, event)) this.call(hostname)
-    }
+    const wake = () => this.#wakeNow(nodeUuid, event)
     await (event === 'heartbeat' ? this.#pace.called(nodeUuid, wake) : wake())
+  }
+
+  /** The node's agent called and told nothing new: its command may have ended. */
+  async heard(nodeUuid: string): Promise<void> {
+    await this.#pace.heard(nodeUuid, () => this.#wakeNow(nodeUuid, 'heartbeat'))
+  }
+
+  async #wakeNow(nodeUuid: string, event: string): Promise<void> {
+    for (const hostname of await wakeFlow(this.#options.db, nodeUuid, event)) this.call(hostname)
   }
 
   /** There is work for this conductor. */

@@ -19,7 +19,7 @@ function pacing() {
     }
     for (let i = 0; i < 10; i++) await null
   }
-  return { pace: new LookPace(clock, stop.signal), pass }
+  return { pace: new LookPace(clock, { signal: stop.signal, regularMs: 90_000 }), pass }
 }
 
 test('a call leads to a look at once, and many calls after a look to one', async () => {
@@ -56,4 +56,21 @@ test('the more nodes wait, the more rarely each is looked at without a call', ()
   assert.equal(pace.looked('node 0', 2000), 10_000)
   for (let i = 100; i < 1000; i++) pace.forget(`node ${i}`)
   assert.equal(pace.looked('node 0', 2000), 2000)
+})
+
+test('of regular calls so many a second are looked into; those before their time always are', async () => {
+  const { pace, pass } = pacing()
+  const looked: string[] = []
+  const heard = (name: string) => pace.heard(name, async () => void looked.push(name))
+  const names = Array.from({ length: 300 }, (_, i) => `node ${i}`)
+  for (const name of names) pace.looked(name, 2000)
+  await pass(100_000)
+  for (const name of names) await heard(name)
+  assert.equal(looked.length, 100, 'all of them called at their time')
+  await pass(500)
+  for (const name of names.slice(0, 200)) await heard(name)
+  assert.equal(looked.length, 300, 'calls half a second after a call mean something')
+  await pass(90_000)
+  await pace.called('node 0', async () => void looked.push('told'))
+  assert.equal(looked.at(-1), 'told', 'so does a call that tells something new')
 })

@@ -124,6 +124,8 @@ export function createConductor(options: ConductorOptions): Conductor {
     log,
     hostname,
     errorLimit: config.DEFAULT.log_in_db_max_size,
+    // The agent's least pause between heartbeats. Source: ironic-python-agent, heartbeat jitter.
+    regularCallMs: 0.3 * config.api.ramdisk_heartbeat_timeout * 1000,
     waitsInMaintenance: () => config.conductor.allow_provisioning_in_maintenance,
     definitions: [
       verify,
@@ -439,7 +441,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     allocate: uuid => allocator.search(uuid),
     async agentCalled(uuid, token) {
       heartbeats.note(uuid, token)
-      await engine.wake(uuid, 'heartbeat')
+      await engine.heard(uuid)
     },
     wake: (uuid, event) => engine.wake(uuid, event),
 

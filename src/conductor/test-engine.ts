@@ -42,7 +42,8 @@ export function engineOver(db: Db, flows: FlowDefinition | FlowDefinition[], wor
     return { flow, node, signal, db, clock, log: silent, ...world.context, fresh } as unknown as FlowContext
   }
   const definitions = [flows].flat()
-  return new FlowEngine({ db, clock, log: silent, hostname, errorLimit: 4096, definitions, context })
+  const limits = { errorLimit: 4096, regularCallMs: 60_000 }
+  return new FlowEngine({ db, clock, log: silent, hostname, ...limits, definitions, context })
 }
 
 /** A database in memory and a started engine over these flows; both end with the test. */
