@@ -75,6 +75,7 @@ export class Campaign {
   readonly #awaited = new Map<string, Awaited>()
   /** States in which nodes are on their way, or were met there: a list for each is less work than a look at each node. */
   readonly #underWay = new Set<string>(usualWay)
+  #among: Readonly<Record<string, string>> = {}
   #isWatching = false
 
   constructor(options: CampaignOptions) {
@@ -85,8 +86,16 @@ export class Campaign {
     return this.#uuids.get(machine)
   }
 
-  /** Runs one phase on all machines (or the given ones); rejects when interrupted, or when the service stays away. */
-  async run(phase: Phase, machines = this.#options.machines): Promise<PhaseResult> {
+  /**
+   * Runs one phase on all machines (or the given ones); rejects when interrupted, or when the service stays away.
+   * @param among picks their nodes from the list of nodes, where the service has many others
+   */
+  async run(
+    phase: Phase,
+    machines = this.#options.machines,
+    among: Readonly<Record<string, string>> = {},
+  ): Promise<PhaseResult> {
+    this.#among = among
     const { concurrency, signal, retries, onProgress } = this.#options
     const ms: number[] = []
     const failures: string[] = []
@@ -223,7 +232,7 @@ export class Campaign {
     const candidates = new Map([...this.#awaited].filter(([, { sinceMs }]) => sinceMs <= beganMs))
     if (candidates.size > 20) {
       for (const provision_state of this.#underWay) {
-        const query = { provision_state, fields: 'uuid' }
+        const query = { ...this.#among, provision_state, fields: 'uuid' }
         for (const node of await api.list('/v1/nodes', 'nodes', { query, limit: 0 }))
           candidates.delete(String(node.uuid))
       }

@@ -6,6 +6,7 @@
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { Api } from '#cli/client.ts'
 import { apiSettings } from '#cli/global-options.ts'
@@ -90,7 +91,9 @@ export async function main(args: string[]): Promise<number> {
       return 0
     }
     return await run(values, interrupt.signal)
-  } catch (error) {
+  } catch (thrown) {
+    // Whatever an interruption broke off: it was the interruption.
+    const error: unknown = interrupt.signal.aborted ? interrupt.signal.reason : thrown
     const expected = error instanceof Fault || (error instanceof TypeError && 'code' in error)
     console.error(expected ? `ferrite sim: ${messageOf(error)}` : error)
     return error instanceof Interrupted ? 130 : 1
@@ -130,7 +133,8 @@ async function run(values: Values, signal: AbortSignal): Promise<number> {
       retryIntervalMs: 500,
       sleep: async ms => {
         retries++
-        await new Promise(done => setTimeout(done, ms))
+        // A service that Ctrl-C ended, too, is not waited for.
+        await sleep(ms, undefined, { signal })
       },
     })
   const common = {

@@ -45,6 +45,9 @@ export interface Report {
   service_peak_rss_mib: number | null
 }
 
+/** Of nodes that go through the phases: thousands that stand are not to be listed with them at each look. */
+const goers = { resource_class: 'going' }
+
 /** Standing machines did not begin to stand. */
 class NotStanding extends Fault {
   readonly status = 500
@@ -56,12 +59,17 @@ export async function simulate(options: SimulationOptions): Promise<Report> {
   const began = performance.now()
   const machines = target.fleet.machines
   const [idle, going] = [machines.slice(0, standing), machines.slice(standing)]
+  const standers = new Set(idle)
   const cleans = phases.includes('clean')
   let toldMs = performance.now()
   const campaign = new Campaign({
     ...options,
     machines: going,
-    enrolment: machine => ({ ...target.enrolment(machine), ...(cleans ? {} : { automated_clean: false }) }),
+    enrolment: machine => ({
+      ...target.enrolment(machine),
+      ...(cleans ? {} : { automated_clean: false }),
+      ...(standers.has(machine) ? {} : goers),
+    }),
     instanceInfo: target.instanceInfo,
     onProgress: (phase, done, of) => {
       if (performance.now() - toldMs < 5000 && done < of) return
@@ -75,10 +83,10 @@ export async function simulate(options: SimulationOptions): Promise<Report> {
   const needsProvide = !cleans && phases.some(phase => phase === 'deploy' || phase === 'undeploy')
   try {
     for (const phase of phases) {
-      if (phase === 'deploy' && needsProvide) await campaign.run('clean')
+      if (phase === 'deploy' && needsProvide) await campaign.run('clean', going, goers)
       // All are enrolled and managed; what comes next is for those that do not stand.
       const all = phase === 'enrol' || phase === 'manage' || phase === 'remove'
-      const result = await meter.during(() => campaign.run(phase, all ? machines : going))
+      const result = await meter.during(() => (all ? campaign.run(phase, machines) : campaign.run(phase, going, goers)))
       reports.push({ ...result.value, ...result.figures })
       if (phase === 'manage' && idle.length > 0) await stand(campaign, idle, options)
     }
@@ -102,14 +110,19 @@ async function stand(campaign: Campaign, idle: Target['fleet']['machines'], opti
   const { target, signal, say, concurrency } = options
   const before = target.fleet.counters.steps
   const begun = () => target.fleet.counters.steps - before
+  let toldMs = performance.now()
   for (const [index, machine] of idle.entries()) {
+    if (performance.now() - toldMs >= 5000) {
+      toldMs = performance.now()
+      say(`stand: ${begun()} of ${idle.length}`)
+    }
     // No more boots at a time than there are nodes under way otherwise.
     for (let left = 2400; left > 0 && index - begun() > concurrency; left--) await sleep(50, undefined, { signal })
     await campaign.beginCleaning(machine, [{ interface: 'deploy', step: idleStep }])
   }
-  const until = performance.now() + 120_000
+  const until = performance.now() + 300_000
   while (begun() < idle.length) {
-    if (performance.now() > until) throw new NotStanding(`Only ${begun()} of ${idle.length} machines stand after 120 s`)
+    if (performance.now() > until) throw new NotStanding(`Only ${begun()} of ${idle.length} machines stand after 300 s`)
     await sleep(250, undefined, { signal })
   }
   say(`${idle.length} machines stand and send heartbeats`)
