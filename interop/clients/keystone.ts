@@ -3,7 +3,7 @@
  * in a directory of its own, on a free port of the loopback. Nothing of the system's Keystone is read or changed; its
  * only process ends with us.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
@@ -45,21 +45,33 @@ export type UserName = keyof typeof users
 export const projects = ['red', 'blue'] as const
 export type ProjectName = (typeof projects)[number]
 
-const serviceProject = 'service'
+/** That of the users `ferrite` and `nova`. */
+export const serviceProject = 'service'
 const startLimitMs = 60_000
+
+/** Where a Keystone runs: another network than ours, in a lab. */
+export interface KeystoneHost {
+  readonly address: string
+  readonly port: number
+  spawn(command: string, args: readonly string[], options: SpawnOptions): ChildProcess
+  /** The same server, as this process reaches it. */
+  reach(url: string): Promise<string>
+}
 
 /**
  * Starts a Keystone and fills it.
  * @param directory holds its configuration, database, keys and log; made when it is not there
+ * @param host default: a free port of the loopback
  */
-export async function startKeystone(directory: string): Promise<KeystoneAccess & AsyncDisposable> {
-  const [port = 0] = await freePorts(1)
-  const access = { url: `http://127.0.0.1:${port}/v3`, password: randomBytes(12).toString('hex') }
+export async function startKeystone(directory: string, host?: KeystoneHost): Promise<KeystoneAccess & AsyncDisposable> {
+  const { address, port, reach, spawn: spawnThere } = host ?? (await hereOnLoopback())
+  const access = { url: `http://${address}:${port}/v3`, password: randomBytes(12).toString('hex') }
+  const reached = { ...access, url: await reach(access.url) }
   await using opened = new AsyncDisposableStack()
   const configFile = await initialise(directory, access)
   const log = await open(join(directory, 'keystone.log'), 'a')
   // It is the server that comes with Keystone: one request at a time, which SQLite does not mind.
-  const child = spawn('/usr/bin/keystone-wsgi-public', ['--host', '127.0.0.1', '--port', String(port)], {
+  const child = spawnThere('/usr/bin/keystone-wsgi-public', ['--host', address, '--port', String(port)], {
     stdio: ['ignore', log.fd, log.fd],
     env: { ...environment, OS_KEYSTONE_CONFIG_FILES: configFile },
   })
@@ -69,10 +81,15 @@ export async function startKeystone(directory: string): Promise<KeystoneAccess &
   process.once('exit', onExit)
   child.once('exit', () => process.off('exit', onExit))
   opened.defer(() => end(child))
-  await answers(child, access.url, join(directory, 'keystone.log'))
-  await populate(access)
+  await answers(child, reached.url, join(directory, 'keystone.log'))
+  await populate(reached)
   const held = opened.move()
   return Object.assign(access, { [Symbol.asyncDispose]: () => held.disposeAsync() })
+}
+
+async function hereOnLoopback(): Promise<KeystoneHost> {
+  const [port = 0] = await freePorts(1)
+  return { address: '127.0.0.1', port, spawn, reach: async url => url }
 }
 
 /** The environment in which the clients of OpenStack are such a user. */
@@ -85,14 +102,18 @@ export function environmentOf({ url, password }: KeystoneAccess, user: UserName,
   return { OS_AUTH_TYPE: 'password', OS_IDENTITY_API_VERSION: '3', ...who, ...scope }
 }
 
-/** Tells the catalog of a bare metal service. @returns the region whose only one it is */
-export async function addToCatalog(access: KeystoneAccess, endpoint: string): Promise<string> {
+/** Tells the catalog of a service, bare metal unless told otherwise. @returns the region whose only one it is */
+export async function addToCatalog(
+  access: KeystoneAccess,
+  endpoint: string,
+  { type, name } = { type: 'baremetal', name: 'ferrite' },
+): Promise<string> {
   const admin = await Admin.signIn(access)
   const region = `region-${new URL(endpoint).port}`
   await admin.create('regions', { region: { id: region } })
-  const found = (await admin.get('services?type=baremetal')) as { services: { id: string }[] } // as Keystone documents
+  const found = (await admin.get(`services?type=${type}`)) as { services: { id: string }[] } // as Keystone documents
   const known = found.services[0]?.id
-  const service_id = known ?? (await admin.create('services', { service: { type: 'baremetal', name: 'ferrite' } }))
+  const service_id = known ?? (await admin.create('services', { service: { type, name } }))
   for (const kind of ['public', 'internal']) {
     await admin.create('endpoints', { endpoint: { service_id, region_id: region, interface: kind, url: endpoint } })
   }
@@ -100,7 +121,7 @@ export async function addToCatalog(access: KeystoneAccess, endpoint: string): Pr
 }
 
 /** @returns the ID of a project that there is */
-export async function projectId(access: KeystoneAccess, name: ProjectName): Promise<string> {
+export async function projectId(access: KeystoneAccess, name: ProjectName | typeof serviceProject): Promise<string> {
   const admin = await Admin.signIn(access)
   const found = (await admin.get(`projects?name=${name}`)) as { projects: { id: string }[] } // as Keystone documents
   return found.projects[0]?.id ?? ''

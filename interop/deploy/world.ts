@@ -4,29 +4,16 @@
  */
 import assert from 'node:assert/strict'
 import type { ChildProcess, SpawnOptions } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { buildDebianImage, type DebianImage } from '#lab/debian-image.ts'
 import type { Sections } from '#lab/service-process.ts'
 import { bootLimitMs, World } from '../../test/vm/world.ts'
+import type { Place, ServerOptions } from './place.ts'
+import { end, startServer } from './place.ts'
 import type { Scenario } from './scenario.ts'
 
-/** How a server of a scenario is started and known to run. */
-export interface ServerOptions {
-  /** Names its log. */
-  readonly name: string
-  readonly command: string
-  readonly args: readonly string[]
-  readonly env?: Readonly<Record<string, string>>
-  /** Listens once it is up; of `address`. */
-  readonly port: number
-}
-
-const serverLimitMs = 120_000
-
-export class DeployWorld {
+export class DeployWorld implements Place {
   /** Lab, machine, service and node, for all that is not here. */
   readonly lab: World
   /** Raw and qcow2, with sizes and checksums; it says `HOSTNAME login:` on the serial port. */
@@ -34,6 +21,7 @@ export class DeployWorld {
   /** What the run learned that belongs in its line of the table. */
   readonly notes: string[] = []
   readonly #children: ChildProcess[] = []
+  readonly #forwards: { close(): Promise<void> }[] = []
 
   private constructor(lab: World, image: DebianImage) {
     this.lab = lab
@@ -49,6 +37,7 @@ export class DeployWorld {
 
   async close(): Promise<void> {
     for (const child of this.#children) await end(child)
+    for (const forward of this.#forwards) await forward.close()
     await this.lab.close()
   }
 
@@ -64,25 +53,25 @@ export class DeployWorld {
     return path
   }
 
-  /** Starts a program in the lab and returns once its port answers. @throws with the last lines of its log */
-  async server({ name, command, args, env = {}, port }: ServerOptions): Promise<void> {
-    const logFile = join(await this.folder('logs'), `${name}.log`)
-    const log = await open(logFile, 'a')
-    const stdio: SpawnOptions['stdio'] = ['ignore', log.fd, log.fd]
-    const child = this.lab.lab.spawn(command, args, { stdio, env: { ...process.env, ...env } })
-    await log.close()
-    this.#children.push(child)
-    const end = performance.now() + serverLimitMs
-    for (;;) {
-      const socket = await this.lab.lab.connect(this.address, port).catch(() => undefined)
-      socket?.destroy()
-      if (socket) return
-      if (child.exitCode !== null || performance.now() > end) {
-        const words = (await readFile(logFile, 'utf8')).slice(-3000)
-        throw new Error(`${name} ${child.exitCode === null ? 'does not answer' : 'ended'}:\n${words}`)
-      }
-      await sleep(200)
-    }
+  spawn(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+    return this.lab.lab.spawn(command, args, options)
+  }
+
+  async reach(url: string): Promise<string> {
+    const { hostname, port, pathname } = new URL(url)
+    const forward = await this.lab.lab.forward(hostname, Number(port))
+    this.#forwards.push(forward)
+    return `http://127.0.0.1:${forward.port}${pathname === '/' ? '' : pathname}`
+  }
+
+  async answers(port: number): Promise<boolean> {
+    const socket = await this.lab.lab.connect(this.address, port).catch(() => undefined)
+    socket?.destroy()
+    return socket !== undefined
+  }
+
+  async server(options: ServerOptions): Promise<void> {
+    this.#children.push(await startServer(this, options))
   }
 
   /** Starts the service anew with these options, on the same state. */
@@ -131,15 +120,6 @@ export class DeployWorld {
       image_disk_format: format,
     }
   }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const gone = once(child, 'exit')
-  child.kill('SIGTERM')
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
-  await gone
-  clearTimeout(timer)
 }
 
 const seconds = (began: number) => ((performance.now() - began) / 1000).toFixed(0)

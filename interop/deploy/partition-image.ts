@@ -1,0 +1,72 @@
+/**
+ * A partition image for scenarios: the root file system of the lab's Debian image alone, with what makes it start without
+ * the disk it came from. For UEFI that is systemd-boot, which the agent copies; for BIOS it is GRUB's installer, which the
+ * agent runs. Made with a loop device, from packages that are unpacked, not installed.
+ */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { run } from '#lib/run.ts'
+import { PackageCache } from '#ramdisk/packages.ts'
+import type { DeployWorld } from './world.ts'
+
+const packages = { uefi: ['systemd-boot-efi'], bios: ['grub-pc-bin', 'grub2-common'] }
+const kernelArguments = 'console=tty0 console=ttyS0,115200 systemd.gpt_auto=0'
+
+export interface PartitionImage {
+  path: string
+  sha256: string
+}
+
+export async function makePartitionImage(world: DeployWorld, firmware: 'uefi' | 'bios'): Promise<PartitionImage> {
+  const path = join(world.lab.imageFolder, `partition-${firmware}.img`)
+  await copyRoot(world.image.raw, path)
+  // The root file system brings room for what is added.
+  const tree = await world.folder('partition-image')
+  await run('mount', ['-o', 'loop', path, tree])
+  try {
+    for (const directory of await unpacked(packages[firmware])) {
+      // /lib and /sbin are links in the tree, and directories in packages.
+      await run('sh', ['-c', 'tar -C "$1" -c . | tar -C "$2" -x --keep-directory-symlink', 'sh', directory, tree])
+    }
+    await mkdir(join(tree, 'etc/kernel'), { recursive: true })
+    await writeFile(join(tree, 'etc/kernel/cmdline'), `${kernelArguments}\n`)
+    await writeFile(
+      join(tree, 'etc/default/grub'),
+      `GRUB_TIMEOUT=0\nGRUB_CMDLINE_LINUX="${kernelArguments}"\nGRUB_TERMINAL="console serial"\n`,
+    )
+    // Made for a whole disk: here the root partition has the size that was asked for.
+    await rm(join(tree, 'etc/systemd/system/multi-user.target.wants/ferrite-grow-root.service'), { force: true })
+  } finally {
+    await run('umount', [tree])
+  }
+  return { path, sha256: await sha256Of(path) }
+}
+
+/** The partition of the image's disk that has the type of a root. */
+async function copyRoot(disk: string, path: string): Promise<void> {
+  const { stdout } = await run('sfdisk', ['--json', disk])
+  const { partitiontable } = JSON.parse(stdout) as {
+    partitiontable: { partitions: { name?: string; start: number; size: number }[] }
+  } // as sfdisk documents it
+  const root = partitiontable.partitions.find(({ name }) => name === 'root')
+  if (root === undefined) throw new Error(`${disk} has no partition named root`)
+  const [startBytes, sizeBytes] = [root.start * 512, root.size * 512]
+  const options = ['bs=1M', 'iflag=skip_bytes,count_bytes', 'conv=sparse', 'status=none']
+  await run('dd', [`if=${disk}`, `of=${path}`, `skip=${startBytes}`, `count=${sizeBytes}`, ...options])
+}
+
+/** Directories with the files of packages and of what these need beyond a Debian that is there. */
+async function unpacked(names: readonly string[]): Promise<string[]> {
+  const cache = new PackageCache(resolve('var/build/cache/packages/amd64'), 'amd64')
+  const found = await cache.resolve(names, { refresh: false })
+  const wanted = found.filter(({ name }) => /^(systemd-boot|grub|libdevmapper|dmsetup|libefi|gettext)/.test(name))
+  return [...(await cache.unpack(names, wanted)).values()]
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk)
+  return hash.digest('hex')
+}

@@ -1,0 +1,26 @@
+/** A partition image on a BIOS machine: the agent lays out the disk and runs the GRUB installer of the image. */
+import { makePartitionImage } from '../partition-image.ts'
+import type { Scenario } from '../scenario.ts'
+
+export default {
+  name: 'partition-image-bios',
+  title: 'direct, partition image with ephemeral partition and config drive, BIOS: GRUB installed by the image',
+  packages: [],
+  machine: { firmware: 'bios', config: { agent: { enable_bios_bootloader_install: 'true' } } },
+  async run(world) {
+    const { path, sha256 } = await makePartitionImage(world, 'bios')
+    await world.makeAvailable()
+    await world.deploy(
+      {
+        image_source: `file://${path}`,
+        image_type: 'partition',
+        image_disk_format: 'raw',
+        image_os_hash_algo: 'sha256',
+        image_os_hash_value: sha256,
+        root_gb: 1,
+        ephemeral_gb: 1,
+      },
+      { hostname: 'partition-bios' },
+    )
+  },
+} satisfies Scenario
