@@ -24,6 +24,7 @@ import { stepCommands } from './extensions/steps.ts'
 import { selectHardware } from './hardware/dispatch.ts'
 import { genericManager } from './hardware/generic.ts'
 import type { Hardware } from './hardware/manager.ts'
+import { plugIns } from './hardware/plug-in.ts'
 import { type HeartbeatLoop, startHeartbeat } from './heartbeat.ts'
 import { cleanUpAfterCrash } from './image/image-record.ts'
 import { inspect, inspectionUrls } from './inspection.ts'
@@ -49,7 +50,7 @@ export async function runAgent(args: readonly string[], signal: AbortSignal): Pr
 
   await cleanUpAfterCrash(context)
   if (options.ntpServer !== null) await setClock(options.ntpServer, log)
-  const hardware = await selectHardware(context, [genericManager(context)])
+  const hardware = await selectHardware(context, [genericManager(context), ...(await plugIns(context))])
   await sleep(options.hardwareDelayMs, undefined, { signal })
 
   const resumed = store.read(LOOKUP, LookupAnswerSchema)

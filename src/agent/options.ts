@@ -67,6 +67,8 @@ export interface Settings {
   efiDir: string
   /** Where images that must be inspected are kept meanwhile. */
   tempDir: string
+  /** Hardware managers that are programs of their own. */
+  pluginDir: string
   /** When not empty: the only block devices the agent sees, of any type (for agents that are not in a ramdisk). */
   onlyDevices: string[]
   powerOffCommand: string[]
@@ -195,6 +197,7 @@ export function readSettings(args: readonly string[], env: Record<string, string
       'state-dir': { type: 'string', default: env.FERRITE_AGENT_STATE_DIR ?? '/run/ferrite-agent' },
       'efi-dir': { type: 'string', default: env.FERRITE_AGENT_EFI_DIR ?? '/sys/firmware/efi' },
       'temp-dir': { type: 'string', default: env.FERRITE_AGENT_TEMP_DIR ?? '/tmp' },
+      'plugin-dir': { type: 'string', default: env.FERRITE_AGENT_PLUGIN_DIR ?? '/usr/lib/ferrite/hardware-managers' },
       'only-devices': { type: 'string', default: env.FERRITE_AGENT_ONLY_DEVICES ?? '' },
       'power-off-command': { type: 'string', default: env.FERRITE_AGENT_POWER_OFF_COMMAND ?? 'poweroff -f' },
       'reboot-command': { type: 'string', default: env.FERRITE_AGENT_REBOOT_COMMAND ?? 'reboot -f' },
@@ -206,6 +209,7 @@ export function readSettings(args: readonly string[], env: Record<string, string
     stateDir: values['state-dir'],
     efiDir: values['efi-dir'],
     tempDir: values['temp-dir'],
+    pluginDir: values['plugin-dir'],
     onlyDevices: list(values['only-devices']),
     powerOffCommand: words(values['power-off-command']),
     rebootCommand: words(values['reboot-command']),
