@@ -16,6 +16,7 @@ import { Fault } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
 import type { Progress } from '#protocol/progress.ts'
+import type { SensorData } from '#protocol/sensors.ts'
 import type { BootDevice, BootMode, PowerState, PowerTarget } from '#protocol/states.ts'
 
 /** What every call gets: the node as it was when the call began, and the world. */
@@ -88,6 +89,8 @@ export interface ManagementInterface extends Validated {
   injectNmi(ctx: NodeContext): Promise<void>
   /** As the BMC sums it up; `null` when it does not tell. */
   getHealth(ctx: NodeContext): Promise<Health | null>
+  /** Absent where nothing is measured. */
+  getSensors?(ctx: NodeContext): Promise<SensorData>
   /** Who made the machine, as the BMC says it; `null` when it does not tell. */
   getVendor(ctx: NodeContext): Promise<string | null>
   /** MAC addresses of the machine's NICs as the BMC knows them, lower case; empty when it does not tell. */
@@ -202,6 +205,8 @@ export interface FlowContext extends NodeContext {
   readonly db: Db
   /** Versions of the agent's hardware managers when it told its steps; null before, or without an agent. */
   readonly agentVersions: Record<string, string> | null
+  /** Of the step that runs now, unique in the flow and the same in every pass: a step may be listed twice. */
+  readonly stepId?: string
   /** The same context with the node and its ports as they are now. */
   fresh(): Promise<FlowContext>
   /** The context of a node that this one contains, for work that belongs to this flow. */

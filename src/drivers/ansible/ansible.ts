@@ -110,10 +110,7 @@ function stepOf(declared: CleanStep): Step {
     argsinfo: Object.fromEntries(argsinfo),
     async run(ctx, given) {
       const { tags, ...step } = argumentsOf(declared, given)
-      // A step may be listed twice; each is run by the state of its own record.
-      const { node } = await ctx.fresh()
-      const at = String(node.driver_internal_info.clean_step_index ?? '')
-      await ctx.flow.once(`clean by playbook: ${name} ${at}`, async () => {
+      await ctx.flow.once(`clean by playbook: ${ctx.stepId ?? name}`, async () => {
         const variables = async () => ({ step })
         const chosen = Array.isArray(tags) ? tags.map(String) : tags === undefined ? [] : [String(tags)]
         const run = { step: `deploy.${name}`, playbook: 'clean', variables, tags: chosen } as const

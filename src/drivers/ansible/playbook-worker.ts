@@ -22,6 +22,7 @@ const drainMs = 2000
 let owner: string | undefined
 
 process.once('disconnect', () => void end())
+process.once('SIGTERM', () => void end())
 process.once('message', (job: PlaybookJob) => void main(job))
 
 async function main(job: PlaybookJob): Promise<void> {
@@ -39,35 +40,37 @@ async function main(job: PlaybookJob): Promise<void> {
     tail = `${tail}${line}\n`.slice(-keptOfOutput)
   }
   const streams = [child.stdout, child.stderr, child.stdio[eventsFd]] as [Readable, Readable, Readable] // piped above
-  createInterface(streams[0]).on('line', line => tell({ kind: 'said', line }))
+  createInterface(streams[0]).on('line', line => void tell({ kind: 'said', line }))
   createInterface(streams[1]).on('line', line => {
     keep(line)
-    tell({ kind: 'said', line })
+    void tell({ kind: 'said', line })
   })
   createInterface(streams[2]).on('line', line => {
     const event = eventOf(line)
-    if (event) tell({ kind: 'event', event })
+    if (event) void tell({ kind: 'event', event })
   })
   child.on('error', error => {
-    tell({ kind: 'not started', message: error.message })
-    void end()
+    void tell({ kind: 'not started', message: error.message }).then(end)
   })
   child.on('exit', async (code, signal) => {
     // Its last words may be on their way; something that it left behind may hold the pipes open for ever.
     await Promise.race([once(child, 'close'), delay(drainMs)])
-    tell({ kind: 'ended', code, signal, tail })
+    await tell({ kind: 'ended', code, signal, tail })
     await end()
   })
 }
 
 async function end(): Promise<void> {
   if (owner !== undefined) await killAllOf(owner)
-  process.disconnect?.()
   process.exit(0)
 }
 
-function tell(message: PlaybookWorkerMessage): void {
-  if (process.connected) process.send?.(message, () => {})
+/** Resolves when the message is on its way, or there is nobody to tell. */
+function tell(message: PlaybookWorkerMessage): Promise<void> {
+  return new Promise(sent => {
+    if (process.connected) process.send?.(message, () => sent())
+    else sent()
+  })
 }
 
 /** A line of our plug-in; anything else that is written there is not ours. */

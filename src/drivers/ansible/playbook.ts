@@ -64,16 +64,17 @@ export async function runPlaybook(job: PlaybookJob, signal: AbortSignal, listene
     execArgv: ['--disable-warning=ExperimentalWarning'],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
-  // Without its channel the worker ends what it has started, then itself.
-  const stop = () => child.disconnect()
+  // It ends what it has started, then itself; so it does when its channel breaks.
+  const stop = () => child.kill('SIGTERM')
   signal.addEventListener('abort', stop)
   try {
     await endOf(child, job, listener)
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
   } finally {
     signal.removeEventListener('abort', stop)
-    if (child.connected) child.disconnect()
   }
-  signal.throwIfAborted()
 }
 
 function endOf(child: ChildProcess, job: PlaybookJob, listener: PlaybookListener): Promise<void> {
