@@ -23,7 +23,10 @@ export interface DiskInspection {
 /** Answers the bytes at an offset; fewer at the end of the file. */
 export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>
 
-export async function inspectDisk(read: ReadAt, sizeBytes: number): Promise<DiskInspection> {
+export async function inspectDisk(readAt: ReadAt, sizeBytes: number): Promise<DiskInspection> {
+  // Headers may name any place at all; what is not in the file is not asked for.
+  const read: ReadAt = async (offset, length) =>
+    offset < sizeBytes ? readAt(offset, Math.min(length, sizeBytes - offset)) : new Uint8Array(0)
   const head = view(await read(0, 4096))
   const found: DiskInspection[] = []
   for (const look of [qcow2, qed, vmdk, vdi, vhd, vhdx, luks, iso, gpt]) {
@@ -128,11 +131,11 @@ function vmdkDescriptorDangers(descriptor: string): string[] {
     .replace(/\0.*$/s, '')
     .split(/\r?\n/)
     .map(line => line.trim())
-  const setting = (name: string) =>
-    lines
-      .map(line => new RegExp(`^${name}\\s*=\\s*"?([^"]*)"?$`, 'i').exec(line)?.[1])
-      .find(value => value !== undefined)
-  const type = setting('createType') ?? 'nothing'
+  const setting = (name: string) => {
+    const pattern = new RegExp(`^${name}\\s*=\\s*"?([^"]*)"?$`, 'i')
+    return lines.map(line => pattern.exec(line)?.[1]).find(value => value !== undefined)
+  }
+  const type = (setting('createType') ?? 'nothing').slice(0, 40)
   if (!['monolithicsparse', 'streamoptimized'].includes(type.toLowerCase())) {
     dangers.push(`is a VMDK of type ${type}; expected monolithicSparse or streamOptimized`)
   }
@@ -140,9 +143,8 @@ function vmdkDescriptorDangers(descriptor: string): string[] {
     dangers.push('names a parent')
   const extents = lines.filter(line => /^(RW|RDONLY|NOACCESS)\s/i.test(line))
   if (extents.length !== 1) dangers.push(`has ${extents.length} extents; expected one`)
-  for (const extent of extents) {
-    if (!/^\S+\s+\d+\s+SPARSE\s+"[^"/\\]+"$/i.test(extent)) dangers.push('has an extent outside of its file')
-  }
+  if (extents.some(extent => !/^\S+\s+\d+\s+SPARSE\s+"[^"/\\]+"$/i.test(extent)))
+    dangers.push('has an extent outside of its file')
   return dangers
 }
 

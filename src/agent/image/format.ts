@@ -33,7 +33,7 @@ export async function inspectImage(file: string, declared: string | null, option
       if (!options.permittedImageFormats.includes(format)) {
         throw insecure(`its format ${format} is not among the permitted ${options.permittedImageFormats.join(', ')}`)
       }
-      if (declared && declared !== 'unknown' && declared !== format) {
+      if (declared && declared !== 'unknown' && declared !== format && !(declared === 'vpc' && format === 'vhd')) {
         throw insecure(`it is declared as ${declared} but is ${format}`)
       }
     }
