@@ -5,6 +5,8 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { get as getPlain, type IncomingMessage } from 'node:http'
+import { get as getSecure } from 'node:https'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -26,6 +28,8 @@ export interface ServiceProcessOptions {
   config: Sections
   /** URL that the API answers at once it runs. */
   endpoint: string
+  /** Authority of its certificate, PEM; without one: those of the system. */
+  ca?: string
   /** How to start a program; default: here. */
   spawn?: (command: string, args: readonly string[], options: SpawnOptions) => ChildProcess
   /** Done when the service was stopped for good: what was set up around it. */
@@ -45,9 +49,11 @@ export class ServiceProcess {
   readonly #configFile: string
   readonly #spawn: NonNullable<ServiceProcessOptions['spawn']>
   readonly #onStop: () => Promise<void>
+  readonly #tls: { readonly ca?: string }
   #child: ChildProcess | undefined
 
-  private constructor({ directory, endpoint, spawn: spawnHere = spawn, onStop }: ServiceProcessOptions) {
+  private constructor({ directory, endpoint, ca, spawn: spawnHere = spawn, onStop }: ServiceProcessOptions) {
+    this.#tls = ca === undefined ? {} : { ca }
     this.#onStop = onStop ?? (async () => {})
     this.endpoint = endpoint
     this.logFile = join(directory, 'service.log')
@@ -57,7 +63,7 @@ export class ServiceProcess {
       endpoint,
       version: 'latest',
       headers: {},
-      tls: {},
+      tls: this.#tls,
       timeoutMs: 60_000,
       maxRetries: 5,
       retryIntervalMs: 1000,
@@ -99,7 +105,7 @@ export class ServiceProcess {
     child.once('exit', () => process.off('exit', onExit))
     for (;;) {
       const ended = child.exitCode !== null || child.signalCode !== null
-      if (!ended && (await answers(this.endpoint))) return performance.now() - began
+      if (!ended && (await answers(this.endpoint, this.#tls))) return performance.now() - began
       if (ended || performance.now() - began > startLimitMs) {
         await this.kill('SIGKILL')
         throw new ServiceFailed(`ferrite serve ${ended ? 'ended' : 'does not answer'}:\n${await this.lastLines(15)}`)
@@ -154,9 +160,15 @@ function iniText(sections: Sections): string {
   return parts.join('\n')
 }
 
-async function answers(endpoint: string): Promise<boolean> {
+async function answers(endpoint: string, tls: { readonly ca?: string }): Promise<boolean> {
+  const get = endpoint.startsWith('https:') ? getSecure : getPlain
+  const request = get(endpoint, { ...tls, agent: false, signal: AbortSignal.timeout(2000) })
+  request.on('error', () => {})
   try {
-    return (await fetch(endpoint, { signal: AbortSignal.timeout(2000) })).status === 200
+    const [response] = (await once(request, 'response')) as [IncomingMessage] // what the event brings
+    response.resume()
+    await once(response, 'end')
+    return response.statusCode === 200
   } catch {
     return false
   }
