@@ -87,7 +87,7 @@ export class OciRegistry {
         continue
       }
       if (status === 429 && attempt < rateLimitAttempts) {
-        await delay(Math.random() * 1500 * 2 ** attempt, undefined, { signal: this.#options.signal })
+        await delay(Math.random() * 1500 * 2 ** (attempt - 1), undefined, { signal: this.#options.signal })
         attempt += 1
         continue
       }
