@@ -118,8 +118,9 @@ function oneHop(
   const payload = wanted.json === undefined ? null : Buffer.from(JSON.stringify(wanted.json))
   const agentOptions = { keepAlive: false, ...proxyOptions(wanted), ...(secure ? tlsOptions(options, wanted) : {}) }
   return new Promise((resolve, reject) => {
+    const through = throughProxy(url, wanted)
     const failed = (error: unknown) =>
-      reject(new RequestFailed(`Cannot reach ${shown(url.href)}: ${reason(error)}`, { cause: error }))
+      reject(new RequestFailed(`Cannot reach ${shown(url.href)}${through}: ${reason(error)}`, { cause: error }))
     const sent = (secure ? https : http).request(
       url,
       {
@@ -148,6 +149,14 @@ function tlsOptions(options: Options, wanted: HttpRequest): https.AgentOptions {
     minVersion: options.tlsMinVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     ...(options.tlsCipherSuites === null ? {} : { ciphers: options.tlsCipherSuites }),
   }
+}
+
+/** For messages: the proxy that may be to blame, for a URL that it was set for. */
+function throughProxy(url: URL, { proxies }: HttpRequest): string {
+  const [name, proxy] =
+    url.protocol === 'https:' ? ['image_https_proxy', proxies?.https] : ['image_http_proxy', proxies?.http]
+  if (proxy === undefined) return ''
+  return ` through the proxy ${shown(proxy).replace(/\/$/, '')} of driver_info ${name}, or past it for image_no_proxy`
 }
 
 function proxyOptions({ proxies }: HttpRequest): http.AgentOptions {

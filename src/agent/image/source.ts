@@ -154,7 +154,7 @@ class Transfer implements ImageSource {
       return
     }
     if (status !== 200) {
-      const message = `${shown(url)} answered ${status}`
+      const message = `${shown(url)} answered ${status}${whyRefused(status, url)}`
       throw status >= 400 && status < 500 && status !== 408 && status !== 429 ? new Fatal(message) : new Error(message)
     }
     this.#encoded = /gzip/i.test(text(headers['content-encoding']))
@@ -206,6 +206,17 @@ class Transfer implements ImageSource {
       `Fetching the image took longer than the allowed ${downloadMaxDurationMs / 1000} s; ${this.#received} of ${this.sizeBytes ?? 'unknown'} bytes came`,
     )
   }
+}
+
+/** What a refused temporary URL of an object store tells by itself: its query has its end in seconds since 1970. */
+function whyRefused(status: number, url: string): string {
+  if (status !== 401 && status !== 403) return ''
+  const expires = Number(new URL(url).searchParams.get('temp_url_expires') ?? Number.NaN)
+  if (Number.isNaN(expires)) return ''
+  const lateS = Math.floor(Date.now() / 1000) - expires
+  return lateS > 0
+    ? `: its temporary URL expired ${lateS} s ago; expected [glance] swift_temp_url_duration to be longer, or with the cache swift_temp_url_expected_download_start_delay`
+    : ': its temporary URL is refused before its end; expected the key that signed it to be in use still, and the clocks to agree'
 }
 
 /** A header that is there once; of the ones read here, none may be there twice. */
