@@ -61,6 +61,7 @@ const parts = {
   'meta_data.json': 'meta_data',
   'network_data.json': 'network_data',
   'vendor_data.json': 'vendor_data',
+  'vendor_data2.json': 'vendor_data',
   user_data: 'user_data',
 } as const
 

@@ -18,8 +18,9 @@ export const deploy: FlowDefinition = {
     await awaitPlace(ctx, 'deploy')
     await flow.once('store config drive', async () => {
       if (args.configdrive === undefined) return
-      const { node } = await ctx.fresh()
-      const configdrive = await configDrive(args.configdrive as string | Record<string, unknown>, node) // by its schema
+      const now = await ctx.fresh()
+      const { node } = now
+      const configdrive = await configDrive(args.configdrive as string | Record<string, unknown>, now) // by its schema
       await flow.write({ instance_info: { ...node.instance_info, configdrive } })
     })
     const { deploy: way } = ctx.interfaces
