@@ -181,6 +181,31 @@ describe('an abort', () => {
     await eventually('is over', async () => (await findFlow(db, flow.id))?.state === 'aborted')
   })
 
+  test('of looks, however often, does not keep a wait from ending', async () => {
+    let asked = 0
+    await using world = await startEngine({
+      kind: 'deploy',
+      async run({ flow, signal }) {
+        const wait = { ...forAgent, timeoutMs: 500 }
+        await flow.until('agent', wait, async () => {
+          asked++
+          // As with the abort above: every look but the first asks an agent that does not answer.
+          if (asked > 1) await systemClock.sleep(1500, signal)
+          return undefined
+        })
+        return 'done'
+      },
+    })
+    const { engine, node } = world
+    const uuid = await world.addNode('available')
+    await engine.begin({ nodeUuid: uuid, kind: 'deploy', args: {}, event: 'deploy', caller })
+    await eventually('has failed', async () => {
+      await engine.interruptLook(uuid)
+      return (await node(uuid)).provision_state === 'deploy failed'
+    })
+    assert.match((await node(uuid)).last_error ?? '', /late/)
+  })
+
   test('asked for in mid-step of what must not be cut off takes effect before the next step', async () => {
     let second = false
     const gate = Promise.withResolvers<true>()
