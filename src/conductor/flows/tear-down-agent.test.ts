@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { loadConfig } from '#config/load.ts'
 import { issueToken, recordHeartbeat } from '#db/agents.ts'
 import direct from '#drivers/agent/direct.ts'
+import { HardwareFault } from '#drivers/driver.ts'
 import type { FlowDefinition } from '../flow-definition.ts'
 import { Shared } from '../shared.ts'
 import { addNode, caller, eventually, startEngine } from '../test-engine.ts'
@@ -17,8 +18,17 @@ const definition: FlowDefinition = {
   },
 }
 
+class BmcAway extends HardwareFault {
+  override readonly mayPass = true
+}
+
 /** What a node ends in whose agent answers every command like this while it is to be torn down. */
-async function ending(answer: { status: number; body: object }, driver_info: object): Promise<[string, string | null]> {
+async function ending(
+  answer: { status: number; body: object },
+  driver_info: object,
+  { bmcAway = 0, asked = [] as string[] } = {},
+): Promise<[string, string | null]> {
+  let away = bmcAway
   const agent = createServer((_, response) => {
     response.writeHead(answer.status, { 'content-type': 'application/json' }).end(JSON.stringify(answer.body))
   }).listen(0, '127.0.0.1')
@@ -28,8 +38,12 @@ async function ending(answer: { status: number; body: object }, driver_info: obj
   const url = `http://127.0.0.1:${address.port}`
   let state = 'power on'
   const power = {
-    get: async () => state,
+    async get() {
+      if (away-- > 0) throw new BmcAway('The BMC answered 503')
+      return state
+    },
     async set(_: unknown, to: string) {
+      asked.push(to)
       state = to
     },
   }
@@ -69,4 +83,26 @@ test('an agent that could not flush its disks is a failure: power would be cut o
   const [state, error] = await ending(answer, { deploy_forces_oob_reboot: true })
   assert.equal(state, 'deploy failed')
   assert.match(error ?? '', /standby\.sync.*I\/O error/)
+})
+
+test('a machine that its agent does not switch off is switched off by force', async () => {
+  const asked: string[] = []
+  const refused = { status: 500, body: { faultstring: 'no such command' } }
+  assert.deepEqual(await ending(refused, {}, { asked }), ['active', null])
+  assert.deepEqual(asked, ['power off'])
+  // Told so, and silent: the same, also when the BMC is away for a look.
+  const command = { id: '1', command_name: 'power_off', command_status: 'RUNNING', command_result: null }
+  const told = { status: 200, body: { ...command, command_error: null } }
+  assert.deepEqual(await ending(told, {}, { asked, bmcAway: 1 }), ['active', null])
+  assert.deepEqual(asked, ['power off', 'power off'])
+})
+
+test('deploy_forces_oob_reboot: the disks are flushed, and the BMC does the rest', async () => {
+  const asked: string[] = []
+  const command = { id: '1', command_name: 'sync', command_status: 'SUCCEEDED', command_result: null }
+  const synced = { status: 200, body: { ...command, command_error: null } }
+  for (const yes of [true, 'true', 'Yes']) {
+    assert.deepEqual(await ending(synced, { deploy_forces_oob_reboot: yes }, { asked }), ['active', null])
+  }
+  assert.deepEqual(asked, ['power off', 'power off', 'power off'])
 })

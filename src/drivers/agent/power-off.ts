@@ -1,8 +1,10 @@
 /** Switching a machine off through the agent that runs on it, and telling that agent things that must not fail loudly. */
 import { agentsOf } from '#db/agents.ts'
 import { InvalidInput, messageOf } from '#lib/fault.ts'
+import type { PowerState } from '#protocol/states.ts'
 import type { FlowContext } from '../driver.ts'
-import { AgentBusy, AgentUnreachable, agentClient } from './client.ts'
+import { mayPass } from '../patience.ts'
+import { AgentBusy, AgentRefused, AgentUnreachable, agentClient } from './client.ts'
 import { failed } from './steps.ts'
 
 /** The agent switches the machine off by itself; a BMC that does not see it in time is told to. */
@@ -17,10 +19,19 @@ export async function powerOffInBand(ctx: FlowContext): Promise<void> {
   const patienceMs = (1 + retries) * config.agent.post_deploy_get_power_state_retry_interval * 1000
   const wait = { everyMs, timeoutMs: 0, onTimeout: () => new InvalidInput('unreachable: this wait has no limit') }
   await flow.until('agent: powered off', wait, async () => {
-    const now = await ctx.fresh()
-    if ((await now.interfaces.power.get(now)) === 'power off') return 'off'
+    if ((await powerNow(await ctx.fresh())) === 'power off') return 'off'
     return clock.now() - askedMs > patienceMs ? 'still on' : undefined
   })
+}
+
+/** Null while the BMC cannot be asked: what follows asks it again, and then it has to answer. */
+async function powerNow(now: FlowContext): Promise<PowerState | null> {
+  try {
+    return await now.interfaces.power.get(now)
+  } catch (error) {
+    if (!mayPass(error)) throw error
+    return null
+  }
 }
 
 /**
@@ -36,7 +47,8 @@ export async function tell(ctx: FlowContext, command: string): Promise<void> {
     // Power will be cut: what is not on the disk by now is lost.
     if (sync && answer.command_status !== 'SUCCEEDED') throw failed(answer, command)
   } catch (error) {
-    if (!(error instanceof AgentUnreachable || (error instanceof AgentBusy && !sync))) throw error
+    const isRefused = error instanceof AgentRefused && command === 'standby.power_off'
+    if (!(isRefused || error instanceof AgentUnreachable || (error instanceof AgentBusy && !sync))) throw error
     ctx.log.warn({ node: ctx.node.uuid, command }, `the agent could not be told: ${messageOf(error)}`)
   }
 }
