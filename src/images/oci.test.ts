@@ -5,16 +5,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { zstdCompressSync } from 'node:zlib'
-import { loadConfig, type Overrides } from '#config/load.ts'
-import { silent } from '#lib/log.ts'
+import type { Overrides } from '#config/load.ts'
 import { selfSigned } from '#lib/x509.ts'
 import { startFakeImageServer } from './fake-image-server.ts'
 import { type FakeRegistry, type FakeRegistryOptions, startFakeRegistry } from './fake-registry.ts'
 import { type ImageContext, imageInfo, validateImage } from './instance.ts'
 import { ociReference } from './oci.ts'
+import { imageContext } from './test-context.ts'
 
 const repository = 'team/debian'
-const uuid = 'a1b2c3d4-0000-4000-8000-000000000001'
 const raw = randomBytes(256 * 1024)
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 const empty = { mediaType: 'application/vnd.oci.empty.v1+json', digest: `sha256:${sha256(Buffer.from('{}'))}`, size: 2 }
@@ -52,32 +51,13 @@ interface Asked {
   readonly config?: Overrides
 }
 
-async function context(image_source: string, { info = {}, driver_info = {}, oci = {}, config = {} }: Asked = {}) {
-  const made = new Map<symbol, object>()
-  const instance_info: Record<string, unknown> = { image_source, ...info }
-  const ctx: ImageContext & AsyncDisposable = {
-    node: { uuid, instance_info, driver_info, properties: { cpu_arch: 'x86_64' } },
-    config: await loadConfig({
-      overrides: {
-        ...config,
-        DEFAULT: { state_path: await mkdtemp(join(directory, 'state-')) },
-        deploy: { http_url: 'http://127.0.0.1:1', ...config.deploy },
-        ferrite: { http_serve: true },
-        oci: { permit_fallback_to_http_transport: true, ...oci },
-      },
-    }),
-    log: silent,
-    signal: AbortSignal.timeout(60_000),
-    agent: null,
-    shared: (key, make) => {
-      if (!made.has(key)) made.set(key, make())
-      return made.get(key) as ReturnType<typeof make> // one key is one type
-    },
-    async [Symbol.asyncDispose]() {
-      for (const thing of made.values() as Iterable<Partial<AsyncDisposable>>) await thing[Symbol.asyncDispose]?.()
-    },
-  }
-  return ctx
+async function context(
+  image_source: string,
+  { info = {}, driver_info = {}, oci = {}, config = {} }: Asked = {},
+): Promise<ImageContext & AsyncDisposable> {
+  const node = { instance_info: { image_source, ...info }, driver_info, properties: { cpu_arch: 'x86_64' } }
+  const permissive = { permit_fallback_to_http_transport: true, ...oci }
+  return imageContext(await mkdtemp(join(directory, 'state-')), node, { ...config, oci: permissive })
 }
 
 const headerOf = (base64: string | null | undefined) => Buffer.from(base64 ?? '', 'base64').toString()
