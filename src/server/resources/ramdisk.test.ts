@@ -189,6 +189,8 @@ test('inspection data come at 1.1 and from 1.84', async () => {
   assert.equal((await post('1.83')).status, 404)
   assert.equal((await post('1.84', { inventory: { interfaces: [] } })).status, 400)
   assert.equal((await post('1.84', {})).status, 400)
+  const many = { inventory: { interfaces: Array(10_001).fill({ mac_address: mac }) } }
+  assert.equal((await post('1.84', many)).status, 400)
   assert.equal((await api.call('POST', '/v1/continue_inspection', { body, version: '1.1' })).status, 404)
   await api.set(uuid, { provision_state: 'active' })
   assert.equal((await post('1.84')).status, 404)

@@ -206,7 +206,8 @@ const InspectionBody = Type.Object({
   inventory: Type.Object({
     bmc_address: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     bmc_v6address: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-    interfaces: Type.Array(Type.Object({ mac_address: Type.String() }), { minItems: 1 }),
+    // Each is looked for, and no engine takes a statement with any number of values.
+    interfaces: Type.Array(Type.Object({ mac_address: Type.String() }), { minItems: 1, maxItems: 10_000 }),
   }),
 })
 
