@@ -67,6 +67,7 @@ describe('checksum files', () => {
     ['with a path', `${sha256}  ./images/disk.qcow2`],
     ['name first', `disk.qcow2  ${sha256}`],
     ['BSD', `SHA256 (other) = ${md5}\nSHA256 (disk.qcow2) = ${sha256}`],
+    ['several for one name: the strongest', `MD5 (disk.qcow2) = ${md5}\nSHA256 (disk.qcow2) = ${sha256}`],
     ['comments', `# disk.qcow2: 5 bytes\n# ${md5}  disk.qcow2\n\n${sha256}  disk.qcow2`],
     ['CRLF', `${md5}  a\r\n${sha256}  disk.qcow2\r\n`],
     ['names that contain the name', `${md5}  disk.qcow2.sig\n${md5}  mydisk.qcow2\n${sha256}  disk.qcow2`],
@@ -76,6 +77,11 @@ describe('checksum files', () => {
     test(`nothing in ${JSON.stringify(text.slice(0, 20))}`, () =>
       assert.throws(() => read(text), /http:\/\/h\/SUMS has no MD5/))
   }
+  test('of several for one name, the algorithm that was named', () => {
+    const text = `SHA256 (disk.qcow2) = ${sha256}\nMD5 (disk.qcow2) = ${md5}`
+    assert.deepEqual(read(text, 'md5'), { algo: 'md5', value: md5 })
+    assert.deepEqual(read(text, null, false), { algo: 'sha256', value: sha256 })
+  })
   test('another algorithm, or MD5 where it is forbidden', () => {
     assert.throws(() => read(`${md5}  disk.qcow2`, 'sha256'), /has a md5 .*expected the sha256/)
     assert.throws(() => read(md5, null, false), /allow_md5_checksum/)

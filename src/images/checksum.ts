@@ -68,8 +68,10 @@ export function checksumFromFile(
     .split(/\r?\n/)
     .map(line => line.trim())
     .filter(line => line !== '')
-  const found = soleToken(lines) ?? lineFor(fileName, lines)
-  const checksum = found === undefined ? undefined : ofLength(found)
+  const sole = soleToken(lines)
+  const found = (sole === undefined ? hashesFor(fileName, lines) : [sole]).flatMap(hash => ofLength(hash) ?? [])
+  const strongest = found.toSorted((a, b) => b.value.length - a.value.length)[0]
+  const checksum = found.find(one => one.algo === algo) ?? strongest
   if (!checksum) {
     throw new InvalidInput(
       `Cannot verify the image: the checksum file ${shownUrl} has no MD5, SHA-256 or SHA-512 for ${fileName}; it has ${lines.length} lines`,
@@ -131,19 +133,18 @@ function soleToken(lines: readonly string[]): string | undefined {
 }
 
 /** `hash  name`, `hash *name`, `name  hash`, `ALG (name) = hash`; names may have a path in front. */
-function lineFor(fileName: string, lines: readonly string[]): string | undefined {
+function hashesFor(fileName: string, lines: readonly string[]): string[] {
   const isName = (text: string | undefined) =>
     text !== undefined && text.replace(/^\*/, '').split('/').at(-1) === fileName
-  for (const line of lines) {
-    if (line.startsWith('#')) continue
-    const [, bsdName, bsdHash] = /^[A-Za-z0-9-]+ ?\((.+)\) ?= ?([0-9a-fA-F]+)$/.exec(line) ?? []
-    if (isName(bsdName)) return bsdHash
-    const [, first, last] = /^(\S+)\s+(.+)$/.exec(line) ?? []
-    if (isName(last)) return first
-    const [, before, after] = /^(.+?)\s+(\S+)$/.exec(line) ?? []
-    if (isName(before)) return after
-  }
-  return undefined
+  return lines.flatMap(line => {
+    if (line.startsWith('#')) return []
+    const [, bsdName, bsdHash = ''] = /^[A-Za-z0-9-]+ ?\((.+)\) ?= ?([0-9a-fA-F]+)$/.exec(line) ?? []
+    if (isName(bsdName)) return [bsdHash]
+    const [, first = '', last] = /^(\S+)\s+(.+)$/.exec(line) ?? []
+    if (isName(last)) return [first]
+    const [, before, after = ''] = /^(.+?)\s+(\S+)$/.exec(line) ?? []
+    return isName(before) ? [after] : []
+  })
 }
 
 function field(info: Readonly<Record<string, unknown>>, name: string): string | null {
