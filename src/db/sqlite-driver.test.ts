@@ -135,3 +135,28 @@ test('raw statements and rows that are returned work as with any driver', async 
   assert.equal(row?.word, 'c')
   await db.destroy()
 })
+
+test('statements with many values are compiled each time, so that lists of every length fill no memory', async () => {
+  const { db, sqlite, add } = open()
+  await add('w1')
+  const compiled: string[] = []
+  const prepare = sqlite.prepare.bind(sqlite)
+  sqlite.prepare = text => {
+    compiled.push(text)
+    return prepare(text)
+  }
+  const find = (count: number) => {
+    const words = Array.from({ length: count }, (_, index) => `w${index}`)
+    return db.selectFrom('words').selectAll().where('word', 'in', words).execute()
+  }
+  for (const [count, times] of [
+    [200, 1],
+    [201, 2],
+    [20_000, 2],
+  ] as const) {
+    compiled.length = 0
+    for (let i = 0; i < 2; i += 1) assert.deepEqual(await find(count), [{ word: 'w1' }])
+    assert.equal(compiled.length, times, `${count} values`)
+  }
+  await db.destroy()
+})

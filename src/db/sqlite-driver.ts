@@ -10,6 +10,11 @@ import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kys
 
 /** Statements are compiled once per text, and so many of them are kept. */
 const STATEMENTS = 500
+/**
+ * Those with more values are lists of things that were asked for: each length is a text of its own, and the engine needs
+ * megabytes for the longest. They are compiled each time.
+ */
+const MOST_VALUES = 200
 
 /** The commit that ends a turn. */
 interface Turn {
@@ -88,7 +93,7 @@ export class SqliteDriver implements Driver {
     while (this.#owner && this.#owner !== connection) await this.#freed()
     // Whoever waited behind this one: it takes no turn of its own.
     if (!this.#owner) this.#waiting.shift()?.()
-    const { statement, rowOf, changes } = this.#prepared(sql)
+    const { statement, rowOf, changes } = this.#prepared(sql, parameters.length)
     const inTransaction = this.#owner === connection
     if (changes && !inTransaction) this.#openTurn()
     const values = parameters as readonly SQLInputValue[] // Kysely passes what it was given: bindable values
@@ -99,7 +104,7 @@ export class SqliteDriver implements Driver {
     return result
   }
 
-  #prepared(sql: string): Prepared {
+  #prepared(sql: string, values: number): Prepared {
     const known = this.#statements.get(sql)
     if (known) return known
     const statement = this.#sqlite.prepare(sql)
@@ -110,6 +115,7 @@ export class SqliteDriver implements Driver {
       rowOf: columns.length > 0 ? rowMaker(columns) : undefined,
       changes: !/^\s*(select|with|values)\b/i.test(sql),
     }
+    if (values > MOST_VALUES) return made
     if (this.#statements.size >= STATEMENTS) this.#statements.delete(this.#statements.keys().next().value ?? '')
     this.#statements.set(sql, made)
     return made
