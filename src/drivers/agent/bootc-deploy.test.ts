@@ -54,7 +54,7 @@ const refusals: [what: string, info: Record<string, unknown>, message: RegExp][]
   [
     'a hint that is none',
     { image_source: 'oci://q.example/os', root_device: { colour: 'red' } },
-    /has colour "red"; expected one of the hints by_path/,
+    /hint colour: found "red", expected one of size/,
   ],
 ]
 for (const [what, info, message] of refusals) {

@@ -13,11 +13,13 @@ import { agentLife, prepareAgentBoot } from './agent-deploy.ts'
 import { validateCapabilities } from './capabilities.ts'
 import { deployStep, handOverSteps, prepareInstanceBootStep } from './deploy-steps.ts'
 import { makeBootable, noteBootMode } from './image-boot.ts'
+import { validateRootDevice } from './root-device.ts'
 import { runAgentStep } from './steps.ts'
 
 async function validate(ctx: NodeContext): Promise<void> {
   await ctx.interfaces.boot.validate(ctx)
   validateCapabilities(ctx)
+  validateRootDevice(ctx)
   await validateImage(ctx)
 }
 
