@@ -1,5 +1,6 @@
 /** Queries on places for work of which only so much may run at a time. Who gets the next one is decided elsewhere. */
 import type { Db, Trx } from './database.ts'
+import { prepared } from './prepared.ts'
 
 const live = ['ready', 'running', 'waiting'] as const
 
@@ -81,7 +82,16 @@ export async function placesTaken(trx: Trx, kind: string): Promise<Taken[]> {
 
 /** The first of those who wait, in the order of asking. */
 export async function waitingFor(db: Db | Trx, kind: string, limit: number): Promise<Waiting[]> {
-  const rows = await db
+  const { rows } = await firstInQueue(db, { kind, limit })
+  return rows.map(row => ({
+    ...row,
+    flow_id: Number(row.flow_id),
+    position: row.position === null ? null : Number(row.position),
+  }))
+}
+
+const firstInQueue = prepared((db, { kind, limit }: { kind: string; limit: number }) =>
+  db
     .selectFrom('admissions')
     .innerJoin('flows', 'flows.id', 'admissions.flow_id')
     .select(['flow_id', 'admissions.kind', 'project', 'conductor_group', 'position', 'flows.node_uuid'])
@@ -90,14 +100,8 @@ export async function waitingFor(db: Db | Trx, kind: string, limit: number): Pro
     .where('flows.state', 'in', live)
     .orderBy('asked_at_ms')
     .orderBy('flow_id')
-    .limit(limit)
-    .execute()
-  return rows.map(row => ({
-    ...row,
-    flow_id: Number(row.flow_id),
-    position: row.position === null ? null : Number(row.position),
-  }))
-}
+    .limit(limit),
+)
 
 export async function admit(trx: Trx, flowId: number, nowMs: number): Promise<void> {
   await trx

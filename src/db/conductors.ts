@@ -3,6 +3,7 @@ import { timestamp } from '#protocol/field.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
 import { type Db, inTransaction, type Trx } from './database.ts'
 import { releaseWork } from './handover.ts'
+import { prepared } from './prepared.ts'
 
 export interface ConductorRow {
   hostname: string
@@ -63,15 +64,19 @@ export async function registerConductor(
  * may be in other hands.
  */
 export async function touchConductor(db: Db, { hostname, incarnation }: Life, nowMs: number): Promise<boolean> {
-  const result = await db
+  return Boolean((await signOfLife(db, { hostname, incarnation, nowMs, at: timestamp(nowMs) })).numAffectedRows)
+}
+
+type Sign = { hostname: string; incarnation: string; nowMs: number; at: string }
+
+const signOfLife = prepared((db, { hostname, incarnation, nowMs, at }: Sign) =>
+  db
     .updateTable('conductors')
-    .set({ updated_at: timestamp(nowMs), updated_at_ms: nowMs })
+    .set({ updated_at: at, updated_at_ms: nowMs })
     .where('hostname', '=', hostname)
     .where('incarnation', '=', incarnation)
-    .where('online', '=', 1)
-    .executeTakeFirst()
-  return result.numUpdatedRows > 0n
-}
+    .where('online', '=', 1),
+)
 
 /** One life of a conductor. */
 export interface Life {
@@ -104,13 +109,24 @@ export async function retireConductor(
 }
 
 export async function listConductors(db: Db | Trx): Promise<ConductorRow[]> {
-  const rows = await db.selectFrom('conductors').selectAll().orderBy('hostname').execute()
+  const { rows } = await allConductors(db, {})
   return rows.map(({ updated_at_ms, ...row }) => ({
     ...row,
     updatedAtMs: Number(updated_at_ms),
     online: Number(row.online) !== 0,
   }))
 }
+
+const allConductors = prepared(db => db.selectFrom('conductors').selectAll().orderBy('hostname'))
+
+/** Which hardware types each conductor drives. */
+export async function drivenTypes(db: Db | Trx): Promise<Pick<EnabledInterface, 'hostname' | 'hardware_type'>[]> {
+  return (await drivenByEach(db, {})).rows
+}
+
+const drivenByEach = prepared(db =>
+  db.selectFrom('conductor_interfaces').select(['hostname', 'hardware_type']).distinct(),
+)
 
 export async function listInterfaces(db: Db | Trx): Promise<EnabledInterface[]> {
   const rows = await db.selectFrom('conductor_interfaces').selectAll().execute()

@@ -1,6 +1,6 @@
 /** Which conductors live and what they drive, and so which of them serves a node: one reading of the rows. */
 import { nearest } from '#lib/nearest.ts'
-import { type ConductorRow, listConductors, listInterfaces } from './conductors.ts'
+import { type ConductorRow, drivenTypes, listConductors } from './conductors.ts'
 import type { Db, Trx } from './database.ts'
 
 /** What decides which conductor serves a node. */
@@ -21,7 +21,7 @@ export interface Fleet {
 export async function readFleet(db: Db | Trx, isAlive: (conductor: ConductorRow) => boolean): Promise<Fleet> {
   const conductors = await listConductors(db)
   const alive = conductors.filter(isAlive)
-  const drives = new Set((await listInterfaces(db)).map(one => `${one.hostname} ${one.hardware_type}`))
+  const drives = new Set((await drivenTypes(db)).map(one => `${one.hostname} ${one.hardware_type}`))
   const fitting = new Map<string, string[]>()
   return {
     conductors,

@@ -6,6 +6,7 @@ import { sql } from 'kysely'
 import { type Db, inTransaction, type Trx } from './database.ts'
 import type { Served } from './fleet.ts'
 import { breakLeases, findNode, type Lease } from './nodes.ts'
+import { prepared } from './prepared.ts'
 
 const live = ['ready', 'running', 'waiting'] as const
 
@@ -67,7 +68,25 @@ export async function orphanFlows(
   db: Db | Trx,
   { afterId, limit, orNotTo }: { afterId: number; limit: number; orNotTo?: string | undefined },
 ): Promise<Orphan[]> {
-  let query = db
+  const { rows } =
+    orNotTo === undefined
+      ? await flowsOfNobody(db, { afterId, limit })
+      : await flowsOfOthers(db, { afterId, limit, orNotTo })
+  return rows.map(({ id, conductor, ...node }) => ({ id: Number(id), conductor, node }))
+}
+
+const flowsOfNobody = prepared((db, page: Page) => liveFlows(db, page).where('flows.conductor', 'is', null))
+
+const flowsOfOthers = prepared((db, arg: Page & { orNotTo: string }) =>
+  liveFlows(db, arg).where(where =>
+    where.or([where('flows.conductor', 'is', null), where('flows.conductor', '!=', arg.orNotTo)]),
+  ),
+)
+
+type Page = { afterId: number; limit: number }
+
+function liveFlows(db: Db | Trx, { afterId, limit }: Page) {
+  return db
     .selectFrom('flows')
     .innerJoin('nodes', 'nodes.uuid', 'flows.node_uuid')
     .select(['flows.id', 'flows.conductor', 'nodes.uuid', 'nodes.driver', 'nodes.conductor_group'])
@@ -75,12 +94,6 @@ export async function orphanFlows(
     .where('flows.state', 'in', live)
     .orderBy('flows.id')
     .limit(limit)
-  query =
-    orNotTo === undefined
-      ? query.where('flows.conductor', 'is', null)
-      : query.where(where => where.or([where('flows.conductor', 'is', null), where('flows.conductor', '!=', orNotTo)]))
-  const rows = await query.execute()
-  return rows.map(({ id, conductor, ...node }) => ({ id: Number(id), conductor, node }))
 }
 
 /** Takes up flows, if they are still whose they were; returns those that were to be had. */
