@@ -57,6 +57,8 @@ const orphanBatch = 500
 const lookAtLeastEveryMs = 1000
 /** The reason of a signal that cuts a look off. */
 const interrupted = Symbol('somebody else needs the node')
+/** Ends a sleep that is not needed any more; an error, with its stack, would be made for nobody. */
+const overslept = Symbol('there is work')
 
 /** A flow that this process works on now. */
 interface Run {
@@ -399,7 +401,7 @@ export class FlowEngine {
       const sleeper = new AbortController()
       const slept = clock.sleep(waitMs, AbortSignal.any([this.#stop.signal, sleeper.signal])).catch(() => {})
       await Promise.race([kicked, slept])
-      sleeper.abort()
+      sleeper.abort(overslept)
     }
   }
 
@@ -413,7 +415,9 @@ export class FlowEngine {
         if (this.#stop.signal.aborted) return
         // The lease is not renewed any more; when its time is over the flow is taken up again.
         if (this.#running.get(flow.id) === run) this.#leases.drop(flow.id)
-        if (error instanceof LeaseLost) log.warn({ flow: flow.id, node: flow.node_uuid }, error.message)
+        // A pass that was cut off may end with anything: what counts is why it was.
+        const cause = abort.signal.reason instanceof LeaseLost ? abort.signal.reason : error
+        if (cause instanceof LeaseLost) log.warn({ flow: flow.id, node: flow.node_uuid }, cause.message)
         else log.error({ err: error, flow: flow.id, node: flow.node_uuid }, 'a flow could not be run')
       })
       .finally(() => {
