@@ -115,6 +115,18 @@ export class Membership implements Peers {
     channel?.send('left')
   }
 
+  /**
+   * Without signs of life for long enough, others may have our nodes already: better nothing is done than done twice. To
+   * be called before each request to a machine: a process that stood still finds out there before it does any harm.
+   */
+  fenceIfSilent(): void {
+    const { clock, log, onFenced, timeoutMs } = this.#options
+    if (this.#fenced || clock.now() - this.#touchedAtMs < timeoutMs()) return
+    this.#fenced = true
+    log.error({}, 'the database has not heard of this conductor for too long; it lets all work go')
+    onFenced()
+  }
+
   ownerOf(node: Served): string {
     const owner = this.#fleet.conductorOf(node)
     if (owner !== null) return owner
@@ -162,7 +174,7 @@ export class Membership implements Peers {
       } catch (error) {
         log.error({ err: error }, 'cannot say that this conductor is alive, or see who else is')
       }
-      this.#fenceIfSilent()
+      this.fenceIfSilent()
     }
   }
 
@@ -180,15 +192,6 @@ export class Membership implements Peers {
     this.#incarnation = randomUUID()
     await this.#register()
     await onWork(db)
-  }
-
-  /** Without signs of life for long enough, others may have our nodes already: better nothing is done than done twice. */
-  #fenceIfSilent(): void {
-    const { clock, log, onFenced, timeoutMs } = this.#options
-    if (this.#fenced || clock.now() - this.#touchedAtMs < timeoutMs()) return
-    this.#fenced = true
-    log.error({}, 'the database has not heard of this conductor for too long; it lets all work go')
-    onFenced()
   }
 
   async #lookAtOthers(): Promise<void> {

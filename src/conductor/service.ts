@@ -97,7 +97,19 @@ export function createConductor(options: ConductorOptions): Conductor {
       const inner = flow.child(uuid, prefix)
       return flowContext(inner, await inner.node(), signal)
     }
-    return { ...ctx, flow, db, agentVersions: null, fresh, child }
+    return {
+      ...ctx,
+      // Read for every request: one that this process may have no right to any more is not made.
+      get signal() {
+        membership.fenceIfSilent()
+        return signal
+      },
+      flow,
+      db,
+      agentVersions: null,
+      fresh,
+      child,
+    }
   }
 
   const membership = new Membership({
