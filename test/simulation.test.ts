@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openWorkshop, simulate } from './simulation/simulate.ts'
 
-const seeds = 6
+const seeds = 12
 
 test('whatever goes wrong, every node gets where it was asked to be', async t => {
   const workshop = await openWorkshop()
@@ -10,7 +10,7 @@ test('whatever goes wrong, every node gets where it was asked to be', async t =>
   for (let seed = 1; seed <= seeds; seed++) {
     const result = await simulate(seed, workshop)
     assert.deepEqual(result.violations, [], `npm run simulate -- --seed ${seed}`)
-    deaths += result.deaths
+    deaths += result.struck.death + result.struck.deathAtRequest
   }
   t.diagnostic(`${seeds} simulations, ${deaths} deaths of conductors`)
   assert.ok(deaths > 0)

@@ -167,7 +167,7 @@ export class SqliteDriver implements Driver {
  * Makes objects of the rows that node:sqlite gives as lists. Its own objects are hash tables, slow to make and slow to
  * read; those of one literal share a shape. A page of a thousand nodes costs two thirds of what it did.
  */
-function rowMaker(columns: readonly string[]): (values: unknown) => unknown {
+export function rowMaker(columns: readonly string[]): (values: unknown) => unknown {
   // Names of columns come from our own statements, and are quoted all the same.
   const entries = columns.map((name, index) => `${JSON.stringify(name)}: values[${index}]`)
   return new Function('values', `return { ${entries.join(', ')} }`) as ReturnType<typeof rowMaker>

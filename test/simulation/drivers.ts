@@ -10,6 +10,7 @@ import { runAgentStep } from '#drivers/agent/steps.ts'
 import {
   type BootInterface,
   type DeployInterface,
+  type FlowContext,
   HardwareFault,
   type HardwareType,
   type ManagementInterface,
@@ -24,7 +25,7 @@ import { loadRegistry, type Registry } from '#drivers/registry.ts'
 import type { BootTarget } from '#lab/redfish/hardware.ts'
 import type { Chance } from '#sim/chance.ts'
 import type { SimMachine } from '#sim/machine.ts'
-import type { Faults } from './faults.ts'
+import type { Luck } from './faults.ts'
 import type { Process } from './host.ts'
 import type { Scripts } from './machines.ts'
 import type { SimTime } from './time.ts'
@@ -32,10 +33,11 @@ import type { SimTime } from './time.ts'
 export interface Site {
   time: SimTime
   chance: Chance
-  faults: () => Faults
+  luck: Luck
   scripts: Scripts
   machineOf(nodeUuid: string): SimMachine
-  /** Told of every change that a conductor asks a machine for, before it is carried out. */
+  /** Told of every change that a conductor asks a machine for, as it is asked for and as it is carried out. */
+  onRequest(process: Process, nodeUuid: string, flowId: number | undefined, what: string): void
   onChange(process: Process, nodeUuid: string, what: string): void
 }
 
@@ -70,15 +72,21 @@ class BmcAway extends HardwareFault {
   }
 }
 
+/** The flow that asks, if one does. */
+function flowOf(ctx: NodeContext | FlowContext): number | undefined {
+  return 'flow' in ctx ? ctx.flow.id : undefined
+}
+
 /** A request to a BMC. */
-async function asked<T>(site: Site, process: () => Process, work: () => T): Promise<T> {
-  const { time, chance, faults } = site
+async function asked<T>(site: Site, process: () => Process, ctx: NodeContext, work: () => T): Promise<T> {
+  ctx.signal.throwIfAborted()
+  const { time, chance, luck } = site
   return process().act(async () => {
     await time.sleep(chance.within([20, 1500]))
-    if (chance.happens(faults().bmcBusy)) throw new BmcAway('The BMC answered 503')
+    if (luck.strikes('bmcBusy', chance)) throw new BmcAway('The BMC answered 503')
     const result = work()
     await time.sleep(chance.within([20, 1500]))
-    if (chance.happens(faults().bmcCut)) throw new BmcAway('The BMC broke the connection')
+    if (luck.strikes('bmcCut', chance)) throw new BmcAway('The BMC broke the connection')
     return result
   })
 }
@@ -88,30 +96,37 @@ function powerOf(site: Site, process: () => Process): PowerInterface {
     supported: ['power on', 'power off', 'rebooting'],
     validate: async () => {},
     get: ctx =>
-      asked(site, process, () => {
+      asked(site, process, ctx, () => {
         const now = site.machineOf(ctx.node.uuid).hardware.power()
         const state = now === 'On' || now === 'PoweringOff' ? 'power on' : 'power off'
-        if (!site.chance.happens(site.faults().bmcLies)) return state
+        if (!site.luck.strikes('bmcLies', site.chance)) return state
         return state === 'power on' ? 'power off' : 'power on'
       }),
-    set: (ctx, target) =>
-      asked(site, process, () => {
+    set: async (ctx, target) => {
+      ctx.signal.throwIfAborted()
+      site.onRequest(process(), ctx.node.uuid, flowOf(ctx), target)
+      return asked(site, process, ctx, () => {
         site.onChange(process(), ctx.node.uuid, target)
-        if (site.chance.happens(site.faults().bmcIgnores)) return
+        if (site.luck.strikes('bmcIgnores', site.chance)) return
         const { hardware } = site.machineOf(ctx.node.uuid)
         if (target === 'power on') hardware.reset('On')
         else if (target === 'reset') hardware.reset('ForceRestart')
         else hardware.reset('ForceOff')
-      }),
+      })
+    },
   }
 }
 
 function managementOf(site: Site, process: () => Process): ManagementInterface {
-  const setBoot = (ctx: NodeContext, target: BootTarget, persistent: boolean) =>
-    asked(site, process, () => {
-      site.onChange(process(), ctx.node.uuid, `boot from ${target}`)
+  const setBoot = async (ctx: NodeContext, target: BootTarget, persistent: boolean) => {
+    ctx.signal.throwIfAborted()
+    const what = `boot from ${target}`
+    site.onRequest(process(), ctx.node.uuid, flowOf(ctx), what)
+    return asked(site, process, ctx, () => {
+      site.onChange(process(), ctx.node.uuid, what)
       void site.machineOf(ctx.node.uuid).hardware.setBoot({ target, enabled: persistent ? 'Continuous' : 'Once' })
     })
+  }
   return {
     validate: async () => {},
     supportedBootDevices: async () => ['pxe', 'disk'],

@@ -1,15 +1,18 @@
-/** What may go wrong in a simulation, and how often. Values only. */
+/** What may go wrong in a simulation, how often, and how often it did. */
+import type { Chance } from '#sim/chance.ts'
 
 export interface Faults {
   /** A process ends before, or right after, a statement. */
   death: number
   /** A process ends right after a request to a BMC or an agent. */
   deathAtRequest: number
-  /** A process stands still for minutes and goes on as if nothing had been; per minute. */
+  /** A process stands still for a while, before or after a statement, and goes on as if nothing had been. */
   stall: number
+  /** It does so when a request to a BMC or an agent has been answered. */
+  stallAtRequest: number
   /** A statement fails: half of the times it has not been carried out, else only its answer is lost. */
   databaseError: number
-  /** A conductor loses its database for a while; per minute. */
+  /** A conductor loses its database for a while; per 20 seconds. */
   split: number
   /** A BMC answers 503. */
   bmcBusy: number
@@ -35,6 +38,7 @@ export const none: Faults = {
   death: 0,
   deathAtRequest: 0,
   stall: 0,
+  stallAtRequest: 0,
   databaseError: 0,
   split: 0,
   bmcBusy: 0,
@@ -52,9 +56,10 @@ export const none: Faults = {
 export const usual: Faults = {
   death: 0.0003,
   deathAtRequest: 0.01,
-  stall: 0.05,
+  stall: 0.00005,
+  stallAtRequest: 0.004,
   databaseError: 0.0002,
-  split: 0.03,
+  split: 0.02,
   bmcBusy: 0.03,
   bmcCut: 0.02,
   bmcIgnores: 0.01,
@@ -64,4 +69,22 @@ export const usual: Faults = {
   machineDies: 0.02,
   bootHangs: 0.03,
   stepFails: 0.02,
+}
+
+/** The faults of one simulation, which come to an end, and how often each has struck. */
+export class Luck {
+  readonly rates: Faults
+  readonly struck: Faults = { ...none }
+  isOver = false
+
+  constructor(rates: Faults) {
+    this.rates = rates
+  }
+
+  /** Does this go wrong now? It draws in any case: turning one fault off leaves the others in place. */
+  strikes(kind: keyof Faults, chance: Chance, share = 1): boolean {
+    const strikes = chance.happens(this.isOver ? 0 : this.rates[kind] * share)
+    if (strikes) this.struck[kind] += 1
+    return strikes
+  }
 }

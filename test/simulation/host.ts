@@ -5,6 +5,7 @@
 import { type Conductor, createConductor } from '#conductor/service.ts'
 import { Shared } from '#conductor/shared.ts'
 import type { Config } from '#config/options.ts'
+import type { Channel } from '#db/channel.ts'
 import type { Db } from '#db/database.ts'
 import { DatabaseUnavailable } from '#db/faults.ts'
 import { exchangeKey } from '#drivers/agent/client.ts'
@@ -12,7 +13,7 @@ import type { Registry } from '#drivers/registry.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Chance } from '#sim/chance.ts'
-import type { Faults } from './faults.ts'
+import type { Luck } from './faults.ts'
 import type { Gate, Store } from './store.ts'
 import type { SimTime } from './time.ts'
 
@@ -21,13 +22,21 @@ export interface HostWorld {
   time: SimTime
   config: Config
   log: Log
-  faults: () => Faults
+  luck: Luck
   /** The drivers as a process sees them that is about to be. */
   registry(process: () => Process): Promise<Registry>
   exchange(process: Process): object
+  /** To the other conductors; undefined where there are none. */
+  channel(process: Process, host: Host): Channel | undefined
   note(text: string): void
-  onDeath(): void
 }
+
+/** Source: the session settings of src/db/postgres.ts. */
+const idleInTransactionMs = 5_000
+/** How soon a server misses a client that it cannot reach. Source: the keepalives of src/db/channel.ts. */
+const keepaliveMs = 5_000
+/** How often chance decides whether a conductor loses its database. */
+const lookMs = 20_000
 
 /** Whoever waits for a process that has ended waits for ever. */
 const never = () => new Promise<never>(() => {})
@@ -58,6 +67,7 @@ export class Process {
     this.died.catch(() => {})
     const process = this
     this.gate = {
+      writer: process,
       get isOpen() {
         return process.isAlive
       },
@@ -81,14 +91,16 @@ export class Process {
       clock: this.clock,
       log: world.log,
       shared,
+      channel: world.channel(this, host),
       portsChanged: async () => {},
     })
   }
 
   /** Does something to the world outside; the process may end right before or right after. */
   async act<T>(work: () => Promise<T>): Promise<T> {
-    await this.#live()
+    if (!this.isAlive) await never()
     const result = await work().finally(() => this.#live())
+    this.#mayStall('stallAtRequest')
     await this.#mayDie('deathAtRequest')
     return result
   }
@@ -97,7 +109,6 @@ export class Process {
     if (!this.isAlive) return
     this.isAlive = false
     this.#world.note(`${this.hostname} dies`)
-    this.#world.onDeath()
     this.#world.store.abandon(this.gate)
     this.#breakConnections(new Error(`${this.hostname} is gone`))
     this.#host.died()
@@ -109,15 +120,21 @@ export class Process {
     if (!this.isAlive) await never()
   }
 
+  #mayStall(where: 'stall' | 'stallAtRequest'): void {
+    if (!this.isAlive || this.#host.standstill || !this.#world.luck.strikes(where, this.#chance)) return
+    this.#host.standStill(this.#chance.within(this.#chance.happens(0.5) ? [1_000, 15_000] : [15_000, 150_000]))
+  }
+
   async #mayDie(how: 'death' | 'deathAtRequest'): Promise<void> {
-    if (this.isAlive && this.#chance.happens(this.#world.faults()[how])) this.die()
+    if (this.isAlive && this.#world.luck.strikes(how, this.#chance)) this.die()
     await this.#live()
   }
 
   /** Between the process and its database. */
   async #reach(when: 'before' | 'after'): Promise<void> {
+    this.#mayStall('stall')
     await this.#mayDie('death')
-    const lost = this.#host.isSplit || this.#chance.happens(this.#world.faults().databaseError / 2)
+    const lost = this.#host.isSplit || this.#world.luck.strikes('databaseError', this.#chance, 0.5)
     if (!lost) return
     throw new DatabaseUnavailable(`the database cannot be reached (${when} the statement)`)
   }
@@ -127,6 +144,8 @@ export class Process {
 export class Host {
   readonly name: string
   isSplit = false
+  /** Its server has noticed, and given up its connections. */
+  isLost = false
   /** Resolves when a process that stands still goes on. */
   standstill: Promise<void> | undefined
   process: Process | undefined
@@ -160,29 +179,46 @@ export class Host {
 
   died(): void {
     this.process = undefined
-    const downMs = this.#chance.within([500, 90_000])
+    // Most come back at once, some only when others have long taken over.
+    const downMs = this.#chance.within(this.#chance.happens(0.7) ? [200, 4_000] : [4_000, 90_000])
     void this.#world.time.sleep(downMs).then(() => this.start())
   }
 
-  /** Loses its database for a while, or stands still, now and then. */
-  async disturb(until: () => boolean): Promise<void> {
-    const { time, faults, note } = this.#world
-    while (!until()) {
-      await time.sleep(60_000)
-      const splits = this.#chance.happens(faults().split)
-      const stalls = this.#chance.happens(faults().stall)
-      const forMs = this.#chance.within([1_000, 150_000])
-      if (splits) {
-        note(`${this.name} loses its database for ${Math.round(forMs / 1000)} s`)
-        this.isSplit = true
-        await time.sleep(forMs)
-        this.isSplit = false
-      } else if (stalls) {
-        note(`${this.name} stands still for ${Math.round(forMs / 1000)} s`)
-        this.standstill = time.sleep(forMs)
-        await this.standstill
-        this.standstill = undefined
-      }
+  /** Stands still for a while, in the middle of whatever it does, and goes on as if nothing had been. */
+  standStill(forMs: number): void {
+    const { process } = this
+    const { note, time } = this.#world
+    if (!process) return
+    note(`${this.name} stands still for ${Math.round(forMs / 1000)} s`)
+    this.standstill = time.sleep(forMs).then(() => {
+      this.standstill = undefined
+      note(`${this.name} goes on`)
+    })
+    void this.#loseConnections(process)
+  }
+
+  /** A server does not wait for ever for a client that is silent in the middle of a transaction. */
+  async #loseConnections(process: Process): Promise<void> {
+    while (this.standstill !== undefined) {
+      await this.#world.time.sleep(idleInTransactionMs)
+      if (this.standstill !== undefined) this.#world.store.breakOff(process.gate)
+    }
+  }
+
+  /** Loses its database for a while, now and then. */
+  async disturb(): Promise<void> {
+    const { time, luck, note } = this.#world
+    while (!luck.isOver) {
+      await time.sleep(lookMs)
+      if (!luck.strikes('split', this.#chance)) continue
+      const forMs = this.#chance.within([1_000, 60_000])
+      note(`${this.name} loses its database for ${Math.round(forMs / 1000)} s`)
+      this.isSplit = true
+      await time.sleep(Math.min(forMs, keepaliveMs))
+      this.isLost = forMs > keepaliveMs
+      await time.sleep(Math.max(0, forMs - keepaliveMs))
+      this.isLost = false
+      this.isSplit = false
     }
   }
 }

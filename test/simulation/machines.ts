@@ -9,6 +9,7 @@ import type { Chance } from '#sim/chance.ts'
 import { type Door, Doors } from '#sim/doors.ts'
 import { type Answer, type Call, type Download, Network } from '#sim/network.ts'
 import type { Rack } from '#sim/rack.ts'
+import type { Luck } from './faults.ts'
 import type { SimTime } from './time.ts'
 
 export const apiUrl = 'http://api'
@@ -110,15 +111,15 @@ export function factsOf(name: string, index: number): HardwareFacts {
   }
 }
 
-/** Loses a request before or after it was carried out, or carries it out twice, now and then. */
+/** Loses a request before or after it was carried out, or carries one to the API out twice, now and then. */
 export async function unreliably<T>(
   work: () => Promise<T>,
-  { time, chance, rate, doubles = false }: { time: SimTime; chance: Chance; rate: number; doubles?: boolean },
+  { time, chance, luck, kind }: { time: SimTime; chance: Chance; luck: Luck; kind: 'agentCut' | 'apiCut' },
 ): Promise<T> {
   await time.sleep(chance.within([1, 200]))
-  const what = chance.happens(rate) ? chance.next() : 1
+  const what = luck.strikes(kind, chance) ? chance.next() : 1
   if (what < 0.4) throw new Error('the connection broke before the request')
-  if (doubles && what < 0.6) await work().catch(error => messageOf(error))
+  if (kind === 'apiCut' && what < 0.6) await work().catch(error => messageOf(error))
   const result = await work()
   await time.sleep(chance.within([1, 200]))
   if (what < 0.8 && what >= 0.6) throw new Error('the connection broke before the answer')

@@ -15,8 +15,10 @@ export interface OperatorWorld {
   /** A conductor that answers; undefined when none does. */
   anyProcess(): Process | undefined
   note(text: string): void
-  /** How likely it is that work is aborted, at each look. */
-  abortRate(): number
+  /** How long the pauses between two looks are; 1: seconds. */
+  pace: number
+  /** How likely it is that work is aborted, and that a held node is unlocked, at each look. */
+  mood: { aborts(): number; unlocks(): number }
 }
 
 /** Where a node is to be brought, one after the other. */
@@ -36,21 +38,24 @@ export async function operate(uuid: string, goals: readonly Goal[], world: Opera
 
 async function again(uuid: string, world: OperatorWorld): Promise<void> {
   for (;;) {
-    const done = await tell(world, uuid, 'rebuild')
-    if (done) return
-    await world.time.sleep(5_000)
+    if ((await wish(world, uuid)) && (await tell(world, uuid, 'rebuild'))) return
+    await world.time.sleep(5_000 * world.pace)
   }
 }
 
 async function bring(uuid: string, goal: Goal, world: OperatorWorld): Promise<void> {
-  const { time, chance } = world
+  const { time, chance, pace, mood } = world
   for (;;) {
-    await time.sleep(chance.within([1_000, 6_000]))
+    await time.sleep(chance.within([200 + 1_000 * pace, 1_000 + 5_000 * pace]))
     const node = await look(world, uuid)
-    if (!node || node.reservation !== null) continue
+    if (!node) continue
+    if (node.reservation !== null) {
+      if (chance.happens(mood.unlocks())) await unlock(world, node)
+      continue
+    }
     if (node.provision_state === goal && node.target_power_state === null && !node.maintenance) return
     const { kind } = provision[node.provision_state]
-    if (kind === 'wait' && chance.happens(world.abortRate())) {
+    if (kind === 'wait' && chance.happens(mood.aborts())) {
       if (await tell(world, uuid, 'abort')) world.note(`abort of ${uuid.slice(-1)}`)
       continue
     }
@@ -61,6 +66,7 @@ async function bring(uuid: string, goal: Goal, world: OperatorWorld): Promise<vo
     }
     const verb = next(node, goal)
     if (verb === undefined) throw new Error(`nobody knows how to get from ${node.provision_state} to ${goal}`)
+    if (verb === 'active' && !(await wish(world, uuid))) continue
     await tell(world, uuid, verb)
   }
 }
@@ -97,6 +103,25 @@ async function tell({ anyProcess, note }: OperatorWorld, uuid: string, verb: Ver
     note(`${verb} of ${uuid.slice(-1)}: ${String(error).slice(0, 120)}`)
     return false
   }
+}
+
+/** Says which image is to come on the node: another than all before. */
+async function wish(world: OperatorWorld, uuid: string): Promise<boolean> {
+  const process = world.anyProcess()
+  if (!process) return false
+  const patch = { instance_info: { image_source: `image at ${world.time.now()}` } }
+  const work = process.conductor.withNode(uuid, 'update', held => held.write(patch))
+  return Promise.race([work, process.died]).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function unlock({ anyProcess, note }: OperatorWorld, node: Node): Promise<void> {
+  const process = anyProcess()
+  if (!process) return
+  note(`unlock of ${node.uuid.slice(-1)}`)
+  await Promise.race([process.conductor.unlock(node, caller), process.died]).catch(() => {})
 }
 
 async function endMaintenance({ anyProcess }: OperatorWorld, uuid: string): Promise<void> {

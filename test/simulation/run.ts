@@ -1,8 +1,10 @@
 /**
- * `npm run simulate -- [--seeds N] [--from N] [--seed N]`: runs simulations one after another and says how many a second.
- * The first one that breaks a rule ends the run with its seed; with --seed the whole story of one is told.
+ * `npm run simulate -- [--seeds N] [--from N] [--seed N]`: runs simulations one after another and says how many a second,
+ * and what they went through. Twenty that break a rule end the run; each is told with its seed. With --seed the whole
+ * story of one is told.
  */
 import { parseArgs } from 'node:util'
+import { type Faults, none } from './faults.ts'
 import { openWorkshop, simulate } from './simulate.ts'
 
 const { values } = parseArgs({
@@ -22,22 +24,29 @@ if (values.seed !== undefined) {
   process.exit(violations.length === 0 ? 0 : 1)
 }
 
+const most = 20
 const [from, count] = [Number(values.from), Number(values.seeds)]
 const startedMs = performance.now()
-const sum = { hours: 0, deaths: 0, flows: 0, failedFlows: 0 }
+const sum = { hours: 0, flows: 0, failedFlows: 0 }
+const struck = { ...none }
 const wrong: number[] = []
-for (let seed = from; seed < from + count; seed++) {
+let ran = 0
+for (let seed = from; seed < from + count && wrong.length < most; seed++) {
   const result = await simulate(seed, workshop)
+  ran += 1
   for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += result[name]
+  for (const kind of Object.keys(struck) as (keyof Faults)[]) struck[kind] += result.struck[kind]
   if (result.violations.length === 0) continue
   wrong.push(seed)
   console.log(`seed ${seed}: ${result.violations.join('\n  ')}\n  npm run simulate -- --seed ${seed}`)
-  if (wrong.length >= 20) break
 }
 const seconds = (performance.now() - startedMs) / 1000
+const { user, system } = process.cpuUsage()
+const kinds = Object.entries(struck).map(([kind, times]) => `${kind} ${times}`)
 console.log(
-  `${count} seeds from ${from}: ${wrong.length} wrong; ${(count / seconds).toFixed(1)} seeds per second\n` +
-    `${sum.hours.toFixed(0)} simulated hours, ${sum.deaths} deaths of conductors, ${sum.flows} flows, ` +
-    `${sum.failedFlows} of them failed or aborted`,
+  `${ran} seeds from ${from}: ${wrong.length} wrong; ${(ran / seconds).toFixed(1)} seeds per second, ` +
+    `${((ran * 1e6) / (user + system)).toFixed(1)} per second of CPU\n` +
+    `${sum.hours.toFixed(0)} simulated hours, ${sum.flows} flows, ${sum.failedFlows} of them failed or aborted\n` +
+    `faults: ${kinds.join(', ')}`,
 )
 process.exit(wrong.length === 0 ? 0 : 1)

@@ -8,17 +8,19 @@ import { addNode } from '#conductor/test-engine.ts'
 import { loadConfig } from '#config/load.ts'
 import type { Config } from '#config/options.ts'
 import { insertPort } from '#db/ports.ts'
+import type { NodeContext } from '#drivers/driver.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { portFields } from '#protocol/port.ts'
-import { Chance } from '#sim/chance.ts'
+import { Chance, type Range } from '#sim/chance.ts'
 import { type MachineEvent, SimMachine } from '#sim/machine.ts'
 import { RamdiskApi } from '#sim/ramdisk-api.ts'
 import { type Settings, usual as usualSettings } from '#sim/settings.ts'
 import { answer } from './api.ts'
+import { Switchboard } from './channel.ts'
 import { registryFor, type Site } from './drivers.ts'
-import { type Faults, none, usual } from './faults.ts'
+import { type Faults, Luck, usual } from './faults.ts'
 import { Host, type HostWorld, type Process } from './host.ts'
 import { apiUrl, bootUrl, factsOf, InsideDoors, InsideNetwork, noRack, type Scripts, unreliably } from './machines.ts'
 import { type Goal, operate } from './operator.ts'
@@ -32,8 +34,8 @@ export interface Result {
   violations: string[]
   /** Hours that passed in the simulation. */
   hours: number
-  /** Of conductors. */
-  deaths: number
+  /** How often each fault struck. */
+  struck: Faults
   /** Flows that ran, and those of them that failed or were aborted. */
   flows: number
   failedFlows: number
@@ -41,7 +43,10 @@ export interface Result {
 
 const startMs = Date.UTC(2026, 0, 1)
 const minuteMs = 60_000
+/** Things go wrong until all nodes are where they were asked to be, but no longer than this. */
 const faultyMs = 10 * minuteMs
+/** What still ends by itself at the end gets this time. */
+const settleMs = 5 * minuteMs
 /** Enough for every time-out of every flow to pass once more. */
 const patienceMs = 4 * 60 * minuteMs
 
@@ -64,12 +69,10 @@ export async function openWorkshop(): Promise<Workshop> {
       agent: { require_tls: false },
       conductor: {
         automated_clean: true,
-        clean_callback_timeout: 900,
-        deploy_callback_timeout: 900,
         sync_power_state_interval: 60,
       },
       deploy: { http_root: '/nonexistent/ferrite-simulation' },
-      ferrite: { api_url: apiUrl, boot_stall_timeout: 120, poll_interval_ms: 5_000 },
+      ferrite: { api_url: apiUrl, poll_interval_ms: 5_000 },
     },
   })
   return { config, store: new Store() }
@@ -78,19 +81,18 @@ export async function openWorkshop(): Promise<Workshop> {
 /** @param tell gets every line of the story, with the time */
 export async function simulate(
   seed: number,
-  { config, store }: Workshop,
+  { config: common, store }: Workshop,
   tell?: (line: string) => void,
 ): Promise<Result> {
   store.clear()
   const chance = new Chance(seed)
   const time = new SimTime(startMs)
-  let deaths = 0
   const note = (text: string) => tell?.(`${timestamp(time.now()).slice(11, 23)} ${text}`)
-  const oracle = new Oracle(store, uuid => machineOf(uuid).disk !== null)
-  const some = faultsOf(chance.fork('faults'))
-  const settings = settingsOf(seed, some)
-  const isFaulty = () => time.now() < startMs + faultyMs
-  const faults = () => (isFaulty() ? some : none)
+  const luck = new Luck(faultsOf(chance.fork('faults')))
+  // Some fleets are slow, as real ones are, and some so quick that nothing waits for the machines.
+  const pace = 10 ** -chance.fork('pace').within([0, 1.3])
+  const settings = settingsOf(seed, luck.rates, pace)
+  const config = configFor(common, pace, chance.fork('places'))
 
   /** Bugs, which end the simulation. */
   const failures: string[] = []
@@ -98,11 +100,12 @@ export async function simulate(
   const scripts: Scripts = new Map()
   const doors = new InsideDoors()
   const network = new InsideNetwork(scripts, call => {
-    const options = { time, chance: netChance, rate: faults().apiCut, doubles: true }
+    const options = { time, chance: netChance, luck, kind: 'apiCut' as const }
     return unreliably(() => atSomeConductor(process => answer(process, config, call, onBug)), options)
   })
   const netChance = chance.fork('network')
   const machines = new Map<string, SimMachine>()
+  const oracle = new Oracle(store, time, uuid => machineOf(uuid).disk?.id ?? null)
   const machineOf = (uuid: string) => {
     const machine = machines.get(uuid)
     if (!machine) throw new Error(`no machine has node ${uuid}`)
@@ -111,9 +114,10 @@ export async function simulate(
   const site: Site = {
     time,
     chance: chance.fork('bmc'),
-    faults,
+    luck,
     scripts,
     machineOf,
+    onRequest: (process, uuid, flowId, what) => oracle.request(process, uuid, flowId, what),
     onChange(process, uuid, what) {
       note(`${process.hostname} asks machine ${uuid.slice(-1)} for "${what}"`)
       oracle.change(process.hostname, uuid, what)
@@ -121,23 +125,23 @@ export async function simulate(
   }
 
   const hosts: Host[] = []
+  const switchboard = new Switchboard(hosts, { time, chance: chance.fork('channel') })
   const world: HostWorld = {
     store,
     time,
     config,
-    faults,
+    luck,
     note,
-    onDeath: () => {
-      deaths += 1
-    },
     log: logTo(note, onBug),
     registry: process => registryFor(config, site, process),
     exchange: process => ({
-      send: (_ctx: unknown, url: URL, method: string, body: unknown) =>
-        process.act(() =>
-          unreliably(() => doors.send(url, method, body), { time, chance: netChance, rate: faults().agentCut }),
-        ),
+      async send({ signal }: NodeContext, url: URL, method: string, body: unknown) {
+        signal.throwIfAborted()
+        const how = { time, chance: netChance, luck, kind: 'agentCut' as const }
+        return process.act(() => unreliably(() => doors.send(url, method, body), how))
+      },
     }),
+    channel: (process, host) => (hosts.length > 1 ? switchboard.channelOf(process, host) : undefined),
   }
   for (let index = 0; index < (chance.happens(0.5) ? 2 : 1); index++) {
     hosts.push(new Host(`conductor-${index + 1}`, world, chance.fork(`host ${index}`)))
@@ -169,13 +173,14 @@ export async function simulate(
     },
   }
 
-  const count = 1 + Math.floor(chance.next() * 3)
+  // Most stories are short: a thousand short ones meet more than a hundred long ones.
+  const count = 1 + Math.floor(2.5 * chance.next() ** 1.5)
   for (let index = 0; index < count; index++) {
     const facts = factsOf(`machine-${index + 1}`, index)
     const machine = new SimMachine(facts.name, facts, machineWorld, chance.fork(facts.name))
     const uuid = facts.uuid
-    const db = store.connect({ isOpen: true, before: async () => {}, after: async () => {} })
-    await addNode(db, 'enroll', { uuid, driver: 'simulated', instance_info: { image_source: `image-${index}` } })
+    const db = store.connect({ isOpen: true, writer: undefined, before: async () => {}, after: async () => {} })
+    await addNode(db, 'enroll', { uuid, driver: 'simulated', instance_info: {} })
     machines.set(uuid, machine)
     const created_at = timestamp(startMs)
     const port = { uuid: uuid.replace(/^0/, '1'), node_uuid: uuid, address: facts.nics[0]?.mac ?? '', created_at }
@@ -186,28 +191,35 @@ export async function simulate(
   const goals = goalsOf(chance.fork('goals'))
   for (const host of hosts) {
     void host.start()
-    void host.disturb(() => !isFaulty())
+    void host.disturb()
   }
   for (const uuid of machines.keys()) {
     const operatorChance = chance.fork(`operator ${uuid}`)
-    const abortRate = () => (isFaulty() ? 0.01 : 0)
-    operate(uuid, goals, { time, chance: operatorChance, anyProcess, note, abortRate })
+    const mood = { aborts: () => (luck.isOver ? 0 : 0.01), unlocks: () => (luck.isOver ? 0 : 0.01) }
+    operate(uuid, goals, { time, chance: operatorChance, anyProcess, note, mood, pace })
       .catch(error => failures.push(messageOf(error)))
       .finally(() => {
         unfinished -= 1
       })
   }
-  void disturb(machines.values(), { time, chance: chance.fork('machines'), rate: () => faults().machineDies })
-  void time.sleep(faultyMs).then(() => Object.assign(settings.rate, noneOf))
-
-  await time.run(startMs + faultyMs + patienceMs, () => failures.length > 0 || (unfinished === 0 && !isFaulty()))
+  void disturb(machines.values(), { time, chance: chance.fork('machines'), luck })
+  const calm = () => {
+    luck.isOver = true
+    Object.assign(settings.rate, noneOf)
+  }
+  void time.sleep(faultyMs).then(calm)
+  await time.run(startMs + faultyMs + patienceMs, () => failures.length > 0 || unfinished === 0)
+  calm()
+  let lookMs = time.now()
+  await time.run(time.now() + settleMs, () => {
+    if (time.now() < lookMs) return false
+    lookMs = time.now() + 1000
+    return oracle.isQuiet()
+  })
   const hours = (time.now() - startMs) / 3_600_000
-  // What still ends by itself (a lease that runs out, a look under way) gets its time.
-  await time.run(time.now() + 5 * minuteMs, () => false)
-  if (unfinished > 0)
-    oracle.violations.push(`${unfinished} of ${count} nodes did not get to their goal: ${stateOf(store)}`)
+  if (unfinished > 0) oracle.broken(`${unfinished} of ${count} nodes did not get to their goal: ${stateOf(store)}`)
   oracle.conclude()
-  return { seed, violations: [...failures, ...oracle.violations], hours, deaths, ...flowsIn(store) }
+  return { seed, violations: [...failures, ...oracle.violations], hours, struck: luck.struck, ...flowsIn(store) }
 }
 
 /** Each simulation has its own mix: some faults often, some never. */
@@ -229,20 +241,31 @@ const noneOf: Settings['rate'] = {
   agentSilent: 0,
 }
 
-/** Machines as slow as real ones: time costs nothing here. */
-function settingsOf(seed: number, { bootHangs, stepFails, machineDies }: Faults): Settings {
+/** Patience that suits the pace; now and then so few places that work queues for them. */
+function configFor({ conductor, ferrite, ...rest }: Config, pace: number, chance: Chance): Config {
+  const places = chance.happens(0.3) ? { max_concurrent_deploy: 1, max_concurrent_clean: 1 } : {}
+  const callbackS = Math.round(60 + 240 * pace)
+  const callback = { deploy_callback_timeout: callbackS, clean_callback_timeout: callbackS }
+  const patience = { boot_stall_timeout: Math.round(20 + 60 * pace), agent_lost_timeout: Math.round(15 + 45 * pace) }
+  return { ...rest, conductor: { ...conductor, ...callback, ...places }, ferrite: { ...ferrite, ...patience } }
+}
+
+/** @param pace 1: machines as slow as real ones; less: as much quicker */
+function settingsOf(seed: number, { bootHangs, stepFails, machineDies }: Faults, pace: number): Settings {
+  const times = (fromMs: number, toMs: number): Range => [fromMs * pace, toMs * pace]
   return {
     ...usualSettings,
     seed,
     delayMs: {
       bmcAnswer: [0, 0],
-      powerOn: [1_000, 8_000],
-      powerOff: [1_000, 5_000],
-      firmware: [5_000, 20_000],
-      ramdisk: [5_000, 20_000],
-      instance: [5_000, 20_000],
-      step: [1_000, 10_000],
-      write: [10_000, 60_000],
+      powerOn: times(1_000, 8_000),
+      powerOff: times(1_000, 5_000),
+      firmware: times(5_000, 20_000),
+      ramdisk: times(5_000, 20_000),
+      instance: times(5_000, 20_000),
+      step: times(1_000, 10_000),
+      // Longer than any request is under way: one that comes late finds the agent busy.
+      write: [Math.max(1_000, 10_000 * pace), 60_000 * pace],
     },
     rate: { ...noneOf, bootHangs, stepFails, agentDies: machineDies },
     agent: { ...usualSettings.agent, tls: false, fetchesImages: false },
@@ -251,18 +274,19 @@ function settingsOf(seed: number, { bootHangs, stepFails, machineDies }: Faults)
 
 function goalsOf(chance: Chance): Goal[] {
   const all: Goal[] = ['manageable', 'available', 'active', 'active', 'available', 'active', 'available']
-  return all.slice(0, 2 + Math.floor(chance.next() * (all.length - 1)))
+  return all.slice(0, 2 + Math.floor(chance.next() ** 1.5 * (all.length - 1)))
 }
 
 /** Machines start anew by themselves, now and then. */
 async function disturb(
   machines: Iterable<SimMachine>,
-  { time, chance, rate }: { time: SimTime; chance: Chance; rate: () => number },
+  { time, chance, luck }: { time: SimTime; chance: Chance; luck: Luck },
 ): Promise<void> {
   const all = [...machines]
   for (;;) {
     await time.sleep(minuteMs)
-    for (const machine of all) if (chance.happens(rate()) && machine.running !== 'off') machine.hardware.restart()
+    for (const machine of all)
+      if (luck.strikes('machineDies', chance) && machine.running !== 'off') machine.hardware.restart()
   }
 }
 
@@ -280,12 +304,12 @@ function describe(event: MachineEvent): string {
 }
 
 function flowsIn(store: Store): { flows: number; failedFlows: number } {
-  const row = store.sqlite.prepare("SELECT count(*) AS flows, sum(state <> 'done') AS failed FROM flows").get()
+  const row = store.row("SELECT count(*) AS flows, sum(state <> 'done') AS failed FROM flows")
   return { flows: Number(row?.flows), failedFlows: Number(row?.failed) }
 }
 
 function stateOf(store: Store): string {
-  const rows = store.sqlite.prepare('SELECT uuid, provision_state, target_provision_state, last_error FROM nodes').all()
+  const rows = store.rows('SELECT uuid, provision_state, target_provision_state, last_error FROM nodes')
   const text = (row: Record<string, unknown>) =>
     `${String(row.uuid).slice(-1)} is ${row.provision_state} (target ${row.target_provision_state}; ${row.last_error})`
   return rows.map(text).join('; ')

@@ -3,7 +3,7 @@
  * with its process in the middle of whatever it did: what was not committed is rolled back, as by a server that lost a
  * client. Transactions follow each other, as in SQLite.
  */
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite'
 import {
   type CompiledQuery,
   type DatabaseConnection,
@@ -15,12 +15,17 @@ import {
   SqliteQueryCompiler,
 } from 'kysely'
 import type { Db } from '#db/database.ts'
+import { DatabaseUnavailable } from '#db/faults.ts'
 import { migrationsFor } from '#db/migrations.ts'
 import type { Tables } from '#db/tables.ts'
+import { keepLedger, type Ledger, type Writer } from './ledger.ts'
+import { Statements } from './statements.ts'
 
 /** What stands between a process and its database. */
 export interface Gate {
   readonly isOpen: boolean
+  /** Who is behind it; undefined: the simulation itself. */
+  readonly writer: Writer | undefined
   /** Before a statement: may throw, or never resolve in a process that is dead. */
   before(): Promise<void>
   /** After it. */
@@ -29,34 +34,53 @@ export interface Gate {
 
 export class Store {
   readonly sqlite = new DatabaseSync(':memory:')
-  readonly #compiled = new Map<string, { statement: StatementSync; reader: boolean }>()
+  /** Of the present simulation. */
+  ledger: Ledger | undefined
+  readonly #statements: Statements
+  readonly #queries = new Map<string, StatementSync>()
+  /** Of the schema; but for those that a migration put rows into. */
+  readonly #emptied: readonly string[]
   readonly #queue: Connection[] = []
   #owner: Connection | undefined
 
   constructor() {
     this.sqlite.exec('PRAGMA foreign_keys = ON')
     for (const { sql } of migrationsFor('sqlite')) this.sqlite.exec(sql)
-    // Every move along the state table, whoever made it.
-    this.sqlite.exec(`
-      CREATE TEMP TABLE moves (node_uuid TEXT, came_from TEXT, went_to TEXT);
-      CREATE TEMP TRIGGER note_move AFTER UPDATE OF provision_state ON nodes
-        WHEN OLD.provision_state IS NOT NEW.provision_state
-        BEGIN INSERT INTO moves VALUES (NEW.uuid, OLD.provision_state, NEW.provision_state); END;
-    `)
-  }
-
-  /** Empties every table: a store serves one simulation after another, so that its schema is made once. */
-  clear(): void {
-    this.#queue.length = 0
-    if (this.#owner?.inTransaction) this.sqlite.exec('ROLLBACK')
-    this.#owner = undefined
-    const names = this.sqlite
-      .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    keepLedger(this.sqlite, () => this.ledger)
+    const named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    const tables = this.sqlite
+      .prepare(named)
       .all()
       .map(row => String(row.name))
+    const isEmpty = (table: string) => this.sqlite.prepare(`SELECT 1 FROM ${table}`).get() === undefined
+    this.#emptied = [...tables.filter(isEmpty), 'sqlite_sequence']
+    this.#statements = new Statements(this.sqlite, tables)
+  }
+
+  /** Empties the tables: a store serves one simulation after another, so that its schema is made once. */
+  clear(): void {
+    this.#queue.length = 0
+    if (this.#owner?.inTransaction) this.rollBack()
+    this.#owner = undefined
     this.sqlite.exec('PRAGMA foreign_keys = OFF')
-    for (const name of [...names, 'temp.moves', 'sqlite_sequence']) this.sqlite.exec(`DELETE FROM ${name}`)
+    for (const name of this.#emptied) this.sqlite.exec(`DELETE FROM ${name}`)
+    this.sqlite.exec('UPDATE turnstiles SET passed_at_ms = 0')
     this.sqlite.exec('PRAGMA foreign_keys = ON')
+    this.#statements.changed()
+  }
+
+  /** What the simulation itself looks at, which no fault keeps from it. */
+  rows(sql: string, ...values: SQLInputValue[]): Record<string, SQLOutputValue>[] {
+    let query = this.#queries.get(sql)
+    if (!query) {
+      query = this.sqlite.prepare(sql)
+      this.#queries.set(sql, query)
+    }
+    return query.all(...values)
+  }
+
+  row(sql: string, ...values: SQLInputValue[]): Record<string, SQLOutputValue> | undefined {
+    return this.rows(sql, ...values)[0]
   }
 
   /** A connection of its own for one process. */
@@ -74,10 +98,16 @@ export class Store {
   /** The process behind the gate is gone: its transaction is rolled back, and the others go on. */
   abandon(gate: Gate): void {
     for (let at = this.#queue.length - 1; at >= 0; at--) if (this.#queue[at]?.gate === gate) this.#queue.splice(at, 1)
+    this.breakOff(gate)
+  }
+
+  /** The server gives up the connection that the process behind the gate keeps all others waiting with. */
+  breakOff(gate: Gate): void {
     const owner = this.#owner
     if (owner?.gate !== gate) return
-    if (owner.inTransaction) this.sqlite.exec('ROLLBACK')
+    if (owner.inTransaction) this.rollBack()
     owner.inTransaction = false
+    owner.isBroken = true
     this.release(owner)
   }
 
@@ -98,26 +128,31 @@ export class Store {
     this.#owner?.granted()
   }
 
-  run({ sql, parameters }: CompiledQuery): QueryResult<never> {
-    let entry = this.#compiled.get(sql)
-    if (!entry) {
-      const statement = this.sqlite.prepare(sql)
-      entry = { statement, reader: statement.columns().length > 0 }
-      this.#compiled.set(sql, entry)
-    }
-    const values = parameters as SQLInputValue[] // what Kysely binds
-    if (entry.reader) {
-      const rows = entry.statement.all(...values) as never[] // typed by the query
-      return { rows, numAffectedRows: BigInt(rows.length) }
-    }
-    const { changes, lastInsertRowid } = entry.statement.run(...values)
-    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+  run(query: CompiledQuery, { gate, inTransaction }: Connection): QueryResult<never> {
+    if (this.ledger) this.ledger.writer = gate.writer
+    const result = this.#statements.run(query)
+    if (!inTransaction) this.ledger?.commit()
+    return result
+  }
+
+  commit(): void {
+    this.row('COMMIT')
+    this.ledger?.commit()
+  }
+
+  /** What the transaction under way has done is taken back. */
+  rollBack(): void {
+    this.sqlite.exec('ROLLBACK')
+    this.#statements.changed()
+    this.ledger?.rollBack()
   }
 }
 
 class Connection implements DatabaseConnection {
   readonly gate: Gate
   inTransaction = false
+  /** The server has given it up, and told nobody. */
+  isBroken = false
   granted = () => {}
   readonly #store: Store
 
@@ -127,10 +162,16 @@ class Connection implements DatabaseConnection {
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    await this.gate.before()
-    const result = this.#store.run(query)
+    await this.reach()
+    const result = this.#store.run(query, this)
     await this.gate.after()
     return result as QueryResult<R> // typed by the query
+  }
+
+  /** Resolves when the server can be told something. @throws DatabaseUnavailable */
+  async reach(): Promise<void> {
+    await this.gate.before()
+    if (this.isBroken) throw new DatabaseUnavailable('the server has ended this connection: it was silent for too long')
   }
 
   // biome-ignore lint/correctness/useYield: nobody streams here
@@ -162,22 +203,24 @@ class StoreDriver implements Driver {
   }
 
   async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await this.#gate.before()
-    this.#store.sqlite.exec('BEGIN')
-    ;(connection as Connection).inTransaction = true // as above
+    const mine = connection as Connection // as above
+    await mine.reach()
+    this.#store.row('BEGIN')
+    mine.inTransaction = true
   }
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    await this.#gate.before()
-    this.#store.sqlite.exec('COMMIT')
-    ;(connection as Connection).inTransaction = false
+    const mine = connection as Connection // as above
+    await mine.reach()
+    this.#store.commit()
+    mine.inTransaction = false
     await this.#gate.after()
   }
 
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
     const mine = connection as Connection
     // A server rolls back whether the client's request reached it or not.
-    if (mine.inTransaction) this.#store.sqlite.exec('ROLLBACK')
+    if (mine.inTransaction) this.#store.rollBack()
     mine.inTransaction = false
   }
 }

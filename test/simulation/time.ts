@@ -2,7 +2,6 @@
  * Time that passes at once: sleepers are woken in order, each only when everything that runs has come to rest. What runs
  * must wait for nothing but this clock and what is answered inside this process.
  */
-import { setImmediate as turn } from 'node:timers/promises'
 import type { Clock } from '#lib/clock.ts'
 
 interface Sleeper {
@@ -76,6 +75,6 @@ export class SimTime implements Clock {
 
 /** Resolves when all that runs waits for the clock: promises are done, and no file is being read or written. */
 async function settled(): Promise<void> {
-  do await turn()
+  do await new Promise(resolve => setImmediate(resolve))
   while (process.getActiveResourcesInfo().some(name => name.startsWith('FSReq')))
 }
