@@ -41,6 +41,7 @@ import { refuseUnfit } from './safety.ts'
 const downloadAttempts = 5
 const chunkBytes = 1024 * 1024
 const zeros = Buffer.alloc(64 * 1024)
+const roomFor = 'room for it where [pxe] instance_master_path is'
 
 process.on('disconnect', () => process.exit(1))
 process.once('message', (message: ServiceMessage) => {
@@ -54,7 +55,9 @@ async function main(job: Place, work: () => Promise<JobResult | ChunkedFacts>): 
     end({ kind: 'done', result: await work() })
   } catch (error) {
     const cause = isFull(error)
-      ? new ImageStoreFull(`Cannot store image ${job.shown}: the file system of ${job.workspace} is full`)
+      ? new ImageStoreFull(
+          `Cannot store image ${job.shown}: the file system of ${job.workspace} is full; expected ${roomFor}`,
+        )
       : error
     const known = cause instanceof Fault && Object.hasOwn(imageFaults, cause.name)
     // Checked by the line above: the name is a key.
@@ -405,7 +408,10 @@ async function needRoom(bytes: number, job: Place): Promise<void> {
     )
     process.send?.({ kind: 'room', bytes } satisfies WorkerMessage)
   })
-  if (refused !== null) throw new ImageStoreFull(`Cannot store image ${job.shown}: it needs ${bytes} bytes; ${refused}`)
+  if (refused !== null)
+    throw new ImageStoreFull(
+      `Cannot store image ${job.shown}: it needs ${bytes} bytes; ${refused}; expected ${roomFor}`,
+    )
 }
 
 /** Reports at most four times a second. */

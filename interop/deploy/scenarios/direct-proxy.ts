@@ -31,7 +31,8 @@ export default {
     })
     await world.makeAvailable({ image_http_proxy: squid.url })
     await world.deploy({ image_source: image }, { hostname: 'proxy-1' })
-    await world.deploy({ image_source: image }, { hostname: 'proxy-2', verb: 'rebuild' })
+    // Only its download is looked at: the first has shown that what comes through the proxy boots.
+    await world.lab.bring('rebuild', 'active')
     const fetched = (await squid.requests()).filter(line => line.endsWith(' GET'))
     world.notes.push(`Squid: ${fetched.map(line => line.split(' ').slice(1, 3).join(' ')).join(', ')} bytes`)
     assert.equal(fetched.length, 2, `two downloads through the proxy; found ${fetched.join('; ')}`)
