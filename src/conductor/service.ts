@@ -43,6 +43,7 @@ import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
 import { argsOf, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
 import { prune, pruneHistories } from './prune.ts'
+import { SensorWatch } from './sensors.ts'
 import { Shared } from './shared.ts'
 import { actionTold, asked, moveTold } from './told.ts'
 import { Watch } from './watch.ts'
@@ -221,6 +222,7 @@ export function createConductor(options: ConductorOptions): Conductor {
       signal,
     )
 
+  const sensors = new SensorWatch({ db, hostname, config, clock, log, context: nodeContext })
   const heartbeats = new Heartbeats({ db, clock, log })
   const stopping = new AbortController()
   let periodic: Promise<unknown> | undefined
@@ -277,7 +279,12 @@ export function createConductor(options: ConductorOptions): Conductor {
       const boots = keepBoots(signal).catch(error =>
         log.error({ err: error }, 'cannot look for instances that boot from the network; trying again in time'),
       )
-      periodic = Promise.all([boots, runPeriodically(tasks, { clock, log, signal }), watch.run(signal)])
+      periodic = Promise.all([
+        boots,
+        runPeriodically(tasks, { clock, log, signal }),
+        watch.run(signal),
+        sensors.run(signal),
+      ])
     },
     async stop() {
       stopping.abort()

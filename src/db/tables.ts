@@ -102,6 +102,13 @@ export interface Tables {
     admitted_at_ms: number | null
     position: number | null
   }
+  sensors: {
+    node_uuid: string
+    due_ms: number
+    read_at_ms: number | null
+    data: string | null
+    error: string | null
+  }
   turnstiles: { name: string; passed_at_ms: number }
   conductors: {
     hostname: string

@@ -19,6 +19,8 @@ import { fleetSource } from './fleet.ts'
 import { corsOf } from './http/cors.ts'
 import { addHealthcheck } from './http/healthcheck.ts'
 import { createHttpServer, refuseConnection } from './http/http-server.ts'
+import { incomingBodies } from './http/incoming.ts'
+import { addMetrics, metricsPath } from './http/metrics.ts'
 import { turnstile } from './http/turnstile.ts'
 import { unreadAnswers } from './http/unread.ts'
 import { normalPath, outsideOf, routeTable } from './paths.ts'
@@ -63,10 +65,12 @@ export function createApp(options: AppOptions): FastifyInstance {
   const world: World = { ...options, fleet }
   const routes = routeTable(endpoints)
   const unread = unreadAnswers()
+  const incoming = incomingBodies()
   const gate = turnstile({ isFull: unread.isFull })
   const cors = corsOf(config.cors)
   const outside = outsideOf(endpoints)
   if (config.healthcheck.enabled) outside.add(config.healthcheck.path)
+  if (config.ferrite.metrics) outside.add(metricsPath)
 
   const app = Fastify({
     logger: false,
@@ -110,6 +114,15 @@ export function createApp(options: AppOptions): FastifyInstance {
     done()
   })
 
+  app.addHook('preParsing', (request, reply, payload, done) => {
+    try {
+      incoming.watch(request.raw, reply.raw)
+      done(null, payload)
+    } catch (error) {
+      done(error as Error) // watching throws faults only
+    }
+  })
+
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
     const declared = request.routeOptions.config.endpoint
@@ -135,6 +148,7 @@ export function createApp(options: AppOptions): FastifyInstance {
     })
   }
   addHealthcheck(app, config.healthcheck)
+  if (config.ferrite.metrics) addMetrics(app, options.db)
   app.setNotFoundHandler((request, reply) => notFound(routes, request, reply))
   app.setErrorHandler((error, request, reply) => refuse(error, request, reply, log))
   return app

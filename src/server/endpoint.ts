@@ -30,7 +30,7 @@ export interface World {
 /** The groups of options that the API reads. */
 export type ServerConfig = Pick<
   Config,
-  'DEFAULT' | 'api' | 'conductor' | 'agent' | 'deploy' | 'healthcheck' | 'cors' | 'oslo_middleware'
+  'DEFAULT' | 'api' | 'conductor' | 'agent' | 'deploy' | 'ferrite' | 'healthcheck' | 'cors' | 'oslo_middleware'
 >
 
 /** One request on its way through a handler. */

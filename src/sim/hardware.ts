@@ -12,6 +12,7 @@ import type {
   Media,
   PowerState,
   ResetType,
+  Sensors,
 } from '#lab/redfish/hardware.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Chance } from './chance.ts'
@@ -120,6 +121,22 @@ export class SimHardware implements Hardware {
 
   linkUp(): boolean {
     return this.#power === 'On'
+  }
+
+  /** Warm while it runs, at room temperature else; half of the fleet has BMCs of the older kind. */
+  sensors(): Sensors {
+    const { serialNumber } = this.facts
+    const luck = Number.parseInt(serialNumber.slice(-2), 16) || 0
+    const isOn = this.#power !== 'Off'
+    return {
+      hasSubsystems: luck % 2 === 0,
+      temperatures: [
+        { name: 'Inlet', context: 'Intake', celsius: 20 + (luck % 5) },
+        { name: 'CPU1', context: 'CPU', celsius: (isOn ? 45 : 21) + (luck % 10) },
+      ],
+      fans: [1, 2].map(number => ({ name: `Fan ${number}`, rpm: isOn ? 4000 + luck * 10 : 0, health: 'OK' })),
+      supplies: [{ name: 'PSU1', watts: isOn ? 180 + luck : 9, capacityWatts: 800, health: 'OK' }],
+    }
   }
 
   /** Pulls the plug and forgets what was under way; for the end of the simulation. */

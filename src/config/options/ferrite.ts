@@ -71,6 +71,11 @@ export const ferrite = {
   }),
   dnsmasq_binary: path({ default: 'dnsmasq', effective: true, help: 'The program to run.' }),
 
+  metrics: boolean({
+    default: false,
+    effective: true,
+    help: "Answer GET /metrics at the API's port, in the text format of Prometheus, to everybody who reaches it.",
+  }),
   keep_events_days: integer({
     default: 90,
     min: 0,

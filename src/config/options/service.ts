@@ -169,38 +169,50 @@ export const metrics_statsd = {
 export const sensor_data = {
   send_sensor_data: boolean({
     default: false,
+    mutable: true,
+    effective: true,
     deprecatedNames: ['conductor.send_sensor_data'],
-    help: 'Read and send sensors of BMCs.',
+    help: 'Read sensors of BMCs: the latest are told as metrics, changes of their health as events.',
   }),
   interval: integer({
     default: 600,
     min: 1,
     deprecatedNames: ['conductor.send_sensor_data_interval'],
-    help: 'Seconds between two reads.',
+    mutable: true,
+    effective: true,
+    help: 'Seconds between two reads of a node.',
   }),
   workers: integer({
     default: 4,
     min: 1,
     deprecatedNames: ['conductor.send_sensor_data_workers'],
+    mutable: true,
+    effective: true,
     help: 'BMCs read at a time.',
   }),
   wait_timeout: integer({
     default: 300,
     deprecatedNames: ['conductor.send_sensor_data_wait_timeout'],
-    help: 'Seconds a round may take.',
+    mutable: true,
+    effective: true,
+    help: 'Seconds that reading one BMC may take. 0: any.',
   }),
   data_types: list({
     default: ['ALL'],
     deprecatedNames: ['conductor.send_sensor_data_types'],
-    help: 'Kinds of sensors to send.',
+    mutable: true,
+    effective: true,
+    help: 'Kinds of sensors to keep: ALL, or some of Temperature, Fan, Power, Drive, System.',
   }),
   enable_for_undeployed_nodes: boolean({
     default: false,
     deprecatedNames: ['conductor.send_sensor_data_for_undeployed_nodes'],
-    help: 'Also for nodes without an instance.',
+    mutable: true,
+    effective: true,
+    help: 'Also for nodes that are not active.',
   }),
   enable_for_conductor: boolean({ default: true, help: "Also the conductor's own metrics." }),
-  enable_for_nodes: boolean({ default: true, help: 'Sensors of nodes.' }),
+  enable_for_nodes: boolean({ default: true, mutable: true, effective: true, help: 'Sensors of nodes.' }),
 }
 
 export const exception = {

@@ -32,6 +32,15 @@ const management: ManagementInterface = {
   getHealth: async () => 'OK',
   getVendor: async () => 'Ferrite',
 
+  async getSensors({ node }) {
+    const isOn = node.power_state === 'power on'
+    return {
+      Temperature: { inlet: { reading: 22, unit: 'celsius', health: 'OK', about: 'Intake' } },
+      Fan: { fan: { reading: isOn ? 4200 : 0, unit: 'rpm', health: 'OK' } },
+      System: { system: { health: 'OK' } },
+    }
+  },
+
   async macAddresses(ctx) {
     return ctx.ports.map(port => port.address)
   },

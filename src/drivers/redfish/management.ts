@@ -11,6 +11,7 @@ import { reader } from './client.ts'
 import { validateDriverInfo } from './driver-info.ts'
 import { BmcRefused } from './faults.ts'
 import { quirksOf } from './quirks.ts'
+import { readSensors } from './sensors.ts'
 import { type Boot, type Located, readSystem, resetAction } from './system.ts'
 
 const TARGETS: Readonly<Partial<Record<BootDevice, string>>> = {
@@ -121,6 +122,8 @@ const management: ManagementInterface = {
     const health = system.Status?.Health
     return HEALTHS.find(known => known === health) ?? null
   },
+
+  getSensors: readSensors,
 
   async getVendor(ctx) {
     const { client, system } = await readSystem(ctx)

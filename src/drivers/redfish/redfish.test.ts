@@ -566,3 +566,49 @@ test("the lab's BMC, strict as it is, is driven through a whole course", async (
   assert.deepEqual(hardware.resets, ['On', 'ForceRestart', 'ForceOff'])
   assert.ok((await management.macAddresses(ctx)).every(mac => /^[0-9a-f:]{17}$/.test(mac)))
 })
+
+const measured = (hasSubsystems: boolean): FakeHardware => {
+  const hardware = new FakeHardware()
+  hardware.measured = {
+    hasSubsystems,
+    temperatures: [
+      { name: 'CPU1', context: 'CPU', celsius: 51.5 },
+      { name: 'Inlet', context: 'Intake', celsius: 22 },
+    ],
+    fans: [
+      { name: 'Fan', rpm: 5400, health: 'OK' },
+      { name: 'Fan', rpm: 0, health: 'Critical' },
+    ],
+    supplies: [{ name: 'PSU1', watts: 210, capacityWatts: 800, health: 'Warning' }],
+  }
+  return hardware
+}
+
+for (const [hasSubsystems, how] of [
+  [true, 'a resource for each part'],
+  [false, 'one resource for all parts'],
+] as const) {
+  test(`sensors are read from a BMC that has ${how}`, async () => {
+    const account = { username: 'admin', password: 'correct horse' }
+    const service = redfishService({ hardware: measured(hasSubsystems), account, now: () => Date.now() })
+    await using w = await world({ bmc: { handle: service } })
+    assert.deepEqual(await management.getSensors?.(w.ctx), {
+      System: { system: { health: 'OK' } },
+      Temperature: {
+        CPU1: { reading: 51.5, unit: 'celsius', about: 'CPU', ...(hasSubsystems ? {} : { health: 'OK' }) },
+        Inlet: { reading: 22, unit: 'celsius', about: 'Intake', ...(hasSubsystems ? {} : { health: 'OK' }) },
+      },
+      Fan: {
+        Fan: { reading: 5400, unit: 'rpm', health: 'OK' },
+        'Fan #2': { reading: 0, unit: 'rpm', health: 'Critical' },
+      },
+      Power: { PSU1: { reading: 210, unit: 'watts', health: 'Warning' } },
+      Drive: { disk0: { health: 'OK' } },
+    })
+  })
+}
+
+test('a BMC that has no sensors tells what it has', async () => {
+  await using w = await world()
+  assert.deepEqual(await management.getSensors?.(w.ctx), { System: { system: { health: 'OK' } } })
+})

@@ -37,6 +37,8 @@ export const System = Type.Object({
     }),
   ),
   EthernetInterfaces: Maybe(Reference),
+  Storage: Maybe(Reference),
+  Links: Maybe(Type.Object({ Chassis: Maybe(Type.Array(Reference)) })),
   Actions: Maybe(Type.Object({ '#ComputerSystem.Reset': Maybe(ResetAction) })),
 })
 export type System = Static<typeof System>

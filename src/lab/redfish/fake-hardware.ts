@@ -2,12 +2,14 @@
  * Hardware without a machine: it changes its power state after a delay and remembers what was done to it. For tests and
  * for fleets of simulated BMCs; the lab's real machines are in ../machine.ts.
  */
-import type { BootOverride, Hardware, HardwareFacts, Media, PowerState, ResetType } from './hardware.ts'
+import type { BootOverride, Hardware, HardwareFacts, Media, PowerState, ResetType, Sensors } from './hardware.ts'
 
 export class FakeHardware implements Hardware {
   readonly facts: HardwareFacts
   /** Every reset that was accepted, in order. */
   readonly resets: ResetType[] = []
+  /** What `sensors` tells; null: nothing but that it could. */
+  measured: Sensors | null = null
   readonly #delayMs: number
   #power: PowerState = 'Off'
   #boot: BootOverride = { enabled: 'Disabled', target: 'None' }
@@ -51,6 +53,10 @@ export class FakeHardware implements Hardware {
 
   async ejectMedia(): Promise<void> {
     this.#media = null
+  }
+
+  sensors(): Sensors {
+    return this.measured ?? { hasSubsystems: true, temperatures: [], fans: [], supplies: [] }
   }
 
   linkUp(): boolean {

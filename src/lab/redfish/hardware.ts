@@ -44,6 +44,16 @@ export interface HardwareFacts {
   disks: readonly { name: string; sizeBytes: number; serial: string; protocol: string }[]
 }
 
+/** What a machine measures of itself. */
+export interface Sensors {
+  /** As BMCs of today show it, a resource for each part; false: as older ones do, one for all. */
+  hasSubsystems: boolean
+  temperatures: readonly { name: string; context: string; celsius: number }[]
+  fans: readonly { name: string; rpm: number; health: SensorHealth }[]
+  supplies: readonly { name: string; watts: number; capacityWatts: number; health: SensorHealth }[]
+}
+export type SensorHealth = 'OK' | 'Warning' | 'Critical'
+
 export interface Media {
   /** The URL as the client gave it. */
   image: string
@@ -64,4 +74,6 @@ export interface Hardware {
   ejectMedia(): Promise<void>
   /** Whether the cable of a card, counted from 0, is plugged. */
   linkUp(nic: number): boolean
+  /** Absent where nothing is measured. */
+  sensors?(): Sensors
 }

@@ -20,7 +20,7 @@ const FIRMWARE_VERSION = '1.0.0'
 const link = (uri: string): Resource => ({ '@odata.id': uri })
 const healthy = { State: 'Enabled', Health: 'OK' }
 
-function resource(uri: string, type: string, name: string, rest: Resource): Resource {
+export function resource(uri: string, type: string, name: string, rest: Resource): Resource {
   return { '@odata.id': uri, '@odata.type': `#${type}`, Id: uri.split('/').pop(), Name: name, ...rest }
 }
 
@@ -209,7 +209,8 @@ export function virtualMedia(hardware: Hardware): Resource {
   })
 }
 
-export function chassis(hardware: Hardware): Resource {
+/** @param sensors its links to what it measures */
+export function chassis(hardware: Hardware, sensors: Resource): Resource {
   const { facts } = hardware
   return resource(CHASSIS, 'Chassis.v1_25_0.Chassis', facts.name, {
     ChassisType: 'RackMount',
@@ -219,6 +220,7 @@ export function chassis(hardware: Hardware): Resource {
     AssetTag: facts.assetTag,
     PowerState: hardware.power(),
     Status: healthy,
+    ...sensors,
     Links: { ComputerSystems: [link(SYSTEM)], ManagedBy: [link(MANAGER)] },
   })
 }

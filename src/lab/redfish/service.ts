@@ -34,6 +34,7 @@ import {
   system,
   virtualMedia,
 } from './resources.ts'
+import { sensorLinks, sensorResource } from './sensor-resources.ts'
 import { type Account, Sessions } from './sessions.ts'
 
 export interface RedfishOptions {
@@ -154,7 +155,11 @@ function routesOf(hardware: Hardware, sessions: Sessions): Route[] {
     { path: at(`${MEDIA}/Actions/VirtualMedia.EjectMedia`), post: ({ body }) => ejectMedia(hardware, body) },
 
     members(`${ROOT}/Chassis`, 'Chassis', () => ['1']),
-    { path: at(CHASSIS), get: () => chassis(hardware) },
+    { path: at(CHASSIS), get: () => chassis(hardware, sensorLinks(hardware)) },
+    {
+      path: new RegExp(`^${CHASSIS}/((?:Thermal|Power).*)$`),
+      get: ({ id }) => sensorResource(hardware, id),
+    },
 
     { path: at(`${ROOT}/SessionService`), get: () => sessionService() },
     {
