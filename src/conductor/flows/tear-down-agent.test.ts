@@ -19,7 +19,9 @@ const definition: FlowDefinition = {
 }
 
 class BmcAway extends HardwareFault {
-  override readonly mayPass = true
+  override get mayPass(): boolean {
+    return true
+  }
 }
 
 /** What a node ends in whose agent answers every command like this while it is to be torn down. */

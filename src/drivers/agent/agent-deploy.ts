@@ -10,7 +10,7 @@ import { releaseInstanceImage } from '#images/instance.ts'
 import type { DeployInterface, FlowContext } from '../driver.ts'
 import { leaveInstance, returnToInstance, takeOverBoot } from '../instance.ts'
 import { powerTo } from '../power.ts'
-import { onFastTrack } from './fast-track.ts'
+import { movedOnFastTrack, onFastTrack } from './fast-track.ts'
 import { awaitAgent, bootRamdisk, prepareRamdisk, removeRamdisk } from './ramdisk.ts'
 
 /** All of a deploy interface but its steps, its validation and what it makes ready. */
@@ -28,14 +28,12 @@ export const agentLife = {
 
 /** Before the first step: the machine is off and its next boot starts the ramdisk, or that runs already (fast track). */
 export async function prepareAgentBoot(ctx: FlowContext): Promise<void> {
-  const running = await onFastTrack(ctx, fastTrackAtPrepare)
   await ctx.flow.once('leave the tenant network', async () => {
     const now = await ctx.fresh()
     // A rebuilt machine is still where its instance was.
     await now.interfaces.network.detach(now, 'tenant')
-    if (running) await now.interfaces.network.attach(now, 'deploy')
   })
-  if (!running) await prepareRamdisk(ctx, 'deploy')
+  if (!(await movedOnFastTrack(ctx, fastTrackAtPrepare, 'deploy'))) await prepareRamdisk(ctx, 'deploy')
 }
 
 /** What was found of a running ramdisk before the first step; stored. */
@@ -70,13 +68,7 @@ async function tearDown(ctx: FlowContext): Promise<void> {
 }
 
 async function prepareCleaning(ctx: FlowContext): Promise<void> {
-  if (await onFastTrack(ctx, 'fast track at cleaning')) {
-    await ctx.flow.once('move to the clean network', async () => {
-      const now = await ctx.fresh()
-      await now.interfaces.network.attach(now, 'clean')
-    })
-    return
-  }
+  if (await movedOnFastTrack(ctx, 'fast track at cleaning', 'clean')) return
   await prepareRamdisk(ctx, 'clean')
   const since = await bootRamdisk(ctx, 'clean')
   await awaitAgent(ctx, 'clean', since, ctx.config.conductor.clean_callback_timeout)
@@ -85,7 +77,7 @@ async function prepareCleaning(ctx: FlowContext): Promise<void> {
 async function tearDownCleaning(ctx: FlowContext, options: { powerOff: boolean; fastTrack?: boolean }): Promise<void> {
   // The next flow may go on with this ramdisk.
   const stays = options.fastTrack === true && (await onFastTrack(ctx, 'fast track after cleaning'))
-  await removeRamdisk(ctx, 'clean', { powerOff: options.powerOff && !stays })
+  await removeRamdisk(ctx, 'clean', { powerOff: options.powerOff && !stays, stays })
 }
 
 async function prepareService(ctx: FlowContext): Promise<void> {

@@ -54,7 +54,7 @@ async function inspect(ctx: FlowContext): Promise<void> {
     isThere: async () => String((await findInventory(ctx.db, flow.nodeUuid))?.received_at ?? '') >= since,
   })
   await flow.once('apply', () => apply(ctx))
-  await removeRamdisk(ctx, 'inspect', { powerOff: config.inspector.power_off && !stays })
+  await removeRamdisk(ctx, 'inspect', { powerOff: config.inspector.power_off && !stays, stays })
 }
 
 /** Without any port no MAC address would boot: those the BMC knows become ports first. */

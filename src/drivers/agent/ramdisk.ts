@@ -4,6 +4,7 @@ import type { FlowContext, RamdiskMode } from '../driver.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
 import { powerCycle, powerTo } from '../power.ts'
 import { type AwaitedBoot, awaitBoot, prepareNextBoot, watchingSinceMs } from './await-boot.ts'
+import { leaveNetwork, noteNetwork } from './fast-track.ts'
 import { hasCalled } from './steps.ts'
 
 /** Kernel parameters beyond those that the boot interface adds. */
@@ -19,6 +20,7 @@ export async function prepareRamdisk(
   if (!ctx.node.disable_power_off) await powerTo(ctx, `power off before ${mode}`, 'power off')
   await flow.once(`attach ${mode} network`, async () => {
     const now = await ctx.fresh()
+    await leaveNetwork(now)
     await now.interfaces.network.attach(now, mode)
   })
   await prepareBoot(ctx, `prepare ${mode} boot`, mode, parameters)
@@ -83,11 +85,14 @@ function callHome({ config }: FlowContext): Parameters {
   return { 'ipa-api-url': config.ferrite.api_url }
 }
 
-/** Powers off and takes boot files and network of the ramdisk away. */
+/**
+ * Powers off and takes boot files and network of the ramdisk away.
+ * @param options.stays for the next flow, which goes on with it: what runs keeps its network
+ */
 export async function removeRamdisk(
   ctx: FlowContext,
   mode: RamdiskMode,
-  options: { powerOff: boolean },
+  options: { powerOff: boolean; stays?: boolean },
 ): Promise<void> {
   const { flow } = ctx
   try {
@@ -97,7 +102,8 @@ export async function removeRamdisk(
     await flow.once(`remove ${mode} boot`, async () => {
       const now = await ctx.fresh()
       await now.interfaces.boot.cleanUpRamdisk(now)
-      await now.interfaces.network.detach(now, mode)
+      if (options.stays) await noteNetwork(now, mode)
+      else await now.interfaces.network.detach(now, mode)
     })
   }
 }
