@@ -180,6 +180,16 @@ describe('the agent fetches from the source', () => {
       ['partition', 10240, 512, 1024, 'ext4', false],
     )
   })
+
+  test('a partition image is told as it will boot', async () => {
+    const info = { ...rawByUrl(), kernel: 'http://k', ramdisk: 'http://r', root_gb: 10 }
+    await using ctx = await context({ ...info, capabilities: { disk_label: 'gpt' } })
+    const { kernel, ramdisk, root_gb, boot_option, disk_label, deploy_boot_mode } = await imageInfo(ctx)
+    assert.deepEqual(
+      [kernel, ramdisk, root_gb, boot_option, disk_label, deploy_boot_mode],
+      ['http://k', 'http://r', 10, 'local', 'gpt', undefined],
+    )
+  })
 })
 
 describe('the conductor serves the image', () => {

@@ -19,6 +19,7 @@ import { ImageNotPrepared } from './faults.ts'
 import { ask, httpSettings } from './http.ts'
 import { type DownloadSource, type LocatedImage, locateImage } from './locate.ts'
 import { partitionLayout } from './partitions.ts'
+import { refuseDiskInPartition } from './safety.ts'
 import { type ImageReference, imageReference, resolveChecksum } from './source.ts'
 import { type ImageRequest, ImageStore, type StoredImage, type StoreProgress } from './store.ts'
 
@@ -29,6 +30,7 @@ export interface ImageContext {
     readonly instance_info: Readonly<Record<string, unknown>>
     readonly driver_info: Readonly<Record<string, unknown>>
     readonly properties: Readonly<Record<string, unknown>>
+    readonly driver_internal_info?: Readonly<Record<string, unknown>>
   }
   readonly config: Config
   readonly log: Log
@@ -64,7 +66,7 @@ export async function imageInfo(
     stream_raw_images: config.agent.stream_raw_images,
     node_uuid: node.uuid,
     ...proxies(node.driver_info),
-    ...partitionLayout(image.info, config),
+    ...partitionLayout(image.info, config, node),
   }
 
   if (image.served) {
@@ -72,6 +74,7 @@ export async function imageInfo(
     return await storeOf(ctx).withImage(
       request,
       async stored => {
+        refuseDiskInPartition(stored.image.format, common, image.found.shown)
         const url = await publish(ctx, stored.path, 'disk')
         return {
           ...common,
@@ -91,6 +94,7 @@ export async function imageInfo(
         use,
       )
     : null
+  refuseDiskInPartition(seen, common, image.found.shown)
   return {
     ...common,
     urls: [image.found.url],
@@ -163,7 +167,7 @@ async function examine(ctx: ImageContext): Promise<Examined> {
   }
   const found = await locateImage(ctx, reference, source)
   const known = { ...found.kind, ...withoutNulls(info) }
-  partitionLayout(known, config)
+  partitionLayout(known, config, node)
   const imageUrl = reference.kind === 'http' ? reference.url : found.url
   const asked = { imageUrl, settings: httpSettings(config), allowMd5: rules.allowMd5, signal }
   const checksum = found.checksum ?? (given && (await resolveChecksum(given, asked)))
@@ -296,7 +300,7 @@ function placesOf(
  * has not called yet is likely ours; for one that turns out to be, the form is made when it asks.
  */
 function wantsChunks({ node, config, agent }: Pick<ImageContext, 'node' | 'config' | 'agent'>): boolean {
-  if (!config.ferrite.chunked_images || partitionLayout(node.instance_info, config).image_type === 'partition')
+  if (!config.ferrite.chunked_images || partitionLayout(node.instance_info, config, node).image_type === 'partition')
     return false
   return agent?.version == null || agent.version.includes('+ferrite')
 }

@@ -6,11 +6,22 @@
 import type { Config } from '#config/options.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { ImageInfo } from '#protocol/agent.ts'
+import { capabilitiesOf } from '#protocol/capabilities.ts'
 
 type Info = Readonly<Record<string, unknown>>
 
-/** @throws InvalidInput when the layout is incomplete, malformed, or given for a whole disk */
-export function partitionLayout(info: Info, config: Config): Partial<ImageInfo> {
+/** What is known of the machine that the layout is for. */
+export interface LayoutNode {
+  readonly properties: Info
+  readonly instance_info: Info
+  readonly driver_internal_info?: Info
+}
+
+/**
+ * @param info instance_info, with what the image's source adds to it
+ * @throws InvalidInput when the layout is incomplete, malformed, or given for a whole disk
+ */
+export function partitionLayout(info: Info, config: Config, node: LayoutNode): Partial<ImageInfo> {
   const swap = sizeOf(info, 'swap_mb')
   const ephemeral = sizeOf(info, 'ephemeral_gb') ?? 0
   if (isWholeDisk(info)) {
@@ -27,6 +38,9 @@ export function partitionLayout(info: Info, config: Config): Partial<ImageInfo> 
     )
   return {
     image_type: 'partition',
+    ...bootOf(node),
+    ...Object.fromEntries(['kernel', 'ramdisk'].filter(name => info[name]).map(name => [name, String(info[name])])),
+    root_gb: root,
     root_mb: root * 1024,
     swap_mb: swap ?? 0,
     ephemeral_mb: ephemeral * 1024,
@@ -34,6 +48,18 @@ export function partitionLayout(info: Info, config: Config): Partial<ImageInfo> 
       typeof info.ephemeral_format === 'string' ? info.ephemeral_format : config.pxe.default_ephemeral_format,
     preserve_ephemeral:
       info.preserve_ephemeral === true || /^(1|true|yes|on)$/i.test(String(info.preserve_ephemeral ?? '')),
+  }
+}
+
+/** As the agent works it out for itself from the node; others may want to be told. */
+function bootOf({ properties, instance_info, driver_internal_info: internal }: LayoutNode): Partial<ImageInfo> {
+  const mode = internal?.deploy_boot_mode
+  const label =
+    capabilitiesOf(instance_info.capabilities).disk_label ?? capabilitiesOf(properties.capabilities).disk_label
+  return {
+    boot_option: 'local',
+    ...(typeof mode === 'string' ? { deploy_boot_mode: mode } : {}),
+    ...(mode === 'uefi' ? { disk_label: 'gpt' } : label === undefined ? {} : { disk_label: label }),
   }
 }
 

@@ -25,6 +25,19 @@ export function refuseUnfit(
   }
 }
 
+/** @throws ImageRefused when the image of a whole disk is to become one partition: nothing could boot from it */
+export function refuseDiskInPartition(
+  format: string | null,
+  { image_type: type }: { readonly image_type?: string | null | undefined },
+  shown: string,
+): void {
+  if (type !== 'partition' || (format !== 'gpt' && format !== 'iso')) return
+  const found = format === 'gpt' ? 'has a partition table' : 'is an ISO image'
+  throw new ImageRefused(
+    `Cannot use image ${shown} as a partition image: it ${found}; expected a file system, or image_type whole-disk and neither kernel nor ramdisk`,
+  )
+}
+
 /** Kernels and ramdisks of old have formats of their own that no content shows. */
 function matches(declared: string | null, found: string): boolean {
   if (declared === null || ['', 'unknown', 'aki', 'ari'].includes(declared)) return true

@@ -166,6 +166,10 @@ export const ImageInfo = Type.Object({
   configdrive: Type.Optional(Nullable(Text)),
   /** `partition` for partition images; anything else, and absence, mean the whole disk. */
   image_type: Type.Optional(Nullable(Text)),
+  /** What hardware managers of others may ask for. */
+  kernel: Type.Optional(Nullable(Text)),
+  ramdisk: Type.Optional(Nullable(Text)),
+  root_gb: Type.Optional(Type.Integer()),
   root_mb: Type.Optional(Type.Integer()),
   swap_mb: Type.Optional(Type.Integer()),
   ephemeral_mb: Type.Optional(Type.Integer()),

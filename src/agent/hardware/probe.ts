@@ -7,6 +7,8 @@ export interface Signatures {
   type: string | null
   uuid: string | null
   label: string | null
+  /** `gpt`, `dos`, ... of a partition table on the device itself. */
+  tableType: string | null
   /** Of the partition in its table: a GUID in lower case, or `0xef` in an MBR. */
   partitionType: string | null
   partitionUuid: string | null
@@ -22,6 +24,7 @@ export async function probe(device: string): Promise<Signatures> {
     type: value('TYPE'),
     uuid: value('UUID'),
     label: value('LABEL'),
+    tableType: value('PTTYPE'),
     partitionType: value('PART_ENTRY_TYPE')?.toLowerCase() ?? null,
     partitionUuid: value('PART_ENTRY_UUID'),
     partitionNumber: number === null ? null : Number(number),

@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib'
 import { needsRoot } from '../loop-disk.ts'
 import { partitionUuids } from './image-record.ts'
 import { layoutScript, planLayout } from './partition-layout.ts'
-import { type Bench, type BenchOptions, dir, hash, MIB, partitions, setUp, startOf } from './test-setup.ts'
+import { type Bench, type BenchOptions, dir, diskImage, hash, MIB, partitions, setUp, startOf } from './test-setup.ts'
 
 const benches: Bench[] = []
 async function make(content: Buffer, options: BenchOptions = {}): Promise<Bench> {
@@ -200,6 +200,15 @@ describe('partition images on loop devices', { skip: needsRoot }, () => {
       assert.equal(partitions(bench.disk.device), 0)
     })
   }
+
+  test('the image of a whole disk is no partition image', async () => {
+    const content = diskImage('gpt')
+    const bench = await make(content)
+    await assert.rejects(bench.write({ ...image, checksum: hash('sha256', content) }), {
+      type: 'InvalidImage',
+      message: /has a partition table \(gpt\) of its own/,
+    })
+  })
 
   test('an image larger than its root partition is refused', async () => {
     const bench = await make(root)

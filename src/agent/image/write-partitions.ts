@@ -64,6 +64,7 @@ export async function writePartitions(job: PartitionJob, context: ImageRun): Pro
   const root = at('root') ?? '' // every layout has one
   await job.writeRoot(root)
   await rereadPartitions(device)
+  await refuseDiskInPartition(root)
   const prep = at('PReP Boot partition')
   return {
     'root uuid': await uuidOf(root),
@@ -80,6 +81,16 @@ async function requireRoom(device: string, { neededBytes, partitions }: Layout):
   throw new AgentFault(
     'DeploymentError',
     `Cannot lay out ${device}: it has ${sizeBytes} bytes, needed are ${neededBytes} (${sizes.join(', ')}); nothing was written`,
+  )
+}
+
+/** @throws AgentFault InvalidImage when the image is one of a whole disk: nothing could boot from it here */
+async function refuseDiskInPartition(root: string): Promise<void> {
+  const { type, tableType } = await probe(root)
+  if (type !== null || tableType === null) return
+  throw new AgentFault(
+    'InvalidImage',
+    `The image was written to partition ${root}, and has a partition table (${tableType}) of its own: expected a file system, as it is declared as a partition image`,
   )
 }
 
