@@ -24,17 +24,52 @@ export interface BulkRequest {
   /** For connecting and for every silence of the server. */
   timeoutMs: number
   signal?: AbortSignal
+  /** Leave the connection here for the next request to the same server, and take the one that is here. */
+  line?: BulkLine
+}
+
+/** A connection that is used for one request after the other. */
+export class BulkLine {
+  #resting: Incoming | null = null
+  #origin = ''
+
+  /** The connection that rests here, if it is one to this server and still open. */
+  take(url: URL): Incoming | null {
+    const resting = this.#resting
+    this.#resting = null
+    if (resting?.open && this.#origin === url.origin) return resting
+    resting?.socket.destroy()
+    return null
+  }
+
+  keep(incoming: Incoming, url: URL): void {
+    this.#resting = incoming
+    this.#origin = url.origin
+  }
+
+  /** Ends what rests here. */
+  close(): void {
+    this.#resting?.socket.destroy()
+    this.#resting = null
+  }
 }
 
 /**
- * Resolves with the head of the answer, or with null when it is not one for this client. A refusal comes without body. A piece of the body is valid
- * until the next one is asked for.
+ * Resolves with the head of the answer, or with null when it is not one for this client. A refusal comes without body. A
+ * piece of the body is valid until the next one is asked for.
  * @throws Error when the server cannot be reached or breaks off; the body throws when it is shorter than announced
  */
-export async function bulkGet({ url, headers, timeoutMs, signal }: BulkRequest): Promise<BulkAnswer | null> {
+export async function bulkGet(wanted: BulkRequest): Promise<BulkAnswer | null> {
+  const { url, timeoutMs, signal, line } = wanted
   if (url.protocol !== 'http:' || url.username !== '') return null
-  const incoming = new Incoming(url, timeoutMs, signal)
-  const fields = { Host: url.host, Connection: 'close', ...headers }
+  const rested = line?.take(url) ?? null
+  if (rested === null) return await exchange(new Incoming(url, timeoutMs, signal), wanted)
+  // The server may end a resting connection at the moment it is used again: that is no failure of the request.
+  return await exchange(rested, wanted).catch(() => exchange(new Incoming(url, timeoutMs, signal), wanted))
+}
+
+async function exchange(incoming: Incoming, { url, headers, line }: BulkRequest): Promise<BulkAnswer | null> {
+  const fields = { Host: url.host, Connection: line === undefined ? 'close' : 'keep-alive', ...headers }
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
   incoming.socket.write(`GET ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join('')}\r\n`)
   try {
@@ -45,10 +80,14 @@ export async function bulkGet({ url, headers, timeoutMs, signal }: BulkRequest):
       length !== undefined &&
       head.headers['transfer-encoding'] === undefined &&
       (head.headers['content-encoding'] ?? 'identity') === 'identity'
-    if (plain) return { ...head, body: new Body(incoming, rest, Number(length)) }
+    if (plain) {
+      const stays = line !== undefined && !/close/i.test(head.headers.connection ?? '')
+      const body = new Body(incoming, rest, Number(length), stays ? () => line.keep(incoming, url) : null)
+      return { ...head, body }
+    }
     incoming.socket.destroy()
     // What a refusal says beside its status is not worth a second request.
-    return head.status >= 400 ? { ...head, body: new Body(incoming, rest, 0) } : null
+    return head.status >= 400 ? { ...head, body: new Body(incoming, rest, 0, null) } : null
   } catch (error) {
     incoming.socket.destroy()
     throw error
@@ -95,6 +134,10 @@ class Incoming {
     }
   }
 
+  get open(): boolean {
+    return !this.#ended && this.#failure === null
+  }
+
   /** The next piece, or null at the end of the connection. Takes back the one before. */
   async next(): Promise<Uint8Array | null> {
     if (this.#lent !== null) {
@@ -132,11 +175,14 @@ class Body {
   readonly #incoming: Incoming
   readonly #rest: Uint8Array
   readonly #length: number
+  /** What becomes of the connection after the last byte; null: it ends. */
+  readonly #keep: (() => void) | null
 
-  constructor(incoming: Incoming, rest: Uint8Array, length: number) {
+  constructor(incoming: Incoming, rest: Uint8Array, length: number, keep: (() => void) | null) {
     this.#incoming = incoming
     this.#rest = rest
     this.#length = length
+    this.#keep = keep
   }
 
   destroy(): void {
@@ -157,7 +203,8 @@ class Body {
         if (left > 0) piece = await this.#incoming.next()
       }
     } finally {
-      this.destroy()
+      if (left === 0 && this.#keep !== null) this.#keep()
+      else this.destroy()
     }
   }
 }

@@ -5,7 +5,7 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { Fault, messageOf } from '#lib/fault.ts'
-import { bulkGet } from './bulk-get.ts'
+import { BulkLine, bulkGet } from './bulk-get.ts'
 import type { Options } from './options.ts'
 
 /** No answer: refused, reset, not resolved, certificate not trusted, silent for too long. */
@@ -26,8 +26,8 @@ export interface HttpRequest {
   proxies?: { http?: string; https?: string; no?: string }
   /** Follow at most this many redirects; default 10. */
   redirects?: number
-  /** The body is large: read it the cheap way where that can be done. Only for GET. */
-  bulk?: boolean
+  /** The body is large: read it the cheap way where that can be done, over this connection if one is given. Only for GET. */
+  bulk?: boolean | BulkLine
   /** Skip certificate checks for this request whatever the options say. */
   insecure?: boolean
 }
@@ -46,7 +46,7 @@ export interface HttpAnswer {
  * @throws RequestFailed when there is no answer
  */
 export async function request(options: Options, wanted: HttpRequest): Promise<HttpAnswer> {
-  if (wanted.bulk === true && wanted.proxies === undefined) {
+  if (wanted.bulk && wanted.proxies === undefined) {
     const answer = await tryBulk(wanted)
     if (answer !== null) return answer
   }
@@ -96,9 +96,15 @@ export function shown(url: string): string {
 }
 
 async function tryBulk(wanted: HttpRequest): Promise<HttpAnswer | null> {
-  const { url, headers = {}, timeoutMs, signal } = wanted
+  const { url, headers = {}, timeoutMs, signal, bulk } = wanted
   try {
-    const answer = await bulkGet({ url: new URL(url), headers, timeoutMs, ...(signal === undefined ? {} : { signal }) })
+    const answer = await bulkGet({
+      url: new URL(url),
+      headers,
+      timeoutMs,
+      ...(signal === undefined ? {} : { signal }),
+      ...(bulk instanceof BulkLine ? { line: bulk } : {}),
+    })
     return answer === null ? null : { ...answer, url }
   } catch (error) {
     throw new RequestFailed(`Cannot reach ${shown(url)}: ${reason(error)}`, { cause: error })

@@ -102,7 +102,9 @@ async function serve(request: IncomingMessage, response: ServerResponse, options
     seconds: Math.round(performance.now() - startedMs) / 1000,
     complete: response.writableFinished || (response.writableEnded && !response.destroyed),
   }
-  options.log.info({ ...transfer }, `${method} ${transfer.path} ${transfer.status}`)
+  // Agents fetch an image in hundreds of ranges.
+  const level = transfer.status === 206 ? 'debug' : 'info'
+  options.log[level]({ ...transfer }, `${method} ${transfer.path} ${transfer.status}`)
   options.onTransfer?.(transfer)
 }
 
@@ -174,8 +176,12 @@ async function answer(request: IncomingMessage, response: ServerResponse, { file
   bodyBytes.set(response, 0)
   const stream = createReadStream(file, { start: from, end: to, highWaterMark: 512 * 1024 })
   stream.on('data', chunk => bodyBytes.set(response, (bodyBytes.get(response) ?? 0) + chunk.length))
-  await pipeline(stream, response)
-  return bodyBytes.get(response) ?? 0
+  await pipeline(stream, response, { end: false })
+  const bytes = bodyBytes.get(response) ?? 0
+  // A length was promised: only a broken connection tells the client that the file became shorter meanwhile.
+  if (bytes < length) throw new Error(`the file ended after ${from + bytes} of ${stats.size} bytes`)
+  response.end()
+  return bytes
 }
 
 /** Source: RFC 9110, 13.2.2: a date counts only where no entity tag was sent. */

@@ -32,8 +32,10 @@ export function standbyCommands(hardware: Hardware): Record<string, Command> {
           throw new AgentFault('InvalidCommandParamsError', messageOf(error), { cause: error })
         }
       },
-      run: async ({ image_info: info, configdrive }, context) =>
-        await prepareImage(readImageInfo(info), configdrive, { ...context, hardware, node: context.agent.node }),
+      run: async ({ image_info: info, configdrive }, context) => {
+        const run = { ...context, hardware, node: context.agent.node }
+        return (await prepareImage(readImageInfo(info), configdrive, run)).text
+      },
     },
     execute_bootc_install: {
       kind: 'async',

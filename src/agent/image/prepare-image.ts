@@ -5,10 +5,12 @@
  * Source: openstack/ironic-python-agent `extensions/standby.py` (decisions, result texts).
  */
 import type { AgentNode, ImageInfo, PartitionUuids } from '#protocol/agent.ts'
+import type { ImageTraffic } from '#protocol/chunked-image.ts'
 import type { RunContext } from '../context.ts'
 import { deviceSize } from '../hardware/device-use.ts'
 import type { Hardware } from '../hardware/manager.ts'
 import { digestFromFile } from './checksum-file.ts'
+import { chunksToDisk } from './chunked/write-chunked.ts'
 import { writeConfigDrive } from './config-drive.ts'
 import { type Checksum, claimedChecksum, finishChecksum, isUrl } from './image-info.ts'
 import { keepPartitionUuids } from './image-record.ts'
@@ -30,18 +32,27 @@ export interface WriteJob {
   capacityBytes: number
 }
 
-/** @returns the sentence conductors expect, without the command's name */
-export async function prepareImage(info: ImageInfo, configdrive: unknown, run: ImageRun): Promise<string> {
+export interface Prepared {
+  /** The sentence conductors expect, without the command's name. */
+  text: string
+  /** What it took; null of images that a converter wrote. */
+  traffic: ImageTraffic | null
+}
+
+export async function prepareImage(info: ImageInfo, configdrive: unknown, run: ImageRun): Promise<Prepared> {
   // Whatever comes of this: what was there before is not what the next question is about.
   keepPartitionUuids(run.agent.store, {})
   const { name: device } = await run.hardware.call('osInstallDevice', run.node)
   const checksum = await resolveChecksum(info, run)
   const given = configdrive ?? info.configdrive ?? null
   const configDrive = typeof given === 'string' && given !== '' ? given : null
+  let traffic: ImageTraffic | null = null
   const write = async (to: string) => {
     const job: WriteJob = { info, checksum, device: to, capacityBytes: await deviceSize(to) }
+    traffic = await chunksToDisk(job, run)
+    if (traffic !== null) return
     // gpt says what is inside a raw image; there is nothing to convert.
-    if (info.disk_format === 'raw' || info.disk_format === 'gpt') await streamToDisk(job, run)
+    if (info.disk_format === 'raw' || info.disk_format === 'gpt') traffic = await streamToDisk(job, run)
     else await convertToDisk(job, run)
   }
 
@@ -52,7 +63,8 @@ export async function prepareImage(info: ImageInfo, configdrive: unknown, run: I
   keepPartitionUuids(run.agent.store, uuids)
   const efi = uuids['efi system partition uuid']
   const suffix = efi ? ` efi_system_partition_uuid=${efi}` : ''
-  return `image (${info.id}) written to device ${device} root_uuid=${uuids['root uuid']}${suffix}`
+  const text = `image (${info.id}) written to device ${device} root_uuid=${uuids['root uuid']}${suffix}`
+  return { text, traffic }
 }
 
 async function writeWholeDisk(

@@ -17,6 +17,10 @@ import { type HttpAnswer, readText, request, shown } from '../http.ts'
 export interface ImageSource {
   /** Null when the server does not say. */
   readonly sizeBytes: number | null
+  /** Of the image, each counted once. */
+  readonly deliveredBytes: number
+  /** That came, those that came again after a break included. */
+  readonly receivedBytes: number
   /** Once only. @throws AgentFault ImageDownloadError after the last attempt */
   chunks(): AsyncIterable<Uint8Array>
   /** Ends the connection; for when nobody reads to the end. */
@@ -61,6 +65,7 @@ class Transfer implements ImageSource {
   #answer: HttpAnswer | null = null
   #failures = 0
   #received = 0
+  #skipped = 0
   sizeBytes: number | null = null
   #encoded = false
   /** What must be unchanged for a resumed stream to be the same image. */
@@ -73,6 +78,14 @@ class Transfer implements ImageSource {
     this.#authorization = authorization(info)
     const { downloadMaxDurationMs } = agent.options
     this.#deadline = downloadMaxDurationMs > 0 ? performance.now() + downloadMaxDurationMs : Number.POSITIVE_INFINITY
+  }
+
+  get deliveredBytes(): number {
+    return this.#received
+  }
+
+  get receivedBytes(): number {
+    return this.#received + this.#skipped
   }
 
   async open(): Promise<void> {
@@ -99,6 +112,7 @@ class Transfer implements ImageSource {
       try {
         for await (const chunk of this.#decoded(answer)) {
           this.#checkTime()
+          this.#skipped += Math.min(skip, chunk.length)
           if (skip >= chunk.length) {
             skip -= chunk.length
             continue
@@ -240,7 +254,7 @@ function authorization(info: ImageInfo): Record<string, string> {
   return { Authorization: `Basic ${pair}` }
 }
 
-function proxies(info: ImageInfo) {
+export function proxies(info: ImageInfo) {
   if (!info.proxies) return {}
   return { proxies: { ...info.proxies, ...(info.no_proxy ? { no: info.no_proxy } : {}) } }
 }

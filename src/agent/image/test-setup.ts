@@ -69,7 +69,7 @@ export async function setUp(
       const node = { uuid: 'u', properties, instance_info: {} }
       const progress = progressMeter(report => reports.push(report))
       const { signal } = new AbortController()
-      return await prepareImage(whole, configdrive, { agent: context, hardware, node, progress, signal })
+      return (await prepareImage(whole, configdrive, { agent: context, hardware, node, progress, signal })).text
     },
     remove: async () => {
       disk.remove()

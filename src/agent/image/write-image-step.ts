@@ -13,6 +13,8 @@ export const writeImageStep: Step = {
   run: async ({ image_info: given, configdrive }, context) => {
     const info = readImageInfo(given)
     checkImageInfo(info, context.agent.options)
-    return { result: `prepare_image: ${await prepareImage(info, configdrive, context)}` }
+    const { text, traffic } = await prepareImage(info, configdrive, context)
+    // Beside the text that every conductor expects, figures for ours.
+    return { result: `prepare_image: ${text}`, ...(traffic && { traffic }) }
   },
 }

@@ -3,6 +3,7 @@
  * shorter than what was there before; the new partition table comes last, when the hash is right.
  */
 import { messageOf } from '#lib/fault.ts'
+import type { ImageTraffic } from '#protocol/chunked-image.ts'
 import { AgentFault } from '../errors.ts'
 import { openExclusively } from '../hardware/device-use.ts'
 import { wipeMetadata } from '../hardware/erase-metadata.ts'
@@ -12,8 +13,12 @@ import { markWriting, unbootable, unmarkWriting } from './image-record.ts'
 import type { ImageRun, WriteJob } from './prepare-image.ts'
 import { type ImageSource, openImage } from './source.ts'
 
-/** @throws AgentFault ImageDownloadError, ImageChecksumError, ImageWriteError; the disk is without partitions then */
-export async function streamToDisk(job: WriteJob, run: ImageRun): Promise<void> {
+/**
+ * @returns what it took
+ * @throws AgentFault ImageDownloadError, ImageChecksumError, ImageWriteError; the disk is without partitions then
+ */
+export async function streamToDisk(job: WriteJob, run: ImageRun): Promise<ImageTraffic> {
+  const startedMs = performance.now()
   const { info, device, capacityBytes } = job
   run.progress({ phase: 'download', bytes: 0, total_bytes: null })
   const source = await openImage(run.agent, info, run.signal)
@@ -21,6 +26,16 @@ export async function streamToDisk(job: WriteJob, run: ImageRun): Promise<void> 
     requireFit(source.sizeBytes, capacityBytes, device)
     await wipeMetadata(device)
     await pour(source, job, run)
+    return {
+      form: 'plain',
+      image_bytes: source.deliveredBytes,
+      received_bytes: source.receivedBytes,
+      received_twice_bytes: source.receivedBytes - source.deliveredBytes,
+      written_bytes: source.deliveredBytes,
+      zeroed_bytes: 0,
+      kept_bytes: 0,
+      seconds: Math.round(performance.now() - startedMs) / 1000,
+    }
   } finally {
     source.close()
   }
