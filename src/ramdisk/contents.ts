@@ -93,6 +93,7 @@ export const programs = [
   'chronyd',
   'e2fsck',
   'ethtool',
+  'fallocate',
   'findmnt',
   'hdparm',
   'ip',
