@@ -49,6 +49,7 @@ export const packages = [
   'smartmontools',
   'udev',
   'util-linux',
+  'xfsprogs',
   'xz-utils',
 ]
 
@@ -104,9 +105,13 @@ export const programs = [
   'lscpu',
   'lspci',
   'mdadm',
+  'mkfs.ext2',
+  'mkfs.ext3',
   'mkfs.ext4',
   'mkfs.fat',
   'mkfs.vfat',
+  'mkfs.xfs',
+  'mkswap',
   'modprobe',
   'mount',
   'nvme',
