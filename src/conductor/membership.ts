@@ -55,6 +55,9 @@ const lookMs = 1000
 const lockGoneMs = 3000
 /** How often work is looked for whose conductor left no trace. */
 const strayMs = 15_000
+/** How often the clock is compared with the database's, and by how much it may differ without a word. */
+const clockMs = 300_000
+const clockOffMs = 5000
 
 /** What is known of another conductor: its last sign of life, and our time when that was news. */
 interface Seen {
@@ -73,6 +76,7 @@ export class Membership implements Peers {
   #online = new Set<string>()
   #touchedAtMs = 0
   #straysAtMs = 0
+  #clockAtMs = Number.NEGATIVE_INFINITY
   #fenced = false
   #loop: Promise<void> | undefined
 
@@ -171,6 +175,7 @@ export class Membership implements Peers {
       try {
         await this.#signOfLife()
         await this.#lookAtOthers()
+        await this.#compareClocks()
       } catch (error) {
         log.error({ err: error }, 'cannot say that this conductor is alive, or see who else is')
       }
@@ -239,5 +244,27 @@ export class Membership implements Peers {
     const gone = (await holders(db)).filter(hostname => !this.#online.has(hostname))
     for (const hostname of gone) await releaseWork(db, hostname)
     return gone.length > 0
+  }
+
+  /**
+   * Conductors compare clocks for one thing, a lease that nobody prolonged for a minute; operators read their times side
+   * by side. The database's clock is the same for all. Without a channel there is no other conductor.
+   */
+  async #compareClocks(): Promise<void> {
+    const { channel, clock, log } = this.#options
+    const beforeMs = clock.now()
+    if (beforeMs - this.#clockAtMs < clockMs) return
+    this.#clockAtMs = beforeMs
+    const serverMs = await channel?.serverNowMs?.()
+    if (serverMs === undefined) return
+    const afterMs = clock.now()
+    // The answer was made between the two.
+    const aheadMs = serverMs < beforeMs ? beforeMs - serverMs : Math.min(0, afterMs - serverMs)
+    if (Math.abs(aheadMs) < clockOffMs) return
+    const off = `${Math.round(Math.abs(aheadMs) / 1000)} s ${aheadMs > 0 ? 'ahead of' : 'behind'}`
+    log.warn(
+      { ahead_ms: Math.round(aheadMs) },
+      `this host's clock is ${off} the database server's; those of conductors must agree to within half a minute`,
+    )
   }
 }

@@ -18,6 +18,8 @@ export interface Channel {
   send(message: string): void
   /** Which of these processes live, by their locks; undefined while that cannot be told. */
   living(names: readonly string[]): Promise<ReadonlySet<string> | undefined>
+  /** What the server's clock says, in milliseconds since 1970; undefined while that cannot be told. */
+  serverNowMs?(): Promise<number | undefined>
   close(): Promise<void>
 }
 
@@ -115,6 +117,12 @@ export async function openChannel(
       if (!locks) return undefined
       const held = new Set(locks.rows.map(row => row.key))
       return new Set(names.filter(one => held.has(keyOf(one))))
+    },
+    async serverNowMs() {
+      const answer = await inTurn(async () =>
+        client?.query<{ ms: string }>('SELECT extract(epoch FROM clock_timestamp()) * 1000 AS ms'),
+      )
+      return answer && Number(answer.rows[0]?.ms)
     },
     async close() {
       closed = true
