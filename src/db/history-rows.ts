@@ -6,7 +6,7 @@ import { type Page, type Paged, type RawRow, readPage } from './page.ts'
 /** Kinds of events that belong to the history of a node; the others are progress and detail. */
 const kinds = [
   ...['requested', 'provision state', 'aborted', 'boot again', 'ended'],
-  ...['action', 'unlocked', 'power seen', 'power failure', 'power recovered', 'playbook ended'],
+  ...['action', 'unlocked', 'power seen', 'power failure', 'power recovered', 'playbook ended', 'image written'],
 ]
 /** These belong to it where [conductor] record_step_flows_in_history says so. */
 const stepKinds = ['step started', 'step finished', 'playbook task']

@@ -30,10 +30,17 @@ const writeImage: Step = {
   kinds: ['deploy'],
   async run(ctx) {
     await noteBootMode(ctx)
-    const { versionsChanged } = await runAgentStep(ctx, 'deploy', 'write image', writeImage, async now => ({
+    const { versionsChanged, traffic } = await runAgentStep(ctx, 'deploy', 'write image', writeImage, async now => ({
       image_info: await imageInfo(now),
       configdrive: now.node.instance_info.configdrive ?? null,
     }))
+    if (traffic) {
+      await ctx.flow.once('note what writing took', async () => {
+        const { driver_internal_info } = (await ctx.fresh()).node
+        await ctx.flow.write({ driver_internal_info: { ...driver_internal_info, image_traffic: traffic } })
+        await ctx.flow.event('image written', traffic)
+      })
+    }
     return versionsChanged ? 'versions changed' : 'done'
   },
 }

@@ -4,10 +4,12 @@
  * command whose start was not recorded is recognised as the one that was not there before.
  */
 
+import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { agentsOf } from '#db/agents.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
 import { type Progress as AgentProgress, type AgentStep, type CommandResult, StepsResult } from '#protocol/agent.ts'
+import { ImageTraffic } from '#protocol/chunked-image.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
 import type { FlowContext, StepSpec } from '../driver.ts'
@@ -63,6 +65,8 @@ export function askAgent<T>(ctx: FlowContext, ask: (now: FlowContext) => Promise
 export interface AgentStepEnd {
   /** It was not begun: other hardware managers are there than those that listed the steps. */
   versionsChanged: boolean
+  /** What writing an image took; null of other steps, and of agents that do not tell. */
+  traffic: ImageTraffic | null
 }
 
 /**
@@ -181,7 +185,7 @@ async function finished(
     await flow.progress(null)
     const versionsChanged = mismatches.includes(answer.command_status)
     if (answer.command_status !== 'SUCCEEDED' && !versionsChanged) throw failed(answer, label)
-    return { versionsChanged }
+    return { versionsChanged, traffic: trafficOf(answer.command_result) }
   })
 }
 
@@ -199,6 +203,13 @@ function busy({ label }: AgentCommand): () => Fault {
         'it was busy with another command, or could not be reached',
     )
 }
+
+/** What our agent says beside the text that Ironic reads. */
+function trafficOf(result: unknown): ImageTraffic | null {
+  return writtenImage.Check(result) ? result.deploy_result.traffic : null
+}
+
+const writtenImage = Compile(Type.Object({ deploy_result: Type.Object({ traffic: ImageTraffic }) }))
 
 async function commandIds(ctx: FlowContext): Promise<string[]> {
   return (await agentClient(ctx).commands()).map(entry => entry.id)

@@ -76,6 +76,8 @@ function told(kind: string, data: Readonly<Record<string, unknown>>): string {
       return data.error === undefined ? `Done: ${data.told}` : `Failed: ${data.told}: ${data.error}`
     case 'boot again':
       return `Booting the ramdisk again, attempt ${data.attempt}: ${data.why}`
+    case 'image written':
+      return `Wrote the image in ${data.seconds} s: ${data.received_bytes} bytes received (${data.received_twice_bytes} of them twice), ${data.written_bytes} written, ${data.zeroed_bytes} zeroed, ${data.kept_bytes} found in place`
     case 'unlocked':
       return `Taken from conductor ${data.holder}, which held it for "${data.purpose}" since ${data.since}`
     case 'power seen':
