@@ -1,5 +1,5 @@
 /**
- * Where images come from, with the real Keystone, Glance, Swift and Squid, but without machines: what the service tells
+ * Where images come from, with the real Keystone, Glance, Swift, Squid and registry, but without machines: what the service tells
  * an agent, and what our agent fetches by it. `npm run interop:deploy` boots machines with the same servers.
  */
 import assert from 'node:assert/strict'
@@ -15,16 +15,17 @@ import { Store } from '#agent/store.ts'
 import { loadConfig, type Overrides } from '#config/load.ts'
 import { startFileServer } from '#images/file-server.ts'
 import { type ImageContext, imageInfo, validateImage } from '#images/instance.ts'
-import { forSquid } from '#lab/host-packages.ts'
+import { forRegistry, forSquid } from '#lab/host-packages.ts'
 import { freePorts } from '#lab/service-process.ts'
 import { silent } from '#lib/log.ts'
 import type { ImageInfo } from '#protocol/agent.ts'
 import { whyMissing } from '../clients/packages.ts'
 import { forOpenstack, type Openstack, startOpenstack } from './openstack.ts'
 import { LoopbackPlace } from './place.ts'
+import { startRegistry } from './registry.ts'
 import { type Squid, startSquid } from './squid.ts'
 
-const missing = await whyMissing([...forOpenstack, ...forSquid])
+const missing = await whyMissing([...forOpenstack, ...forSquid, ...forRegistry])
 const content = randomBytes(5 * 1024 * 1024)
 const sha512 = createHash('sha512').update(content).digest('hex')
 const key = 'the first key'
@@ -217,6 +218,33 @@ describe('sources of images', { skip: missing }, () => {
       fetched(down),
       new RegExp(`through the proxy http://127.0.0.1:${dead} of driver_info image_http_proxy`),
     )
+  })
+
+  it('Registry: the raw disk of the node’s architecture, with the login that the service found for the agent', async () => {
+    const [port = 0] = await freePorts(1)
+    const registry = await startRegistry(place, { port })
+    const sha256 = createHash('sha256').update(content).digest('hex')
+    const other = join(directory, 'other')
+    await writeFile(other, 'of another architecture')
+    const digest = await registry.push('team/disk', '1', [
+      {
+        file: other,
+        sha256: createHash('sha256').update('of another architecture').digest('hex'),
+        disktype: 'raw',
+        architecture: 'arm64',
+      },
+      { file, sha256, disktype: 'raw', architecture: 'amd64' },
+    ])
+    await using ferrite = await service({}, { oci: { permit_fallback_to_http_transport: true } })
+    for (const reference of [':1', `@${digest}`]) {
+      const image_source = `oci://${registry.host}/team/disk${reference}`
+      const ctx = ferrite.about({ image_source, image_pull_secret: registry.pullSecret })
+      Object.assign(ctx.node.properties, { cpu_arch: 'x86_64' })
+      const info = await imageInfo(ctx)
+      assert.deepEqual([info.os_hash_value, info.disk_format], [sha256, 'raw'])
+      assert.deepEqual(await fetched(info), content)
+      await assert.rejects(validateImage(ferrite.about({ image_source })), /wants a name and a password/)
+    }
   })
 
   /** As our agent does. */

@@ -48,6 +48,7 @@ export const forKeystone = ['python3-keystone'] as const
 /** `npm run interop:deploy`: servers that images come from. Each is started with a configuration of its own. */
 export const forNginx = ['nginx'] as const
 export const forSquid = ['squid'] as const
+export const forRegistry = ['docker-registry'] as const
 /** Only their programs and libraries: the packages of the services would set them up and start them. */
 export const forSwift = ['python3-swift', 'python3-keystonemiddleware'] as const
 export const forGlance = ['python3-glance'] as const
