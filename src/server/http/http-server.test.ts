@@ -63,38 +63,92 @@ test('an answer that has begun is not followed by the text of another', async ()
   assert.match(heard, /half$/)
 })
 
-test('when there are too many connections, the oldest that brought no request makes room', async () => {
-  const server = createHttpServer((_, response) => response.end('ok'), { maxConnections: 5 })
-  await using listening = await listen(server)
-  const sockets: Socket[] = []
-  const open = async (): Promise<Socket & { gone?: boolean }> => {
-    const socket: Socket & { gone?: boolean } = connect(listening.port, '127.0.0.1')
-    sockets.push(socket)
-    socket.on('error', () => {})
-    socket.on('close', () => {
-      socket.gone = true
-    })
-    await new Promise(resolve => socket.once('connect', resolve))
-    return socket
+/** Connections to a server that answers at once, but to what is asked of `/hold`. */
+async function crowd(listening: { port: number }) {
+  const sockets: Client[] = []
+  return {
+    async open(): Promise<Client> {
+      const socket: Client = connect(listening.port, '127.0.0.1')
+      sockets.push(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        socket.gone = true
+      })
+      await new Promise(resolve => socket.once('connect', resolve))
+      return socket
+    },
+    async serve(socket: Client): Promise<void> {
+      socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n')
+      const data = await new Promise<Buffer>(resolve => socket.once('data', resolve))
+      assert.match(data.toString(), /^HTTP\/1\.1 200 /)
+    },
+    [Symbol.dispose]() {
+      for (const socket of sockets) socket.destroy()
+    },
   }
-  const serve = async (socket: Socket) => {
-    socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n')
-    const data = await new Promise<Buffer>(resolve => socket.once('data', resolve))
-    assert.match(data.toString(), /^HTTP\/1\.1 200 /)
-  }
-  const known = await open()
-  await serve(known)
-  const idle: (Socket & { gone?: boolean })[] = []
-  for (let i = 0; i < 4; i += 1) idle.push(await open())
-  const late = await open()
-  await serve(late)
-  await until(() => idle[0]?.gone === true)
-  assert.deepEqual(
-    idle.map(socket => socket.gone === true),
-    [true, false, false, false],
+}
+type Client = Socket & { gone?: boolean }
+
+const small = (onHold = () => {}) =>
+  createHttpServer(
+    (request, response) => {
+      if (request.url === '/hold') onHold()
+      else request.resume().once('end', () => response.end('ok'))
+    },
+    { maxConnections: 5 },
   )
-  await serve(known)
-  for (const socket of sockets) socket.destroy()
+const gone = (clients: readonly Client[]) => clients.map(socket => socket.gone === true)
+
+test('when there are too many connections, the oldest that brought no request makes room', async () => {
+  await using listening = await listen(small())
+  using clients = await crowd(listening)
+  const known = await clients.open()
+  await clients.serve(known)
+  const idle: Client[] = []
+  for (let i = 0; i < 4; i += 1) idle.push(await clients.open())
+  const late = await clients.open()
+  await clients.serve(late)
+  await until(() => idle[0]?.gone === true)
+  assert.deepEqual(gone(idle), [true, false, false, false])
+  await clients.serve(known)
+})
+
+test('when all have brought one, the one that rests longest does', async () => {
+  await using listening = await listen(small())
+  using clients = await crowd(listening)
+  const kept: Client[] = []
+  for (let i = 0; i < 5; i += 1) kept.push(await clients.open())
+  for (const socket of kept) await clients.serve(socket)
+  await clients.serve(kept[0]!) // there are five
+  const late = await clients.open()
+  await clients.serve(late)
+  await until(() => kept[1]?.gone === true)
+  assert.deepEqual(gone(kept), [false, true, false, false, false])
+})
+
+test('who never ends the body of a second request rests; who waits for an answer does not', async () => {
+  let held = 0
+  const server = small(() => {
+    held += 1
+  })
+  await using listening = await listen(server)
+  using clients = await crowd(listening)
+  const waiting: Client[] = []
+  for (let i = 0; i < 3; i += 1) waiting.push(await clients.open())
+  for (const socket of waiting) {
+    await clients.serve(socket)
+    socket.write('GET /hold HTTP/1.1\r\nHost: h\r\n\r\n')
+  }
+  await until(() => held === 3)
+  const slow: Client[] = []
+  for (let i = 0; i < 2; i += 1) slow.push(await clients.open())
+  for (const socket of slow) {
+    await clients.serve(socket)
+    socket.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nx')
+  }
+  for (let i = 0; i < 2; i += 1) await clients.serve(await clients.open())
+  await until(() => slow.every(socket => socket.gone))
+  assert.deepEqual(gone(waiting), [false, false, false])
 })
 
 async function listen(server: Server) {

@@ -3,8 +3,7 @@
  * and what callers hear whose requests cannot even be parsed. It knows no endpoint.
  *
  * A client that is slow to send, or to read, holds a socket, never the service, and not for ever. When there are too
- * many connections, the oldest that has not brought one whole request yet makes room: a flood of half-open connections
- * keeps nobody out.
+ * many connections, those that are of no use make room (connections.ts).
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
@@ -12,6 +11,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TlsOptions } from 'node:tls'
 import { faultBody } from '../faults.ts'
+import { connectionsUpTo } from './connections.ts'
 
 export interface HttpServerOptions {
   readonly tls?: TlsOptions | undefined
@@ -36,9 +36,9 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 export function createHttpServer(handler: Handler, options: HttpServerOptions = {}): Server {
   const { tls, maxConnections = 8192 } = options
-  const newcomers = trackNewcomers(maxConnections)
+  const connections = connectionsUpTo(maxConnections)
   const listener: Handler = (request, response) => {
-    newcomers.settle(request.socket)
+    connections.begin(request, response)
     handler(request, response)
   }
   const { timeout, ...given } = limits
@@ -49,45 +49,8 @@ export function createHttpServer(handler: Handler, options: HttpServerOptions = 
   server.timeout = timeout
   // Past this nothing is even looked at.
   server.maxConnections = maxConnections + 256
-  server.on('connection', (socket: Socket) => newcomers.add(socket))
+  server.on('connection', (socket: Socket) => connections.add(socket))
   return server
-}
-
-interface Newcomers {
-  add(socket: Socket): void
-  /** A whole header came over it. */
-  settle(socket: Socket): void
-}
-
-/** Connections that have not brought a request yet, the oldest first. */
-function trackNewcomers(maxConnections: number): Newcomers {
-  const waiting = new Map<string, Socket>()
-  const settled = new WeakSet<Socket>()
-  let open = 0
-  // Over TLS a request comes on another socket than the connection did; both have the same far end.
-  const farEnd = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`
-  return {
-    add(socket) {
-      open += 1
-      const key = farEnd(socket)
-      waiting.set(key, socket)
-      socket.once('close', () => {
-        open -= 1
-        if (waiting.get(key) === socket) waiting.delete(key)
-      })
-      if (open <= maxConnections) return
-      // A map keeps the order in which its keys came.
-      for (const oldest of waiting.values()) {
-        oldest.destroy()
-        return
-      }
-    },
-    settle(socket) {
-      if (settled.has(socket)) return
-      settled.add(socket)
-      waiting.delete(farEnd(socket))
-    },
-  }
 }
 
 /** Answers what could not be parsed, in the form of every other error, and closes the connection. */
