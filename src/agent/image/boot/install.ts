@@ -50,6 +50,12 @@ export async function installBootloader(
       return
     }
     const device = await findDevice()
+    if (/^\/dev\/md/.test(device)) {
+      throw new AgentFault(
+        'InvalidImage',
+        `Cannot make ${device} bootable: firmware does not read software RAID, and this agent does not put boot loaders on the members of an array`,
+      )
+    }
     await rereadPartitions(device)
     const disk: Disk = { ...request, device }
     if (present === 'uefi' && (await registerLoaders(disk, context))) return
