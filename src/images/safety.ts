@@ -2,7 +2,7 @@
  * May this image be used? The rules over what the inspection of its content found; pure.
  * Source: images, "Raw conversion and safety" (ironic/common/images.py restated; CVE-2024-44082, CVE-2024-47211).
  */
-import type { DiskInspection } from '#lib/disk-format.ts'
+import { agrees, type DiskInspection, isPermitted } from '#lib/disk-format.ts'
 import { ImageRefused } from './faults.ts'
 
 /** @throws ImageRefused when the image is dangerous, of a format that is not permitted, or not what was declared */
@@ -13,12 +13,12 @@ export function refuseUnfit(
 ): void {
   if (!deep) return
   if (dangers.length > 0) throw new ImageRefused(`Cannot use image ${shown}: it ${dangers.join(', and ')}`)
-  if (!permitted.includes(format) && !(format === 'gpt' && permitted.includes('raw'))) {
+  if (!isPermitted(format, permitted)) {
     throw new ImageRefused(
       `Cannot use image ${shown}: its format is ${format}; [conductor] permitted_image_formats has ${permitted.join(', ')}`,
     )
   }
-  if (!matches(declared, format)) {
+  if (!agrees(declared, format)) {
     throw new ImageRefused(
       `Cannot use image ${shown}: its content is ${format}, but image_disk_format says ${declared}; expected both to agree`,
     )
@@ -36,11 +36,4 @@ export function refuseDiskInPartition(
   throw new ImageRefused(
     `Cannot use image ${shown} as a partition image: it ${found}; expected a file system, or image_type whole-disk and neither kernel nor ramdisk`,
   )
-}
-
-/** Kernels and ramdisks of old have formats of their own that no content shows. */
-function matches(declared: string | null, found: string): boolean {
-  if (declared === null || ['', 'unknown', 'aki', 'ari'].includes(declared)) return true
-  if (declared === 'raw' || declared === 'ami' || declared === 'gpt') return found === 'raw' || found === 'gpt'
-  return declared === found || (declared === 'vpc' && found === 'vhd')
 }

@@ -43,6 +43,21 @@ export async function inspectDisk(readAt: ReadAt, sizeBytes: number): Promise<Di
   return { ...first, dangers: [`looks like ${names} at the same time`, ...found.flatMap(({ dangers }) => dangers)] }
 }
 
+/** Who permits raw images permits those with a partition table. */
+export function isPermitted(format: DiskFormat, permitted: readonly string[]): boolean {
+  return permitted.includes(format) || (format === 'gpt' && permitted.includes('raw'))
+}
+
+/**
+ * Whether content is what somebody said it is; nothing, and `unknown`, agree with everything. Kernels and ramdisks of old
+ * have formats of their own that no content shows.
+ */
+export function agrees(declared: string | null, found: DiskFormat): boolean {
+  if (declared === null || ['', 'unknown', 'aki', 'ari'].includes(declared)) return true
+  if (['raw', 'ami', 'gpt'].includes(declared)) return found === 'raw' || found === 'gpt'
+  return declared === found || (declared === 'vpc' && found === 'vhd')
+}
+
 /** QEMU's name of the driver that reads a format. */
 export function qemuFormat(format: DiskFormat): string {
   if (format === 'vhd') return 'vpc'

@@ -5,7 +5,7 @@
  * Source: openstack/ironic-python-agent `qemu_img.py`, `extensions/standby.py` (what must agree with what).
  */
 import { open } from 'node:fs/promises'
-import { type DiskFormat, inspectDisk } from '#lib/disk-format.ts'
+import { agrees, type DiskFormat, inspectDisk, isPermitted } from '#lib/disk-format.ts'
 import { AgentFault } from '../errors.ts'
 import type { Options } from '../options.ts'
 
@@ -30,10 +30,10 @@ export async function inspectImage(file: string, declared: string | null, option
     const { format, virtualSizeBytes, dangers } = await inspectDisk(readAt, size)
     if (options.deepInspection) {
       if (dangers.length > 0) throw insecure(`it ${dangers.join(', ')}`)
-      if (!options.permittedImageFormats.includes(format)) {
+      if (!isPermitted(format, options.permittedImageFormats)) {
         throw insecure(`its format ${format} is not among the permitted ${options.permittedImageFormats.join(', ')}`)
       }
-      if (declared && declared !== 'unknown' && declared !== format && !(declared === 'vpc' && format === 'vhd')) {
+      if (!agrees(declared, format)) {
         throw insecure(`it is declared as ${declared} but is ${format}`)
       }
     }
