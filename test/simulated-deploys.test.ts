@@ -16,13 +16,16 @@ import { EventRecord, Operator } from './simulated-site.ts'
 
 let operator: Operator
 let directory: string
+/** Of each machine. */
+const deployInterfaces = ['ramdisk', 'ramdisk', 'ramdisk', 'custom-agent', 'autodetect', 'bootc', 'custom-agent']
+const uuids: string[] = []
 
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'ferrite-deploys-'))
   const record = new EventRecord()
   const site = await Site.start({
     directory,
-    nodes: 5,
+    nodes: deployInterfaces.length,
     settings: brisk,
     imageSizeBytes: 2 ** 20,
     config: {
@@ -33,6 +36,7 @@ before(async () => {
   })
   operator = new Operator(site, record)
   await writeFile(join(directory, 'boot/live.iso'), 'an ISO')
+  uuids.push(...(await Promise.all(deployInterfaces.map((name, index) => available(machineNo(index), name)))))
 })
 after(async () => {
   await operator.site.stop()
@@ -66,7 +70,7 @@ async function available(machine: SimMachine, deploy_interface: string): Promise
   return node_uuid
 }
 
-const filesOf = (uuid: string) => join(directory, 'state/httpboot', uuid)
+const filesOf = (index: number) => join(directory, 'state/httpboot', uuids[index] ?? '')
 async function linksOf(machine: SimMachine): Promise<string[]> {
   const links = await readdir(join(directory, 'state/httpboot/pxelinux.cfg'))
   return links.filter(link => machine.macs.some(mac => mac.replaceAll(':', '-') === link))
@@ -75,7 +79,6 @@ async function linksOf(machine: SimMachine): Promise<string[]> {
 describe('deploy interfaces', { concurrency: true }, () => {
   test('ramdisk: the instance boots at once from the network, again after a reboot, rescue-less service and rebuild', async () => {
     const machine = machineNo(0)
-    const uuid = await available(machine, 'ramdisk')
     const { deploy_kernel: kernel, deploy_ramdisk: ramdisk } = operator.site.driverInfo(machine)
     await patch(machine, { '/instance_info': { kernel, ramdisk, ramdisk_kernel_arguments: 'role=lamp' } })
     const node = await go(machine, 'active', 'active')
@@ -100,17 +103,16 @@ describe('deploy interfaces', { concurrency: true }, () => {
     await go(machine, 'rebuild', 'active')
     await operator.instanceRuns(machine)
     assert.equal(machine.instance?.kind, 'iso')
-    assert.deepEqual((await readdir(filesOf(uuid))).sort(), ['boot_iso', 'config'])
+    assert.deepEqual((await readdir(filesOf(0))).sort(), ['boot_iso', 'config'])
 
     await go(machine, 'deleted', 'available')
-    assert.equal(existsSync(filesOf(uuid)), false)
+    assert.equal(existsSync(filesOf(0)), false)
     assert.deepEqual(await linksOf(machine), [])
     assert.equal(machine.running, 'off')
   })
 
   test('ramdisk: refused before anything is touched', async () => {
     const machine = machineNo(2)
-    await available(machine, 'ramdisk')
     await patch(machine, { '/instance_info': { kernel: 'http://127.0.0.1:9/k' } })
     await assert.rejects(operator.ask(machine, 'active'), /instance_info has no ramdisk; expected kernel and ramdisk/)
     const node = await operator.node(machine)
@@ -133,7 +135,6 @@ describe('deploy interfaces', { concurrency: true }, () => {
 
   test('custom-agent: its own steps write, and without any nothing is deployed', async () => {
     const machine = machineNo(3)
-    await available(machine, 'custom-agent')
     await operator.ask(machine, 'active')
     const failed = await failedDeploy(machine)
     assert.match(
@@ -148,40 +149,38 @@ describe('deploy interfaces', { concurrency: true }, () => {
     assert.deepEqual(operator.record.steps(machine), ['deploy.write_custom'])
     assert.deepEqual(machine.instance, { kind: 'disk' })
   })
-})
 
-test('autodetect: another interface takes its place for as long as there is an instance', async () => {
-  const machine = machineNo(4)
-  await available(machine, 'autodetect')
-  const chosen = async () => (await operator.node(machine)).deploy_interface
-  assert.equal(await chosen(), 'autodetect')
-  await patch(machine, { '/instance_info': { image_source: 'http://127.0.0.1:9/x' } })
-  await assert.rejects(operator.ask(machine, 'active'), /image/, 'as direct refuses it')
-  assert.equal(await chosen(), 'autodetect')
+  test('autodetect: another interface takes its place for as long as there is an instance', async () => {
+    const machine = machineNo(4)
+    const chosen = async () => (await operator.node(machine)).deploy_interface
+    assert.equal(await chosen(), 'autodetect')
+    await patch(machine, { '/instance_info': { image_source: 'http://127.0.0.1:9/x' } })
+    await assert.rejects(operator.ask(machine, 'active'), /image/, 'as direct refuses it')
+    assert.equal(await chosen(), 'autodetect')
 
-  const boot_iso = `file://${directory}/boot/live.iso`
-  await patch(machine, { '/instance_info': { boot_iso, ironic_ramdisk_deploy: 'true' } })
-  const validated: Record<string, unknown> = await operator.site.service.api.get(`/v1/nodes/${machine.name}/validate`)
-  assert.deepEqual(validated.deploy, { result: true })
-  await go(machine, 'active', 'active')
-  assert.equal(await chosen(), 'ramdisk')
-  await go(machine, 'deleted', 'available')
-  assert.equal(await chosen(), 'autodetect')
+    const boot_iso = `file://${directory}/boot/live.iso`
+    await patch(machine, { '/instance_info': { boot_iso, ironic_ramdisk_deploy: 'true' } })
+    const validated: Record<string, unknown> = await operator.site.service.api.get(`/v1/nodes/${machine.name}/validate`)
+    assert.deepEqual(validated.deploy, { result: true })
+    await go(machine, 'active', 'active')
+    assert.equal(await chosen(), 'ramdisk')
+    await go(machine, 'deleted', 'available')
+    assert.equal(await chosen(), 'autodetect')
 
-  await operator.chooseImage(machine)
-  await go(machine, 'active', 'active')
-  await operator.instanceRuns(machine)
-  assert.equal(await chosen(), 'direct')
-  // Made again with an image of another kind, it is another interface's.
-  await patch(machine, { '/instance_info': { boot_iso, ironic_ramdisk_deploy: true } })
-  await go(machine, 'rebuild', 'active')
-  assert.deepEqual([await chosen(), machine.instance?.kind], ['ramdisk', 'iso'])
+    await operator.chooseImage(machine)
+    await go(machine, 'active', 'active')
+    await operator.instanceRuns(machine)
+    assert.equal(await chosen(), 'direct')
+    // Made again with an image of another kind, it is another interface's.
+    await patch(machine, { '/instance_info': { boot_iso, ironic_ramdisk_deploy: true } })
+    await go(machine, 'rebuild', 'active')
+    assert.deepEqual([await chosen(), machine.instance?.kind], ['ramdisk', 'iso'])
+  })
 })
 
 // After the others, which would miss the service.
 test('ramdisk: a service that is killed goes on, and one without the files takes the instance over', async () => {
   const machine = machineNo(1)
-  const uuid = await available(machine, 'ramdisk')
   await patch(machine, { '/instance_info': { boot_iso: `file://${directory}/boot/live.iso` } })
   const { service } = operator.site
   const on = operator.record.next((event, of) => of === machine && event.kind === 'power' && event.on)
@@ -195,14 +194,43 @@ test('ramdisk: a service that is killed goes on, and one without the files takes
 
   // As on another host, which has the rows and not the files.
   await service.kill('SIGKILL')
-  await rm(filesOf(uuid), { recursive: true })
+  await rm(filesOf(1), { recursive: true })
   await service.resume()
-  for (let left = 600; left > 0 && !existsSync(join(filesOf(uuid), 'config')); left--) await sleep(50)
+  for (let left = 600; left > 0 && !existsSync(join(filesOf(1), 'config')); left--) await sleep(50)
   await settled(machine)
   await service.api.put(`/v1/nodes/${machine.name}/states/power`, { target: 'rebooting' })
   await runsAnew(machine, 2)
   assert.equal(machine.instance?.kind, 'iso')
   await go(machine, 'deleted', 'available')
+})
+
+/** What the agent of a machine is to do, and what asks for it. */
+const byAgent: [step: string, machine: number, info: object, more: object][] = [
+  ['deploy.execute_bootc_install', 5, { image_source: 'oci://registry.example/os:1' }, {}],
+  [
+    'deploy.write_custom',
+    6,
+    {},
+    { deploy_steps: [{ interface: 'deploy', step: 'write_custom', priority: 75, args: { image: 'lamp' } }] },
+  ],
+]
+
+test('bootc, custom-agent: a service that is killed in mid-write goes on, and nothing is written twice', async () => {
+  const begun = operator.record.next(event => event.kind === 'step' && byAgent.some(([step]) => event.step === step))
+  for (const [, index, info, more] of byAgent) {
+    await patch(machineNo(index), { '/instance_info': info })
+    await operator.ask(machineNo(index), 'active', more)
+  }
+  await begun
+  await operator.site.service.kill('SIGKILL')
+  await operator.site.service.resume()
+  for (const [step, index] of byAgent) {
+    const machine = machineNo(index)
+    const node = await operator.reached(machine, 'active')
+    await operator.instanceRuns(machine)
+    assert.deepEqual(operator.record.steps(machine), [step])
+    assert.deepEqual([machine.hardware.powerOns, node.last_error], [2, null])
+  }
 })
 
 /** The machine was switched on for the n-th time and runs its instance. */
