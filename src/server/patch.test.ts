@@ -114,6 +114,13 @@ test('patches put on top of each other do not make an object that is too deep to
   assert.throws(() => outcome(patch), /found a path of 33 levels|found a path of 49 levels/)
 })
 
+test('no field grows without end, patch by patch', () => {
+  const text = 'x'.repeat(1024 * 1024)
+  const patch = (keys: string[]) => keys.map(key => ({ op: 'add' as const, path: `/extra/${key}`, value: text }))
+  assert.ok(outcome(patch(['b', 'c', 'd'])))
+  assert.throws(() => outcome(patch(['b', 'c', 'd', 'e'])), /Cannot set extra: found 41943\d\d characters/)
+})
+
 test('a path has four thousand characters at most', () => {
   const path = (length: number) => [{ op: 'add', path: `/extra/${'a'.repeat(length - 7)}`, value: 1 }]
   assert.deepEqual([Compile(JsonPatch).Check(path(4096)), Compile(JsonPatch).Check(path(4097))], [true, false])

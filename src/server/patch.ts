@@ -43,6 +43,9 @@ type FieldTable = Readonly<Record<string, Field>>
  */
 const mostLevels = 32
 
+/** Of a field as JSON. A body is only so long, but patches could add to a field until no answer that shows it is short enough. */
+const mostCharacters = 4 * 1024 * 1024
+
 /** From here on `~0` and `~1` in a path are decoded, and keys may hold any character. */
 const pointersFrom: Minor = 98
 const plainPath = /^(\/[\w-]+)+$/
@@ -112,7 +115,11 @@ export function applyPatch(
   }
   const changed: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(next)) {
-    if (JSON.stringify(value) === JSON.stringify(current[name])) continue
+    const text = JSON.stringify(value)
+    if (text === JSON.stringify(current[name])) continue
+    if (text?.length > mostCharacters) {
+      throw new InvalidInput(`Cannot set ${name}: found ${text.length} characters, expected ${mostCharacters} at most`)
+    }
     checkField(name, fields[name]!, value) // operation() refused unknown roots
     changed[name] = value
   }

@@ -132,6 +132,8 @@ const beats: [name: string, change: Json, status: number, version?: string][] = 
   ['with another token', { agent_token: 'x'.repeat(43) }, 400],
   ['without an address', { callback_url: undefined }, 400],
   ['with a strange address', { callback_url: 'ftp://10.0.0.5' }, 400],
+  ['with an endless address', { callback_url: `https://10.0.0.5/${'a'.repeat(2048)}` }, 400],
+  ['with an endless certificate', { agent_verify_ca: ca.padEnd(65_537) }, 400],
   ['without TLS', { callback_url: 'http://10.0.0.5:9999' }, 400],
   ['without version and status', { agent_version: undefined }, 400],
   [
@@ -155,6 +157,17 @@ for (const [name, change, status, version] of beats) {
     if (status !== 202) assert.equal((await findAgent(api.db, uuid))?.heartbeats, 0)
   })
 }
+
+test('what an agent tells at length is kept in short', async () => {
+  const message = 'x'.repeat(500_000)
+  const told = { agent_version: message, agent_status: 'error', agent_status_message: message }
+  const body = { ...good, ...told, agent_token: await token() }
+  for (let i = 0; i < 2; i += 1) {
+    assert.equal((await api.call('POST', `/v1/heartbeat/${uuid}`, { body, version: '1.72' })).status, 202)
+  }
+  const agent = await findAgent(api.db, uuid)
+  assert.deepEqual([agent?.version?.length, agent?.status_message?.length], [255, 4096])
+})
 
 test('an agent that moved, or came with another certificate, is refused', async () => {
   const body = { ...good, agent_token: await token() }

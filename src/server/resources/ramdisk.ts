@@ -113,6 +113,11 @@ function agentConfig({ config }: Pick<Call, 'config'>, node: Node, token: string
   }
 }
 
+/** What an agent tells is kept, and shown with its node: it is to be no longer than such things are. */
+const longestUrl = 2048
+const longestCertificate = 65_536
+const longestVersion = 255
+
 const heartbeatArguments = {
   callback_url: text({ required: true, doc: 'base of the agent API, or empty' }),
   agent_version: text({ from: '1.36', below: 400 }),
@@ -148,15 +153,18 @@ async function heartbeat(
   if (config.agent.require_tls && url !== '' && !url.startsWith('https://')) {
     throw new InvalidInput(`Cannot take the heartbeat: callback_url is ${url}, [agent] require_tls demands https`)
   }
+  if (ca !== undefined && ca.length > longestCertificate) {
+    throw new InvalidInput(`Cannot take the heartbeat: agent_verify_ca has ${ca.length} characters`)
+  }
   if (ca !== undefined && (agent?.verify_ca ?? null) !== null && agent?.verify_ca !== ca) {
     throw new InvalidInput('Cannot take the heartbeat: agent_verify_ca is not the certificate known of this agent')
   }
   const told = {
     url: url === '' ? (agent?.url ?? '') : withoutSlashesAtEnd(url),
-    version: query.agent_version ?? agent?.version ?? null,
+    version: query.agent_version?.slice(0, longestVersion) ?? agent?.version ?? null,
     verify_ca: ca ?? agent?.verify_ca ?? null,
     status: query.agent_status ?? null,
-    status_message: query.agent_status_message ?? null,
+    status_message: query.agent_status_message?.slice(0, config.DEFAULT.log_in_db_max_size) ?? null,
   }
   const token = query.agent_token ?? ''
   if (agent && agent.heartbeats > 0 && isKnown(told, agent)) {
@@ -181,6 +189,9 @@ function isKnown(told: Omit<Heartbeat, 'at'>, agent: Agent): boolean {
 }
 
 function checkUrl(url: string, agent: Agent | undefined): void {
+  if (url.length > longestUrl) {
+    throw new InvalidInput(`Cannot take the heartbeat: callback_url has ${url.length} characters, expected a short URL`)
+  }
   if (url !== '' && !/^https?:\/\/[^\s/?#]+[^\s?#]*$/.test(url)) {
     throw new InvalidInput(
       `Cannot take the heartbeat: callback_url is ${JSON.stringify(url.slice(0, 200))}, expected http(s)://host:port`,
