@@ -14,6 +14,8 @@ export interface Caller {
   /** ID of the project that the request is made for; null where there is none. */
   project: string | null
   requestId: string | null
+  /** Has the role admin, in whatever scope. */
+  admin?: boolean
 }
 
 /** A short piece of work that the node's history tells. */
@@ -50,7 +52,7 @@ export interface ConductorService {
   power(node: Node, target: PowerTarget, options: { timeoutS: number | null }, caller: Caller): Promise<void>
 
   /** Asks every interface of the node; `result` null where the interface is a "no-…" one. */
-  validate(node: Node): Promise<Record<InterfaceType, { result: boolean | null; reason?: string }>>
+  validate(node: Node, caller?: Caller): Promise<Record<InterfaceType, { result: boolean | null; reason?: string }>>
 
   bootDevice(node: Node): Promise<{ boot_device: BootDevice | null; persistent: boolean | null }>
   setBootDevice(node: Node, device: BootDevice, options: { persistent: boolean }, caller: Caller): Promise<void>

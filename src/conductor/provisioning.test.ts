@@ -26,6 +26,19 @@ test('a deployment lends the node to whom the option says, if nobody has it yet'
   assert.equal(await lesseeBy('deploy', 'instance', { node: { instance_info: {} } }), undefined)
 })
 
+test('a deployment notes whether an administrator wants it, each time anew', async () => {
+  const config = await loadConfig({ overrides: { conductor: { automatic_lessee: false } } })
+  const noted = (admin: boolean, driver_internal_info: Record<string, unknown>) => {
+    const fields = { lessee: null, instance_name: 'here', instance_info: {}, driver_internal_info }
+    const node = fields as unknown as Node // all it reads
+    return startPatch('rebuild', { ...caller, admin }, config, node)(node).driver_internal_info
+  }
+  assert.deepEqual(noted(true, { more: 1 }), { more: 1, asked_by_admin: true })
+  assert.deepEqual(noted(false, { more: 1, asked_by_admin: true }), { more: 1 })
+  assert.equal(noted(false, {}), undefined)
+  assert.equal(noted(true, { asked_by_admin: true }), undefined)
+})
+
 test('a request for no project lends nothing, and neither does any other verb', async () => {
   const config = await loadConfig({ overrides: { conductor: { automatic_lessee_source: 'request' } } })
   const fields = { lessee: null, instance_name: 'here', instance_info: {}, driver_internal_info: {} }

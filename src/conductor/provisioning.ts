@@ -142,18 +142,28 @@ export function startPatch(
   return now => {
     const choice = chosenPatch(now, chosen)
     if (event !== 'deploy' && event !== 'rebuild') return choice
-    const node = { ...now, ...choice }
+    const node = askedBy(caller, { ...now, ...choice })
     const { display_name: name } = node.instance_info
     // Whose machine it is was settled by the deployment that is now made again.
     const lessee = event === 'deploy' && node.lessee === null ? lesseeOf(node, caller, conductor) : null
     return {
       ...choice,
+      ...(node.driver_internal_info === now.driver_internal_info
+        ? {}
+        : { driver_internal_info: node.driver_internal_info }),
       ...(node.instance_name === null && typeof name === 'string' ? { instance_name: name } : {}),
       ...(lessee === null
         ? {}
         : { lessee, driver_internal_info: { ...node.driver_internal_info, automatic_lessee: true } }),
     }
   }
+}
+
+/** The node with a note of whether an administrator wants the deployment: then any image of Glance will do. */
+export function askedBy({ admin = false }: Caller, node: Node): Node {
+  const { asked_by_admin: noted = false, ...others } = node.driver_internal_info
+  if (noted === admin) return node
+  return { ...node, driver_internal_info: admin ? { ...others, asked_by_admin: true } : others }
 }
 
 /** The project that a deployment lends the node to. Source: ironic/conductor/deployments.py (apply_automatic_lessee). */

@@ -41,7 +41,7 @@ import { keepInstanceBoots, takeOver } from './instance-boots.ts'
 import { Membership } from './membership.ts'
 import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
-import { argsOf, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
+import { argsOf, askedBy, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
 import { prune, pruneHistories } from './prune.ts'
 import { SensorWatch } from './sensors.ts'
 import { Shared } from './shared.ts'
@@ -303,7 +303,7 @@ export function createConductor(options: ConductorOptions): Conductor {
         return manage(node, caller)
       }
       const chosen = await withChosenDeploy(await nodeContext(node), registry, kind)
-      await validateFor(await nodeContext(chosen), db, kind, request)
+      await validateFor(await nodeContext(askedBy(caller, chosen)), db, kind, request)
       const args = await argsOf(kind, request, config)
       // Somebody may have protected the node, or put it in maintenance, while it was waited for.
       const check = (now: Node) => checkVerb({ ...now, reservation: null }, verb, config)
@@ -340,8 +340,9 @@ export function createConductor(options: ConductorOptions): Conductor {
       )
     },
 
-    async validate(node) {
-      const ctx = await nodeContext(await withChosenDeploy(await nodeContext(node), registry, 'deploy'))
+    async validate(node, caller) {
+      const chosen = await withChosenDeploy(await nodeContext(node), registry, 'deploy')
+      const ctx = await nodeContext(caller ? askedBy(caller, chosen) : chosen)
       const entries = await Promise.all(interfaceTypes.map(async type => [type, await checked(ctx, type)] as const))
       return Object.fromEntries(entries) as Awaited<ReturnType<Conductor['validate']>> // one entry per interface type
     },

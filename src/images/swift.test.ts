@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { Overrides } from '#config/load.ts'
+import { startFakeKeystone } from '#server/auth/fake-keystone.ts'
 import { type FakeObjectStore, type FakeObjectStoreOptions, startFakeObjectStore } from './fake-object-store.ts'
 import { imageInfo, validateImage } from './instance.ts'
 import { imageContext } from './test-context.ts'
@@ -108,4 +109,21 @@ test('images that hold no data yet, and a Glance that is away', async () => {
   await assert.rejects(validateImage(away), /Glance at http:.* does not answer, asked 2 times/)
   await using malformed = await context(store, {}, { image_source: 'glance://some-image' })
   await assert.rejects(validateImage(malformed), /names no image of Glance; expected glance:\/\/UUID/)
+})
+
+test('what others keep private is for administrators, as long as that is wanted', async () => {
+  const foreign = { ...about, owner: 'somebody-else' }
+  await using store = await start({ images: { [id]: { content, about: foreign } } })
+  await using keystone = await startFakeKeystone()
+  const login = {
+    auth_url: keystone.url,
+    ...{ username: 'ironic', password: 'service-secret', user_domain_id: 'default' },
+    ...{ project_name: 'service', project_domain_id: 'default' },
+  }
+  await using ctx = await context(store, login)
+  await assert.rejects(validateImage(ctx), /it is private and belongs to project somebody-else; expected it public/)
+  const asked = { ...ctx, node: { ...ctx.node, driver_internal_info: { asked_by_admin: true } } }
+  await validateImage(asked)
+  Object.assign(ctx.config.DEFAULT, { ignore_project_check_for_admin_tasks: false })
+  await assert.rejects(validateImage(asked), /belongs to project somebody-else/)
 })

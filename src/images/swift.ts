@@ -51,6 +51,11 @@ export async function swiftTempUrl(ctx: SwiftContext, imageId: string, settings:
     return signed
   }
   ctx.shared(digestKey, () => new Map<string, TempUrlDigest>()).delete(endpoint)
+  if (Date.now() > expires * 1000) {
+    throw new ImageUnreachable(
+      `Cannot fetch image glance://${imageId}: its temporary URL ended before the object store at ${endpoint} had answered; expected [glance] swift_temp_url_duration to be more than ${config.glance.swift_temp_url_duration}`,
+    )
+  }
   throw new ImageUnreachable(`Cannot fetch image glance://${imageId}: ${refusal(status, { endpoint, path })}`)
 }
 

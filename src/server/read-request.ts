@@ -66,6 +66,7 @@ export function readRequest(
       user: identity.userId ?? identity.userName,
       project: identity.projectId,
       requestId: request.requestId,
+      admin: identity.roles.includes('admin'),
     },
     identity,
     may: (name, target) => policy.allows(identity, name, target),

@@ -195,6 +195,7 @@ export const DEFAULT = {
   }),
   ignore_project_check_for_admin_tasks: boolean({
     default: true,
+    effective: true,
     help: 'Requests of administrators may use any Glance image.',
   }),
 

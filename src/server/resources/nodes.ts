@@ -102,7 +102,7 @@ const ValidateAnswer = Type.Object(validated, { additionalProperties: false })
 
 async function validateNode(call: Call, node: string): Promise<Answer> {
   // Ironic's answer has no word on the vendor interface.
-  const { vendor: _, ...interfaces } = await call.conductor.validate(await mustFindNode(call, node))
+  const { vendor: _, ...interfaces } = await call.conductor.validate(await mustFindNode(call, node), call.caller)
   return { json: JSON.stringify(interfaces) }
 }
 
