@@ -54,6 +54,24 @@ describe('config drive on loop devices', { skip: needsRoot }, () => {
     })
   }
 
+  test('on an MBR beyond 2 TiB lies before that border; four primary partitions leave no place', async () => {
+    const bench = await make(mbr, { sizeMib: 3 * 1024 * 1024 })
+    await bench.write({ checksum: hash('sha256', mbr) }, configDrive())
+    assert.ok(isIso(`${bench.disk.device}p3`))
+    const start = Number(readFileSync(`/sys/class/block/${bench.disk.device.slice(5)}p3/start`, 'utf8'))
+    assert.equal(start * 512, 2 ** 41 - 64 * MIB)
+
+    const full = join(dir, 'full-mbr')
+    writeFileSync(full, Buffer.alloc(16 * MIB))
+    execFileSync('sfdisk', ['--quiet', full], { input: `label: dos\n${'size=2MiB\n'.repeat(4)}` })
+    const content = readFileSync(full)
+    const crowded = await make(content)
+    await assert.rejects(crowded.write({ checksum: hash('sha256', content) }, configDrive()), {
+      type: 'DeploymentError',
+      message: /all four primary partitions of the MBR are taken/,
+    })
+  })
+
   test('goes into the partition labelled config-2 that the image brought', async () => {
     const file = join(dir, 'labelled')
     makeDiskImage(file, { sizeMib: 16 })
