@@ -146,4 +146,6 @@ export default {
   validate,
   prepare: direct.prepare,
   ramdiskParameters,
+  // Whoever says how a playbook is to run wants one.
+  supportsDeploy: async ({ node }) => Object.keys(node.driver_info).some(name => name.startsWith('ansible_')),
 } satisfies DeployInterface
