@@ -119,6 +119,9 @@ test('no field grows without end, patch by patch', () => {
   const patch = (keys: string[]) => keys.map(key => ({ op: 'add' as const, path: `/extra/${key}`, value: text }))
   assert.ok(outcome(patch(['b', 'c', 'd'])))
   assert.throws(() => outcome(patch(['b', 'c', 'd', 'e'])), /Cannot set extra: found 41943\d\d characters/)
+  const long = { ...before, extra: { drive: 'x'.repeat(8 * 1024 * 1024), a: 1 } }
+  const shorter = readPatch(table, [{ op: 'remove', path: '/extra/a' }], 115)
+  assert.deepEqual(Object.keys(applyPatch(table, long, shorter)), ['extra'])
 })
 
 test('a path has four thousand characters at most', () => {
