@@ -8,6 +8,7 @@ import type { ProvisionState } from '#protocol/states.ts'
 import { codecOf } from './codec.ts'
 import type { Db, Trx } from './database.ts'
 import { type Node, type NodePatch, readNode } from './nodes.ts'
+import { prepared } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
 const codec = codecOf(nodeFields)
@@ -48,6 +49,9 @@ export async function takeDue(
   options: { nowMs: number; everyMs: number; limit: number },
 ): Promise<Watched[]> {
   const { nowMs, everyMs, limit } = options
+  // Between two rounds nothing is due, which is quicker asked.
+  const [first] = (await firstDue(db, {})).rows
+  if (first?.dueMs === null || Number(first?.dueMs) > nowMs) return []
   const taken = await db
     .updateTable('watches')
     .set({ due_ms: nowMs + everyMs })
@@ -81,6 +85,8 @@ export async function takeDue(
     failures: failures.get(row.uuid) ?? 0,
   }))
 }
+
+const firstDue = prepared(db => db.selectFrom('watches').select(({ fn }) => fn.min('due_ms').as('dueMs')))
 
 function concerned(where: ExpressionBuilder<Tables, 'nodes'>, purpose: Purpose) {
   if (purpose.for === 'recovery') {
