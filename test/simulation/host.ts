@@ -122,7 +122,7 @@ export class Process {
 
   #mayStall(where: 'stall' | 'stallAtRequest'): void {
     if (!this.isAlive || this.#host.standstill || !this.#world.luck.strikes(where, this.#chance)) return
-    this.#host.standStill(this.#chance.within(this.#chance.happens(0.5) ? [1_000, 15_000] : [15_000, 150_000]))
+    this.#host.standStill(this.#chance.within(this.#chance.happens(0.5) ? [1_000, 12_000] : [12_000, 90_000]))
   }
 
   async #mayDie(how: 'death' | 'deathAtRequest'): Promise<void> {
@@ -180,7 +180,7 @@ export class Host {
   died(): void {
     this.process = undefined
     // Most come back at once, some only when others have long taken over.
-    const downMs = this.#chance.within(this.#chance.happens(0.7) ? [200, 4_000] : [4_000, 90_000])
+    const downMs = this.#chance.within(this.#chance.happens(0.7) ? [200, 3_000] : [3_000, 45_000])
     void this.#world.time.sleep(downMs).then(() => this.start())
   }
 
@@ -211,7 +211,7 @@ export class Host {
     while (!luck.isOver) {
       await time.sleep(lookMs)
       if (!luck.strikes('split', this.#chance)) continue
-      const forMs = this.#chance.within([1_000, 60_000])
+      const forMs = this.#chance.within([1_000, 40_000])
       note(`${this.name} loses its database for ${Math.round(forMs / 1000)} s`)
       this.isSplit = true
       await time.sleep(Math.min(forMs, keepaliveMs))

@@ -90,7 +90,7 @@ export async function simulate(
   const note = (text: string) => tell?.(`${timestamp(time.now()).slice(11, 23)} ${text}`)
   const luck = new Luck(faultsOf(chance.fork('faults')))
   // Some fleets are slow, as real ones are, and some so quick that nothing waits for the machines.
-  const pace = 10 ** -chance.fork('pace').within([0, 1.3])
+  const pace = 10 ** -chance.fork('pace').within([0.1, 1.3])
   const settings = settingsOf(seed, luck.rates, pace)
   const config = configFor(common, pace, chance.fork('places'))
 
