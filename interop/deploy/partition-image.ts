@@ -1,6 +1,6 @@
 /**
  * A partition image for scenarios: the root file system of the lab's Debian image alone, with what makes it start without
- * the disk it came from. For UEFI that is systemd-boot, which the agent copies; for BIOS it is GRUB's installer, which the
+ * the disk it came from. That is systemd-boot, which the agent copies, or GRUB's installer for BIOS or UEFI, which the
  * agent runs. Made with a loop device, from packages that are unpacked, not installed.
  */
 import { createHash } from 'node:crypto'
@@ -11,22 +11,26 @@ import { run } from '#lib/run.ts'
 import { PackageCache } from '#ramdisk/packages.ts'
 import type { DeployWorld } from './world.ts'
 
-const packages = { uefi: ['systemd-boot-efi'], bios: ['grub-pc-bin', 'grub2-common'] }
+const packages = {
+  'systemd-boot': ['systemd-boot-efi'],
+  'grub-bios': ['grub-pc-bin', 'grub2-common'],
+  'grub-efi': ['grub-efi-amd64-bin', 'grub2-common'],
+}
 const kernelArguments = 'console=tty0 console=ttyS0,115200 systemd.gpt_auto=0'
 
-export interface PartitionImage {
-  path: string
-  sha256: string
+/** instance_info of an image, but for the sizes of its partitions. */
+export interface PartitionImage extends Record<string, unknown> {
+  image_source: string
 }
 
-export async function makePartitionImage(world: DeployWorld, firmware: 'uefi' | 'bios'): Promise<PartitionImage> {
-  const path = join(world.lab.imageFolder, `partition-${firmware}.img`)
+export async function makePartitionImage(world: DeployWorld, loader: keyof typeof packages): Promise<PartitionImage> {
+  const path = join(world.lab.imageFolder, `${loader}.img`)
   await copyRoot(world.image.raw, path)
   // The root file system brings room for what is added.
   const tree = await world.folder('partition-image')
   await run('mount', ['-o', 'loop', path, tree])
   try {
-    for (const directory of await unpacked(packages[firmware])) {
+    for (const directory of await unpacked(packages[loader])) {
       // /lib and /sbin are links in the tree, and directories in packages.
       await run('sh', ['-c', 'tar -C "$1" -c . | tar -C "$2" -x --keep-directory-symlink', 'sh', directory, tree])
     }
@@ -41,7 +45,13 @@ export async function makePartitionImage(world: DeployWorld, firmware: 'uefi' | 
   } finally {
     await run('umount', [tree])
   }
-  return { path, sha256: await sha256Of(path) }
+  return {
+    image_source: `file://${path}`,
+    image_type: 'partition',
+    image_disk_format: 'raw',
+    image_os_hash_algo: 'sha256',
+    image_os_hash_value: await sha256Of(path),
+  }
 }
 
 /** The partition of the image's disk that has the type of a root. */

@@ -8,19 +8,8 @@ export default {
   packages: [],
   machine: { firmware: 'bios', config: { agent: { enable_bios_bootloader_install: 'true' } } },
   async run(world) {
-    const { path, sha256 } = await makePartitionImage(world, 'bios')
+    const image = await makePartitionImage(world, 'grub-bios')
     await world.makeAvailable()
-    await world.deploy(
-      {
-        image_source: `file://${path}`,
-        image_type: 'partition',
-        image_disk_format: 'raw',
-        image_os_hash_algo: 'sha256',
-        image_os_hash_value: sha256,
-        root_gb: 1,
-        ephemeral_gb: 1,
-      },
-      { hostname: 'partition-bios' },
-    )
+    await world.deploy({ ...image, root_gb: 1, ephemeral_gb: 1 }, { hostname: 'partition-bios' })
   },
 } satisfies Scenario

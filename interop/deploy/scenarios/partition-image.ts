@@ -7,19 +7,8 @@ export default {
   title: 'direct, partition image with swap and config drive, UEFI: systemd-boot copied from the image',
   packages: [],
   async run(world) {
-    const { path, sha256 } = await makePartitionImage(world, 'uefi')
+    const image = await makePartitionImage(world, 'systemd-boot')
     await world.makeAvailable()
-    await world.deploy(
-      {
-        image_source: `file://${path}`,
-        image_type: 'partition',
-        image_disk_format: 'raw',
-        image_os_hash_algo: 'sha256',
-        image_os_hash_value: sha256,
-        root_gb: 1,
-        swap_mb: 64,
-      },
-      { hostname: 'partition-uefi' },
-    )
+    await world.deploy({ ...image, root_gb: 1, swap_mb: 64 }, { hostname: 'partition-uefi' })
   },
 } satisfies Scenario
