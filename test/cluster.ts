@@ -26,6 +26,8 @@ export interface ClusterOptions {
   settings: Settings
   /** Options that win over the cluster's own. */
   config?: Sections
+  /** The conductor group of each process. Default: none has one. */
+  groups?: readonly string[]
 }
 
 /** A cluster that is gone, with its directory and its database, at the end of the scope. */
@@ -68,7 +70,12 @@ export async function openCluster(options: ClusterOptions) {
         pxe: { images_path: join(root, '.images'), instance_master_path: join(root, '.master') },
         ferrite: { http_serve: false, poll_interval_ms: 100 },
       }
-      const conductor = { file_url_allowed_paths: bootFolder, ...options.config?.conductor }
+      const group = options.groups?.[index]
+      const conductor = {
+        file_url_allowed_paths: bootFolder,
+        ...options.config?.conductor,
+        ...(group === undefined ? {} : { conductor_group: group }),
+      }
       const config = { ...own, ...options.config, conductor }
       return ServiceProcess.start({ directory: home, endpoint: `http://127.0.0.1:${port}`, config })
     }),

@@ -92,7 +92,7 @@ export class Membership implements Peers {
       if (what === 'work' && about === this.#options.hostname) onWake()
       if (what === 'interrupt') onInterrupt(about)
       if (what === 'taken') onTaken(about)
-      if (what === 'left') {
+      if (what === 'left' || what === 'joined') {
         this.#readFleet()
           .then(() => onWork(db))
           .catch(error => log.warn({ err: error }, 'cannot take up work at once; it is looked for again soon'))
@@ -100,6 +100,8 @@ export class Membership implements Peers {
     })
     await this.#register()
     await this.#readFleet()
+    // Perhaps the first of its group: who is asked for a node of it is to know at once.
+    channel?.send('joined')
     this.#straysAtMs = clock.now()
   }
 

@@ -295,6 +295,7 @@ export function createConductor(options: ConductorOptions): Conductor {
 
     async provision(node, verb, request, caller) {
       checkVerb(node, verb, config)
+      membership.ownerOf(node) // without one, what drivers say of the node does not matter
       const { event } = verbs[verb]
       const kind = flowFor(node.provision_state, verb)
       if (kind === null) {
@@ -321,6 +322,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     },
 
     async power(node, target, { timeoutS }, caller) {
+      membership.ownerOf(node)
       const ctx = await nodeContext(node)
       const { power: way } = ctx.interfaces
       if (!way.supported.includes(target)) {
