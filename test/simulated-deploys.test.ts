@@ -148,6 +148,31 @@ describe('deploy interfaces', { concurrency: true }, () => {
     await operator.instanceRuns(machine)
     assert.deepEqual(operator.record.steps(machine), ['deploy.write_custom'])
     assert.deepEqual(machine.instance, { kind: 'disk' })
+
+    // The same by a template that the instance's traits name; what the request says of a step counts before that.
+    const { api } = operator.site.service
+    const write = { interface: 'deploy', step: 'write_custom', priority: 65, args: { image: 'of the template' } }
+    const wipe = { interface: 'deploy', step: 'erase_devices_metadata', priority: 90, args: {} }
+    await api.create('/v1/deploy_templates', { name: 'CUSTOM_LAMP', steps: [write, wipe] })
+    await api.put(`/v1/nodes/${machine.name}/traits/CUSTOM_LAMP`, {})
+    await patch(machine, { '/instance_info': { traits: ['CUSTOM_LAMP'] } })
+    await go(machine, 'rebuild', 'active')
+    assert.equal(machine.disk?.id, 'of the template')
+    await go(machine, 'rebuild', 'active', {
+      deploy_steps: [
+        { ...write, priority: 95, args: { image: 'of the request' } },
+        { ...wipe, priority: 0 },
+      ],
+    })
+    assert.equal(machine.disk?.id, 'of the request')
+    const [first, ...later] = ['deploy.write_custom', 'deploy.erase_devices_metadata', 'deploy.write_custom']
+    assert.deepEqual(operator.record.steps(machine), [first, ...later, 'deploy.write_custom'])
+    await assert.rejects(
+      operator.ask(machine, 'rebuild', { deploy_steps: [{ ...write, step: 'deploy', priority: 50 }] }),
+      {
+        message: /deploy\.deploy is a core step/,
+      },
+    )
   })
 
   test('autodetect: another interface takes its place for as long as there is an instance', async () => {
