@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { Compile } from 'typebox/compile'
 import type { Clock } from '#lib/clock.ts'
 import { messageOf } from '#lib/fault.ts'
-import { ImageInfo } from '#protocol/agent.ts'
+import { ImageInfo, type PartitionUuids } from '#protocol/agent.ts'
 import { type Report, SimAgentError } from './commands.ts'
 import type { Network } from './network.ts'
 
@@ -19,8 +19,10 @@ export interface WrittenImage {
   sizeBytes: number
   /** Of what was written, as `algorithm:hex`; null when nothing was fetched. */
   digest: string | null
-  /** Disk identifier as a whole-disk image has it. */
+  /** Disk identifier as a whole-disk image has it, or UUID of the root file system. */
   rootUuid: string
+  /** Partitions were made around it. */
+  isPartition: boolean
   configDrive: string | null
 }
 
@@ -55,13 +57,28 @@ export async function writeImage(given: unknown, configDrive: string | null, wor
     : { sizeBytes: assumedBytes, digest: null, hex: createHash('sha256').update(url).digest('hex') }
   if (!work.fetches) await takingTime(work, { phase: 'write', totalBytes: assumedBytes })
   const { sizeBytes, digest, hex } = written
-  return { id: given.id, url, sizeBytes, digest, rootUuid: `0x${hex.slice(0, 8)}`, configDrive }
+  const isPartition = given.image_type === 'partition'
+  const rootUuid = isPartition
+    ? hex.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+    : `0x${hex.slice(0, 8)}`
+  return { id: given.id, url, sizeBytes, digest, rootUuid, isPartition, configDrive }
 }
 
 /** What is on the disk after something was put there by a way of its own. */
 export function takenFrom(url: string): WrittenImage {
   const hex = createHash('sha256').update(url).digest('hex')
-  return { id: url, url, sizeBytes: assumedBytes, digest: null, rootUuid: `0x${hex.slice(0, 8)}`, configDrive: null }
+  const rootUuid = `0x${hex.slice(0, 8)}`
+  return { id: url, url, sizeBytes: assumedBytes, digest: null, rootUuid, isPartition: false, configDrive: null }
+}
+
+/** As agents answer `get_partition_uuids`: of a partition image they have more to tell. */
+export function uuidsOf({ rootUuid, isPartition }: WrittenImage): PartitionUuids {
+  if (!isPartition) return { 'root uuid': rootUuid }
+  return {
+    'root uuid': rootUuid,
+    'efi system partition uuid': `${rootUuid.slice(0, 4)}-${rootUuid.slice(4, 8)}`.toUpperCase(),
+    partitions: { 'efi system partition': '/dev/sda1', root: '/dev/sda2' },
+  }
 }
 
 async function fetchImage(

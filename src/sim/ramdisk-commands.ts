@@ -10,7 +10,7 @@ import type { Clock } from '#lib/clock.ts'
 import { type AgentStep, ExecuteStepParams, type Inventory, type StepKind, stepKinds } from '#protocol/agent.ts'
 import type { Chance } from './chance.ts'
 import { type Command, type CommandSet, type Report, SimAgentError, VersionsDiffer } from './commands.ts'
-import { takenFrom, takingTime, type WrittenImage, writeImage } from './image.ts'
+import { takenFrom, takingTime, uuidsOf, type WrittenImage, writeImage } from './image.ts'
 import type { Network } from './network.ts'
 import type { Settings } from './settings.ts'
 
@@ -85,7 +85,7 @@ export function ramdiskCommands(world: CommandWorld): CommandSet {
     'standby.prepare_image': async_((params, report) =>
       putImage(world, { image_info: params.image_info, configdrive: params.configdrive }, report),
     ),
-    'standby.get_partition_uuids': sync(async () => (body.disk === null ? {} : { 'root uuid': body.disk.rootUuid })),
+    'standby.get_partition_uuids': sync(async () => (body.disk === null ? {} : uuidsOf(body.disk))),
     'standby.sync': sync(async () => null),
     'standby.power_off': async_(async () => soon(() => body.powerOff())),
     'standby.run_image': async_(async () => soon(() => body.restart())),
