@@ -18,7 +18,7 @@ import { requestedBootMode, syncBootMode } from './boot-mode.ts'
 import { putFile, putSymlink } from './files.ts'
 import { appendedParameters, parameter } from './kernel-parameters.ts'
 import { checkRamdiskSource, publishBootFile, publishRamdisk, ramdiskSource } from './ramdisk-files.ts'
-import { dashed, instanceRamdiskScript, isoScript, macsOfScript, ramdiskScript } from './scripts.ts'
+import { dashed, installerScript, instanceRamdiskScript, isoScript, macsOfScript, ramdiskScript } from './scripts.ts'
 
 const ipxe: BootInterface = {
   capabilities: ['ramdisk_boot'],
@@ -65,6 +65,23 @@ const ipxe: BootInterface = {
     await ctx.interfaces.management.setBootDevice(ctx, boot ? 'pxe' : 'disk', { persistent: true })
   },
 
+  async prepareInstaller(ctx, { kernel, ramdisk, stage2, repository, kickstart }) {
+    const { config, node } = ctx
+    const directory = nodeDirectory(config, node.uuid)
+    const files = `${config.deploy.http_url}/${node.uuid}`
+    const macs = bootPorts(ctx).map(port => port.address)
+    await publishBootFile(ctx, kernel, join(directory, 'kernel'))
+    await publishBootFile(ctx, ramdisk, join(directory, 'ramdisk'))
+    // Where installers look for it below a URL that names no file.
+    if (stage2) await publishBootFile(ctx, stage2, join(directory, 'LiveOS', 'squashfs.img'))
+    await putFile(join(directory, 'ks.cfg'), kickstart, config.pxe.file_permission)
+    const parameters = operatorParameters(ctx)
+    const timeoutMs = config.pxe.ipxe_timeout
+    await putScript(ctx, installerScript({ node, macs, files, repository, parameters, timeoutMs }), macs)
+    await syncBootMode(ctx)
+    await ctx.interfaces.management.setBootDevice(ctx, 'pxe', { persistent: false })
+  },
+
   async servesInstance({ config, node }) {
     return (await readFile(scriptPath(config, node.uuid), 'utf8').catch(() => null)) !== null
   },
@@ -76,9 +93,9 @@ const ipxe: BootInterface = {
 
 export default ipxe
 
-/** An instance that boots from the network needs the agent for nothing but cleaning. */
+/** What is deployed without an agent needs one for nothing but cleaning. */
 function needsAgentRamdisk({ interfaces, node, config }: NodeContext): boolean {
-  return !interfaces.deploy.instanceBoot || (node.automated_clean ?? config.conductor.automated_clean)
+  return interfaces.deploy.deploysByAgent !== false || (node.automated_clean ?? config.conductor.automated_clean)
 }
 
 /** Puts the files of an instance in place that boots from the network. */

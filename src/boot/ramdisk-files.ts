@@ -110,8 +110,12 @@ export async function publishRamdisk(
 
 /** Makes one file available as `path`. @throws InvalidInput, BootFileUnavailable */
 export async function publishBootFile(ctx: NodeContext, file: BootFile, path: string): Promise<void> {
-  const source = (await localPath(ctx, file)) ?? (await downloaded(ctx, file))
-  await putLink(path, source, ctx.config.pxe.file_permission)
+  await putLink(path, await fetchBootFile(ctx, file), ctx.config.pxe.file_permission)
+}
+
+/** The path of one file on this host, downloaded if it has to be. @throws InvalidInput, BootFileUnavailable */
+export async function fetchBootFile(ctx: NodeContext, file: BootFile): Promise<string> {
+  return (await localPath(ctx, file)) ?? (await downloaded(ctx, file))
 }
 
 /** The path of a file of this host; null for one that must be fetched. */

@@ -90,6 +90,26 @@ export function instanceRamdiskScript(options: {
   return retrying({ node, macs, what: 'the ramdisk', why: 'instance', load })
 }
 
+/**
+ * The script of a node that an installer is to install, which follows the kickstart beside it.
+ * @param options as for ramdiskScript
+ * @param options.repository of packages, which bring the second stage along; null: it lies beside the kickstart
+ */
+export function installerScript(options: {
+  node: { uuid: string }
+  macs: readonly string[]
+  files: string
+  repository: string | null
+  parameters: string
+  timeoutMs: number
+}): string {
+  const { node, macs, files, repository, timeoutMs } = options
+  const from = repository === null ? `inst.stage2=${files}` : `inst.repo=${repository}`
+  const parameters = `text inst.ks=${files}/ks.cfg ${from} BOOTIF=\${mac} ${options.parameters}`
+  const load = loading({ kernel: `${files}/kernel`, ramdisk: `${files}/ramdisk`, parameters, timeoutMs })
+  return retrying({ node, macs, what: 'the installer', why: 'kickstart', load })
+}
+
 /** The script of a node whose instance is an ISO, which the firmware gets as a disk. */
 export function isoScript(options: { node: { uuid: string }; macs: readonly string[]; url: string }): string {
   const { node, macs, url } = options

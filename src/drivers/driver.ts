@@ -6,6 +6,7 @@
  * Every function may be called twice for one intention (a crash may fall between an effect and its record), so each
  * asks for a state ("be off", "boot from disk next time"), never for a change ("toggle").
  */
+import type { BootFile } from '#boot/ramdisk-files.ts'
 import type { Config } from '#config/options.ts'
 import type { Agent } from '#db/agents.ts'
 import type { Db } from '#db/database.ts'
@@ -108,6 +109,17 @@ export type InstanceBoot =
 /** What a boot interface can do besides; Ironic's names. */
 export type BootCapability = 'ramdisk_boot' | 'ramdisk_boot_configdrive'
 
+/** An installer of an operating system that works by itself, as a kickstart tells it. */
+export interface Installer {
+  kernel: BootFile
+  ramdisk: BootFile
+  /** The installer's own system; null where the repository has it. */
+  stage2: BootFile | null
+  /** URL of the packages; null where the kickstart names the image of a system. */
+  repository: string | null
+  kickstart: string
+}
+
 export interface BootInterface extends Validated {
   /** Absent: none. */
   readonly capabilities?: readonly BootCapability[]
@@ -120,6 +132,8 @@ export interface BootInterface extends Validated {
   /** Makes the next boots start the instance: what its deploy interface says (`instanceBoot`), else its disk. */
   prepareInstance(ctx: NodeContext): Promise<void>
   cleanUpInstance(ctx: NodeContext): Promise<void>
+  /** Makes the next boot start an installer. `cleanUpRamdisk` takes its files away. Absent where that cannot be done. */
+  prepareInstaller?(ctx: NodeContext, installer: Installer): Promise<void>
   /** Has this host what the instance boots from, if that is not its disk? Absent where a host keeps nothing for it. */
   servesInstance?(ctx: NodeContext): Promise<boolean>
 }

@@ -62,10 +62,12 @@ export const anaconda = {
     ironic: 'the packaged template',
     mutable: true,
     help: 'Kickstart template. Unset: ours.',
+    effective: true,
   }),
   insecure_heartbeat: boolean({
     default: false,
     mutable: true,
     help: 'Let the installer call the API without checking its certificate.',
+    effective: true,
   }),
 }

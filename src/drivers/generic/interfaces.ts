@@ -15,6 +15,7 @@ export const generic = {
     bootc: () => import('../agent/bootc-deploy.ts'),
     'custom-agent': () => import('../agent/custom-deploy.ts'),
     ansible: () => import('../ansible/ansible.ts'),
+    anaconda: () => import('../anaconda/anaconda.ts'),
   },
   firmware: { 'no-firmware': () => import('./no-firmware.ts') },
   inspect: { agent: () => import('../agent/inspect.ts'), 'no-inspect': () => import('./no-inspect.ts') },
