@@ -152,6 +152,8 @@ async function runInstaller(
     )
   }
   progress({ phase: 'boot loader', bytes: 0, total_bytes: null, detail: root })
+  // GRUB's configuration names the root by its UUID only where udev has made a link of that name.
+  await run('udevadm', ['trigger', '--action=change', '--settle', root]).catch(() => {})
   await withMount(root, ['rw'], async rootPath => {
     await installGrub(rootPath, target, signal)
     await after(rootPath)
