@@ -11,6 +11,7 @@ import { Api } from '../../src/cli/client.ts'
 import { openDatabase } from '../../src/db/database.ts'
 import { startPostgres } from '../../src/db/test-server.ts'
 import { systemClock } from '../../src/lib/clock.ts'
+import { messageOf } from '../../src/lib/fault.ts'
 import { writeBootSources } from '../../src/sim/boot-sources.ts'
 import { Campaign, type PhaseResult } from '../../src/sim/campaign.ts'
 import { Chance } from '../../src/sim/chance.ts'
@@ -34,11 +35,14 @@ export interface ChaosOptions {
   /** Of network boots that end nowhere. */
   bootFailures: number
   say(line: string): void
+  /** Ends the deployments where they are; what is not active then is lost. */
+  signal?: AbortSignal
 }
 
 export interface ChaosReport {
-  deploy: PhaseResult
+  deploy: Pick<PhaseResult, 'count' | 'seconds' | 'per_hour' | 'p50_ms' | 'p99_ms' | 'retries'>
   kills: number
+  failedStarts: string[]
   seconds: number
   machines: Record<string, number>
   /** Boots of a ramdisk that the service began again. */
@@ -57,7 +61,7 @@ interface Seen {
 
 /** Runs it; the directory with logs is kept when something was lost. */
 export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
-  const { seed, nodes, say } = options
+  const { seed, nodes, say, signal = new AbortController().signal } = options
   const began = performance.now()
   const directory = await mkdtemp(join(tmpdir(), 'ferrite-chaos-'))
   await using opened = new AsyncDisposableStack()
@@ -93,7 +97,8 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   const boot = await writeBootSources(files, fleet.bmcCertificatePem)
 
   let retries = 0
-  const api = clientOf(conductors.api.url, () => retries++)
+  let ended = 0
+  const api = clientOf(conductors.api.url, () => retries++, signal)
   const campaign = new Campaign({
     api,
     retries: () => retries,
@@ -101,8 +106,9 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
     concurrency: options.concurrency,
     enrolment: machine => ({ ...nodeOf(machine, boot), automated_clean: false }),
     instanceInfo: instanceInfoOf(image),
-    signal: new AbortController().signal,
+    signal,
     onProgress: (phase, done, all) => {
+      if (phase === 'deploy') ended = done
       if (phase === 'deploy' && done % Math.ceil(all / 10) === 0) say(`${done} of ${all}, ${conductors.kills} kills`)
     },
   })
@@ -110,17 +116,25 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
 
   const end = new AbortController()
   const killing = conductors.killAtRandom(new Chance(seed).fork('kills'), options.killEveryMs, end.signal)
-  const deploy = await campaign.run('deploy')
+  const deploysBegan = performance.now()
+  const deploy = await campaign.run('deploy').catch(error => {
+    if (!signal.aborted) throw error
+    return cutOff({ ended, seconds: (performance.now() - deploysBegan) / 1000, retries })
+  })
   end.abort()
   await killing
-  await instancesRun(fleet.machines)
+  if (!signal.aborted) await instancesRun(fleet.machines)
+  const world = { campaign, fleet, database, of, digest: `sha256:${image.sha256}` }
+  // Whoever cut it off may have ended the conductors, too.
+  const unknown = (error: unknown) => [`what became of the nodes cannot be told: ${messageOf(error)}`]
   lost = [
     ...deploy.failures.map(text => `not active: ${text}`),
-    ...(await differences({ api, campaign, fleet, database, of, digest: `sha256:${image.sha256}` })),
+    ...(await differences({ api: clientOf(conductors.api.url, () => {}), ...world }).catch(unknown)),
   ]
   return {
     deploy,
     kills: conductors.kills,
+    failedStarts: conductors.failedStarts,
     seconds: (performance.now() - began) / 1000,
     machines: { ...fleet.counters },
     bootsAgain: [...(await bootsAgain(database)).values()].reduce((sum, count) => sum + count, 0),
@@ -153,21 +167,35 @@ function settingsOf({ seed, failures, bootFailures }: ChaosOptions): Settings {
   }
 }
 
-function clientOf(endpoint: string, onRetry: () => void): Api {
+/** @param signal ends its patience with a service that is away; without one it has little */
+function clientOf(endpoint: string, onRetry: () => void, signal?: AbortSignal): Api {
   return new Api({
     endpoint,
     version: 'latest',
     headers: {},
     tls: {},
     timeoutMs: 60_000,
-    maxRetries: 240,
+    maxRetries: signal ? 240 : 20,
     retryIntervalMs: 500,
     sleep: ms => {
       onRetry()
-      return sleep(ms)
+      return sleep(ms, undefined, signal && { signal })
     },
     notice() {},
   })
+}
+
+/** What is known of deployments that were cut off. */
+function cutOff({ ended, seconds, retries }: { ended: number; seconds: number; retries: number }) {
+  return {
+    count: ended,
+    seconds: Math.round(seconds),
+    per_hour: Math.round((ended / seconds) * 3600),
+    p50_ms: null,
+    p99_ms: null,
+    retries,
+    failures: [`the run was cut off after ${Math.round(seconds)} s, when ${ended} had ended`],
+  }
 }
 
 function must(result: PhaseResult): void {

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePorts, ServiceProcess } from '../../src/lab/service-process.ts'
+import { messageOf } from '../../src/lib/fault.ts'
 import type { Chance } from '../../src/sim/chance.ts'
 import { Front } from './front.ts'
 
@@ -16,12 +17,15 @@ export interface ConductorsOptions {
 
 /** How long one that was killed stays away, before it starts again. */
 const longestAwayMs = 1000
+const startAttempts = 3
 
 export class Conductors {
   readonly api: Front
   readonly bootFiles: Front
   readonly all: readonly ServiceProcess[]
   kills = 0
+  /** What those said that did not come back at the first try: on a busy host a start may take longer than it may. */
+  readonly failedStarts: string[] = []
 
   private constructor(parts: { api: Front; bootFiles: Front; all: readonly ServiceProcess[] }) {
     this.api = parts.api
@@ -80,12 +84,23 @@ export class Conductors {
       await victim.kill('SIGKILL')
       this.kills += 1
       const back = sleep(awayMs)
-        .then(() => victim.resume())
+        .then(() => this.#bringBack(victim))
         .then(() => void upSince.set(victim, performance.now()))
       returning.add(back)
       back.finally(() => returning.delete(back)).catch(() => {})
     }
     await Promise.all(returning)
+  }
+
+  async #bringBack(victim: ServiceProcess): Promise<void> {
+    for (let left = startAttempts; ; left--) {
+      try {
+        return void (await victim.resume())
+      } catch (error) {
+        this.failedStarts.push(messageOf(error))
+        if (left <= 1) throw error
+      }
+    }
   }
 
   async stop(): Promise<void> {

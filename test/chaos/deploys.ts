@@ -15,6 +15,7 @@ const usage = `Usage: npm run chaos -- [OPTION...]
   --concurrency N    deployments under way at a time (100)
   --failures RATE    of requests to BMCs and agents, and of heartbeats (0.05)
   --boot-failures RATE of network boots that end nowhere (0.01)
+  --limit S          how long it may take; what is not active then counts as lost (3600)
   -h, --help         this text`
 
 const { values } = parseArgs({
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     concurrency: { type: 'string', default: '100' },
     failures: { type: 'string', default: '0.05' },
     'boot-failures': { type: 'string', default: '0.01' },
+    limit: { type: 'string', default: '3600' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
@@ -38,6 +40,10 @@ async function main(): Promise<number> {
   const words = process.argv.slice(2).filter((word, at, all) => word !== '--seed' && all[at - 1] !== '--seed')
   const replay = ['npm run chaos --', ...words, '--seed', seed].join(' ')
   console.log(`seed ${seed}; again: ${replay}`)
+  // The verdict is told whoever ends it, and when.
+  const cut = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => cut.abort(new Error(name)))
+  const limit = setTimeout(() => cut.abort(new Error('the time limit')), Number(values.limit) * 1000)
   const report = await chaos({
     seed: Number(seed),
     nodes: Number(values.nodes),
@@ -48,14 +54,17 @@ async function main(): Promise<number> {
     failures: Number(values.failures),
     bootFailures: Number(values['boot-failures']),
     say: line => console.log(line),
+    signal: cut.signal,
   })
-  const { deploy, kills, machines, bootsAgain, bugs, lost, seconds } = report
+  clearTimeout(limit)
+  const { deploy, kills, failedStarts, machines, bootsAgain, bugs, lost, seconds } = report
   console.log(
     [
       '',
-      `${deploy.count} of ${deploy.count + deploy.failed} nodes active in ${deploy.seconds} s (${deploy.per_hour} per hour), ` +
+      `${deploy.count} of ${values.nodes} nodes active in ${deploy.seconds} s (${deploy.per_hour} per hour), ` +
         `p50 ${Math.round((deploy.p50_ms ?? 0) / 100) / 10} s, p99 ${Math.round((deploy.p99_ms ?? 0) / 100) / 10} s`,
       `${kills} conductors killed, ${deploy.retries} requests made again, ${bootsAgain} boots begun again`,
+      ...failedStarts.map(said => `a conductor did not come back at once: ${said.slice(0, 500)}`),
       `on the machines: ${Object.entries(machines)
         .map(([name, count]) => `${count} ${name.replaceAll('_', ' ')}`)
         .join(', ')}`,
