@@ -8,6 +8,7 @@ import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import type { RunContext } from '../../context.ts'
 import { AgentFault } from '../../errors.ts'
+import { settle } from '../../hardware/block-devices.ts'
 import { type BootMode, presentBootMode } from '../../hardware/boot-mode.ts'
 import { rereadPartitions } from '../../hardware/device-use.ts'
 import { withMount } from '../../hardware/mounts.ts'
@@ -153,7 +154,8 @@ async function runInstaller(
   }
   progress({ phase: 'boot loader', bytes: 0, total_bytes: null, detail: root })
   // GRUB's configuration names the root by its UUID only where udev has made a link of that name.
-  await run('udevadm', ['trigger', '--action=change', '--settle', root]).catch(() => {})
+  await run('udevadm', ['trigger', '--action=change', root]).catch(() => {})
+  await settle()
   await withMount(root, ['rw'], async rootPath => {
     await installGrub(rootPath, target, signal)
     await after(rootPath)
