@@ -8,6 +8,7 @@
 import { copyFile, mkdir, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { copyTree, filesBelow, inside, namesIn, textOf } from './image-tree.ts'
+import { findLoaders } from './loaders.ts'
 
 /** Where systems mount the EFI system partition; the last holds kernels too. */
 const places = ['boot/efi', 'efi', 'boot']
@@ -29,7 +30,8 @@ export async function fillEsp(
     await copyTree(dirname(efi), esp)
     await addGrubFiles(root, esp)
     await addFallback(esp, arch)
-    return `/${place}`
+    // A firmware updater alone, for one, starts no system.
+    if ((await findLoaders(esp)).length > 0) return `/${place}`
   }
   return (await installSystemdBoot({ root, esp }, { rootUuid, arch })) ? '/boot/efi' : null
 }

@@ -173,6 +173,11 @@ describe('filling an EFI system partition', () => {
     )
   })
 
+  test('programs that start no system do not count', async () => {
+    const { mountPoint } = await filled({ 'boot/efi/EFI/debian/fwupdx64.efi': '', 'boot/vmlinuz-6.1': '' })
+    assert.equal(mountPoint, null)
+  })
+
   test('an image without anything for UEFI', async () => {
     assert.deepEqual((await filled({ 'boot/vmlinuz-6.1': '', 'boot/efi/EFI/x.txt': '' })).mountPoint, null)
   })
