@@ -36,10 +36,12 @@ export async function startOpenstack(
     }),
   )
   const reached: KeystoneAccess = { url: await place.reach(keystone.url), password: keystone.password }
-  const swiftUrl = await startSwift(place, keystone, at)
+  const [swiftUrl, glanceUrl] = await Promise.all([
+    startSwift(place, keystone, at),
+    startGlance(place, { keystone, port: at.glance, containersSeed }),
+  ])
   const project = await projectId(reached, 'service')
   await addToCatalog(reached, `${swiftUrl}/v1/AUTH_$(project_id)s`, { type: 'object-store', name: 'swift' })
-  const glanceUrl = await startGlance(place, { keystone, port: at.glance, containersSeed })
   await addToCatalog(reached, glanceUrl, { type: 'image', name: 'glance' })
   const login = loginOptionsOf(keystone)
   const swiftReached = await place.reach(swiftUrl)

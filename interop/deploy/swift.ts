@@ -19,7 +19,18 @@ const python = '/usr/bin/python3'
 /** What the programs of the package `swift` do, which would bring its services along. */
 const serve = (kind: string) =>
   `import sys; from swift.common.wsgi import run_wsgi; from swift.common import utils; utils.set_swift_dir(sys.argv[2]); sys.exit(run_wsgi(sys.argv[1], "${kind}-server"))`
-const ringBuilder = 'import sys; from swift.cli.ringbuilder import main; main(["swift-ring-builder"] + sys.argv[1:])'
+/** Arguments: directory, address, then a kind and its port, as often as wanted. A ring of one device each. */
+const ringBuilder = `
+import sys, os
+from swift.common.ring import RingBuilder
+directory, address, *rest = sys.argv[1:]
+for kind, port in zip(rest[::2], rest[1::2]):
+    builder = RingBuilder(4, 1, 1)
+    builder.add_dev({"id": 0, "region": 1, "zone": 1, "weight": 1, "ip": address, "port": int(port), "device": "d1"})
+    builder.rebalance()
+    builder.get_ring().save(os.path.join(directory, kind + ".ring.gz"))
+`
+const kinds = ['account', 'container', 'object'] as const
 
 /** @returns URL of the proxy; an account is at `/v1/AUTH_<project>` */
 export async function startSwift(place: Place, keystone: KeystoneAccess, ports: SwiftPorts): Promise<string> {
@@ -31,28 +42,24 @@ export async function startSwift(place: Place, keystone: KeystoneAccess, ports: 
     join(directory, 'swift.conf'),
     '[swift-hash]\nswift_hash_path_prefix = a\nswift_hash_path_suffix = b\n[storage-policy:0]\nname = one\ndefault = yes\n',
   )
-  for (const kind of ['account', 'container', 'object'] as const) {
-    const builder = join(directory, `${kind}.builder`)
-    const build = (...args: string[]) => run(python, ['-c', ringBuilder, builder, ...args])
-    await build('create', '4', '1', '1')
-    await build('add', `r1z1-${address}:${ports[kind]}/d1`, '1')
-    // It ends with 1 where balance cannot be perfect; the server says so when there is no ring.
-    await build('rebalance').catch(() => {})
-  }
+  const rings = kinds.flatMap(kind => [kind, String(ports[kind])])
+  await run(python, ['-c', ringBuilder, directory, address, ...rings])
   const common = [`bind_ip = ${address}`, 'user = root', 'workers = 0', `swift_dir = ${directory}`]
   const storage = [`devices = ${devices}`, 'mount_check = false', 'fallocate_reserve = 0', 'disable_fallocate = true']
-  for (const kind of ['account', 'container', 'object'] as const) {
+  const start = async (kind: keyof SwiftPorts, text: string) => {
     const conf = join(directory, `${kind}.conf`)
-    const app = ['[pipeline:main]', `pipeline = ${kind}-server`, `[app:${kind}-server]`, `use = egg:swift#${kind}`]
-    const lines = ['[DEFAULT]', ...common, `bind_port = ${ports[kind]}`, ...storage, ...app, '']
-    await writeFile(conf, lines.join('\n'))
+    await writeFile(conf, text)
     const args = ['-c', serve(kind), conf, directory]
     await place.server({ name: `swift-${kind}`, command: python, args, port: ports[kind] })
   }
-  const conf = join(directory, 'proxy.conf')
-  await writeFile(conf, proxyConfiguration(common, { keystone, port: ports.proxy, cache: directory }))
-  const args = ['-c', serve('proxy'), conf, directory]
-  await place.server({ name: 'swift-proxy', command: python, args, port: ports.proxy })
+  const storageConfiguration = (kind: (typeof kinds)[number]) => {
+    const app = ['[pipeline:main]', `pipeline = ${kind}-server`, `[app:${kind}-server]`, `use = egg:swift#${kind}`]
+    return ['[DEFAULT]', ...common, `bind_port = ${ports[kind]}`, ...storage, ...app, ''].join('\n')
+  }
+  await Promise.all([
+    ...kinds.map(kind => start(kind, storageConfiguration(kind))),
+    start('proxy', proxyConfiguration(common, { keystone, port: ports.proxy, cache: directory })),
+  ])
   return `http://${address}:${ports.proxy}`
 }
 
