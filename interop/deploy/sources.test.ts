@@ -221,7 +221,7 @@ describe('sources of images', { skip: missing }, () => {
     )
   })
 
-  it('Registry: the raw disk of the node’s architecture, with the login that the service found for the agent', async () => {
+  it('Registry: the raw disk of the architecture of the node, with the login that the service found for the agent', async () => {
     const [port = 0] = await freePorts(1)
     const registry = await startRegistry(place, { port })
     const sha256 = createHash('sha256').update(content).digest('hex')

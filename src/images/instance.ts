@@ -173,6 +173,11 @@ async function examine(ctx: ImageContext): Promise<Examined> {
   const checksum = found.checksum ?? (given && (await resolveChecksum(given, asked)))
   const declared = (found.format ?? textOf(info.image_disk_format))?.toLowerCase() ?? null
   const served = source === 'local' || !found.agentCanFetch
+  if (!checksum && !served) {
+    throw new InvalidInput(
+      `Cannot verify image ${found.shown}: Glance knows no hash of it, and instance_info has no checksum; expected one of them, or image_download_source local`,
+    )
+  }
   refuseTooLarge(ctx, { found, declared, served })
   return { reference, found, info: known, checksum, declared, served }
 }

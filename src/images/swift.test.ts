@@ -97,6 +97,16 @@ test('an MD5 of Glance is refused where MD5 is forbidden; its SHA-512 is taken b
   assert.equal((await imageInfo(second)).os_hash_value, sha512)
 })
 
+test('an image without any hash is not for agents to fetch', async () => {
+  const { checksum: _, ...bare } = about
+  await using store = await start({ images: { [id]: { content, about: bare } } })
+  await using ctx = await context(store)
+  await assert.rejects(validateImage(ctx), /Glance knows no hash of it, and instance_info has no checksum; expected/)
+  const given = { image_os_hash_algo: 'md5', image_os_hash_value: md5 }
+  await using known = await context(store, {}, given)
+  assert.equal((await imageInfo(known)).checksum, md5)
+})
+
 test('images that hold no data yet, and a Glance that is away', async () => {
   await using queued = await start({ images: { [id]: { content, about: { ...about, status: 'queued' } } } })
   await using waiting = await context(queued)

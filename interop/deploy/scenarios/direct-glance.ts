@@ -5,7 +5,7 @@ import type { Scenario } from '../scenario.ts'
 export default {
   name: 'direct-glance',
   title:
-    'direct, image_source UUID: Debian’s Keystone, Glance and Swift; qcow2 fetched from Glance, converted and served by Ferrite',
+    'direct, image_source UUID: Keystone, Glance and Swift of Debian; qcow2 fetched from Glance, converted and served by Ferrite',
   packages: forOpenstack,
   async run(world) {
     await using openstack = await startOpenstack(world)

@@ -5,7 +5,7 @@ import type { Scenario } from '../scenario.ts'
 
 export default {
   name: 'direct-oci',
-  title: 'direct, image_source oci://: artifact of Debian’s docker-registry, image_pull_secret of the instance',
+  title: 'direct, image_source oci://: artifact of docker-registry of Debian, image_pull_secret of the instance',
   packages: forRegistry,
   async run(world) {
     const registry = await startRegistry(world)

@@ -10,7 +10,7 @@ import { startSquid } from '../squid.ts'
 
 export default {
   name: 'direct-proxy',
-  title: 'direct, swift, image_http_proxy: Debian’s Squid caches what it fetches from Swift by temporary URL',
+  title: 'direct, swift, image_http_proxy: Squid of Debian caches what it fetches from Swift by temporary URL',
   packages: [...forOpenstack, ...forSquid],
   async run(world) {
     await using openstack = await startOpenstack(world)

@@ -4,7 +4,7 @@ import type { Scenario } from '../scenario.ts'
 
 export default {
   name: 'direct-swift',
-  title: 'direct, image_download_source swift: Debian’s Keystone, Glance and Swift; temporary URL, key of the account',
+  title: 'direct, image_download_source swift: Keystone, Glance and Swift of Debian; temporary URL, key of the account',
   packages: forOpenstack,
   async run(world) {
     await using openstack = await startOpenstack(world, { containersSeed: 3 })
