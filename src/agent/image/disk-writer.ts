@@ -1,16 +1,20 @@
 /**
  * Writes a stream to a disk or file while it is hashed: reading fills one block of shared memory, the hash thread and the
- * kernel work on others. A few blocks are all the memory there is, so a slow disk slows the reader.
+ * kernel work on others. A few blocks are all the memory there is, so a slow disk slows the reader. Disks are written past
+ * the page cache, several blocks at a time.
  *
  * The first block is kept back until `finish`, when the digest is known to be right: it holds the partition table, and so
  * neither a failure nor a power cut at any moment leaves half an image that boots.
  */
-import type { FileHandle } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { writeFully } from '#lib/write-fully.ts'
 import { AgentFault } from '../errors.ts'
+import { ALIGNMENT, sharedPages } from './direct-access.ts'
 import { startHashThread } from './hash-thread.ts'
 
 const BLOCK_BYTES = 2 * 1024 * 1024
-const BLOCKS = 6
+const BLOCKS = 8
 /** What is written is pushed to the disk this often, so that little is left to do at the end. */
 const FLUSH_BYTES = 64 * 1024 * 1024
 
@@ -18,6 +22,8 @@ export interface DiskWriterOptions {
   handle: FileHandle
   /** For messages. */
   name: string
+  /** The block device behind the handle, to be written past the page cache; null: a file. */
+  device: string | null
   /** What fits; Infinity for files. */
   capacityBytes: number
   /** Null: nothing is hashed. */
@@ -39,16 +45,24 @@ export interface DiskWriter {
 
 type Block = Uint8Array<SharedArrayBuffer>
 
-export function openDiskWriter({ handle, name, capacityBytes, algorithm, onWritten }: DiskWriterOptions): DiskWriter {
+export function openDiskWriter({
+  handle,
+  name,
+  device,
+  capacityBytes,
+  algorithm,
+  onWritten,
+}: DiskWriterOptions): DiskWriter {
   const hash = algorithm === null ? null : startHashThread(algorithm)
-  const free: Block[] = Array.from({ length: BLOCKS }, () => new Uint8Array(new SharedArrayBuffer(BLOCK_BYTES)))
+  const free: Block[] = Array.from({ length: BLOCKS }, () => sharedPages(BLOCK_BYTES))
+  const disk = new TwoWays(handle, device)
   const wanting: (() => void)[] = []
   let current: Block | null = null
   let filled = 0
   let received = 0
   let first: Block | null = null
   let position = 0
-  let writes: Promise<void> = Promise.resolve()
+  let writtenBytes = 0
   let flush: Promise<void> = Promise.resolve()
   let unflushed = 0
   let failure: unknown = null
@@ -70,18 +84,19 @@ export function openDiskWriter({ handle, name, capacityBytes, algorithm, onWritt
     const at = position
     position += length
     const hashed = hash === null ? Promise.resolve() : hash.update(part)
-    let written: Promise<void>
+    let written: Promise<void> = Promise.resolve()
     if (at === 0) {
       first = part
-      written = Promise.resolve()
     } else {
-      written = writes.then(() => writeFully(handle, part, at)).then(() => onWritten(at + length))
-      writes = written
+      written = disk.write(part, at).then(() => {
+        writtenBytes += length
+        onWritten(writtenBytes)
+      })
       unflushed += length
       if (unflushed >= FLUSH_BYTES) {
         unflushed = 0
         // One at a time, beside the writes that follow.
-        flush = Promise.all([flush, writes]).then(() => handle.datasync())
+        flush = Promise.all([flush, written]).then(() => handle.datasync())
         flush.catch(fail)
       }
     }
@@ -128,7 +143,7 @@ export function openDiskWriter({ handle, name, capacityBytes, algorithm, onWritt
       current = null
       filled = 0
       await Promise.all(inFlight)
-      if (failure === null) await Promise.all([writes, flush]).catch(fail)
+      if (failure === null) await flush.catch(fail)
       if (failure !== null) throw failure
       return hash === null ? '' : await hash.digest()
     },
@@ -136,7 +151,7 @@ export function openDiskWriter({ handle, name, capacityBytes, algorithm, onWritt
       try {
         // What follows the table must be on the disk before the table is.
         await handle.sync()
-        if (first !== null) await writeFully(handle, first, 0)
+        if (first !== null) await disk.write(first, 0)
         await handle.sync()
         onWritten(position)
       } catch (error) {
@@ -144,17 +159,39 @@ export function openDiskWriter({ handle, name, capacityBytes, algorithm, onWritt
       }
     },
     close: async () => {
-      await Promise.allSettled([...inFlight, writes, flush])
+      await Promise.allSettled([...inFlight, flush])
+      await disk.close()
       await hash?.stop()
     },
   }
 }
 
-async function writeFully(handle: FileHandle, part: Uint8Array, at: number): Promise<void> {
-  for (let done = 0; done < part.length; ) {
-    const { bytesWritten } = await handle.write(part, done, part.length - done, at + done)
-    if (bytesWritten === 0) throw new Error(`nothing could be written at byte ${at + done}`)
-    done += bytesWritten
+/** A disk by the direct way for whole blocks, by the ordinary one for the rest and for what cannot do it. */
+class TwoWays {
+  readonly #buffered: FileHandle
+  #direct: Promise<FileHandle | null>
+
+  constructor(buffered: FileHandle, device: string | null) {
+    this.#buffered = buffered
+    this.#direct =
+      device === null ? Promise.resolve(null) : open(device, constants.O_WRONLY | constants.O_DIRECT).catch(() => null)
+  }
+
+  async write(part: Uint8Array, at: number): Promise<void> {
+    const direct = await this.#direct
+    if (direct === null || part.length % ALIGNMENT !== 0) return await writeFully(this.#buffered, part, at)
+    try {
+      await writeFully(direct, part, at)
+    } catch (error) {
+      // Some devices have wishes of their own for direct access; the ordinary way takes everything.
+      if (!(error instanceof Error && 'code' in error && error.code === 'EINVAL')) throw error
+      this.#direct = Promise.resolve(null)
+      await writeFully(this.#buffered, part, at)
+    }
+  }
+
+  async close(): Promise<void> {
+    await (await this.#direct)?.close()
   }
 }
 

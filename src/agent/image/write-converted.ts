@@ -53,6 +53,7 @@ async function download(
   const writer = openDiskWriter({
     handle,
     name: file,
+    device: null,
     capacityBytes: Number.POSITIVE_INFINITY,
     algorithm: checksum.algorithm,
     onWritten: report,

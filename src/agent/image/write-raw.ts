@@ -50,6 +50,7 @@ async function pour(source: ImageSource, job: WriteJob, { agent, progress }: Ima
   const writer = openDiskWriter({
     handle,
     name: device,
+    device,
     capacityBytes,
     algorithm: checksum.algorithm,
     onWritten: report,
