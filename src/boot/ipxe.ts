@@ -86,6 +86,10 @@ const ipxe: BootInterface = {
     return (await readFile(scriptPath(config, node.uuid), 'utf8').catch(() => null)) !== null
   },
 
+  async stopServing({ config, node }) {
+    await removeNodeFiles(config, node.uuid)
+  },
+
   async cleanUpInstance(ctx) {
     await removeNodeFiles(ctx.config, ctx.node.uuid)
   },

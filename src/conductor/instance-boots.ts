@@ -1,7 +1,8 @@
 /**
- * Instances that boot from the network each time need a conductor that serves them. Once in a while this one looks which
+ * Instances that boot from the network each time need one conductor that serves them. Once in a while this one looks which
  * of those that are its own it has no boot files for, because another conductor served them before, or the files of this
- * one were lost, and takes them over. Power, disk and boot order stay as they are.
+ * one were lost, and takes them over; files of those that are another's now it takes away, lest a machine finds an
+ * instance that has ended. Power, disk and boot order stay as they are.
  *
  * Source: ironic/conductor/manager.py (_sync_hash_ring, _do_takeover, restated).
  */
@@ -41,16 +42,19 @@ export async function keepInstanceBoots(world: BootsWorld, signal: AbortSignal):
   const deployInterfaces = fromTheNetwork(world.registry)
   for (let afterId = 0; !signal.aborted; ) {
     const page = await activeBy(world.db, { deployInterfaces, afterId, limit: pageSize })
-    for (const node of page) if (node.lease === null && world.isOurs(node)) await keep(world, node)
+    for (const node of page) if (node.lease === null) await keep(world, node)
     if (page.length < pageSize) return
     afterId = page.at(-1)?.id ?? afterId
   }
 }
 
-async function keep({ context, takeOver, log }: BootsWorld, node: Node): Promise<void> {
+async function keep({ context, takeOver, isOurs, log }: BootsWorld, node: Node): Promise<void> {
   try {
     const ctx = await context(node)
-    if ((await ctx.interfaces.boot.servesInstance?.(ctx)) === false) await takeOver(node)
+    const { boot } = ctx.interfaces
+    const isServed = await boot.servesInstance?.(ctx)
+    if (isServed === false && isOurs(node)) await takeOver(node)
+    if (isServed === true && !isOurs(node)) await boot.stopServing?.(ctx)
   } catch (error) {
     // One that cannot be served must not keep others from being.
     if (!(error instanceof Fault)) throw error

@@ -136,6 +136,8 @@ export interface BootInterface extends Validated {
   prepareInstaller?(ctx: NodeContext, installer: Installer): Promise<void>
   /** Has this host what the instance boots from, if that is not its disk? Absent where a host keeps nothing for it. */
   servesInstance?(ctx: NodeContext): Promise<boolean>
+  /** Takes away what this host has for an instance that another one serves. The machine is not asked anything. */
+  stopServing?(ctx: NodeContext): Promise<void>
 }
 
 export interface NetworkInterface extends Validated {
