@@ -2,10 +2,11 @@
  * `ferrite serve`: API, conductor and the HTTP server for boot files and images in one process. The only place where the
  * real clock, the real log and the real configuration meet; it starts things in order and stops them in reverse.
  */
+import { writeSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import type { Server } from 'node:https'
 import { parseArgs } from 'node:util'
-import { type Logger, pino } from 'pino'
+import { type Logger, type LoggerOptions, pino } from 'pino'
 import { startBootServices } from '#boot/services.ts'
 import { createConductor } from '#conductor/service.ts'
 import { openConfig } from '#config/load.ts'
@@ -137,11 +138,31 @@ function poolOptions({ database }: Config): Partial<PoolOptions> {
 
 /** One JSON object a line on standard output: time, level, part, message and what belongs to it. */
 function logger(config: Config): Logger {
-  return pino({
+  const options: LoggerOptions = {
     level: config.DEFAULT.debug ? 'debug' : 'info',
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: label => ({ level: label }) },
     redact: { paths: ['*.password', '*.token', '*.agent_token', 'headers.authorization'], censor: '******' },
+  }
+  return pino(options, linesOfTurns())
+}
+
+/** Standard output, with one write for all lines of a turn of the event loop: under load there are hundreds. */
+function linesOfTurns(): { write(line: string): void } {
+  const output = pino.destination({ dest: 1, sync: false })
+  let lines = ''
+  const pass = () => {
+    output.write(lines)
+    lines = ''
+  }
+  process.once('exit', () => {
+    if (lines !== '') writeSync(1, lines)
   })
+  return {
+    write(line) {
+      if (lines === '') setImmediate(pass)
+      lines += line
+    },
+  }
 }
