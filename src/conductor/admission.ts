@@ -10,6 +10,7 @@ import type { Config } from '#config/options.ts'
 import {
   admit,
   askForPlace,
+  freePlaces,
   hasPlace,
   passTurnstile,
   placesTaken,
@@ -90,6 +91,8 @@ async function handOut({ db, clock, config }: World, kind: LimitedKind): Promise
   const nowMs = clock.now()
   return inTransaction(db, async trx => {
     if (!(await passTurnstile(trx, kind, nowMs, nowMs - roundMs))) return []
+    // A conductor of an earlier version may have ended work without giving its place back.
+    await freePlaces(trx, kind)
     const taken = await placesTaken(trx, kind)
     const waiting = await waitingFor(trx, kind, queueLimit)
     const { max_concurrent_per_conductor_group: perGroup } = config.conductor

@@ -2,6 +2,8 @@
  * The course of a flow as its rows tell it: asleep, at its end, turned to its undo, failed. Every change is one
  * transaction of the flow's row, the node's fields under its lease, and the log of what happened. Runs nothing.
  */
+
+import { givePlaceBack } from '#db/admissions.ts'
 import { type Db, inTransaction, type Trx } from '#db/database.ts'
 import { appendEvent } from '#db/events.ts'
 import { DatabaseUnavailable } from '#db/faults.ts'
@@ -157,6 +159,7 @@ export class FlowCourse {
       ended_at: timestamp(nowMs),
     })
     await writeProgress(trx, flow.id, null)
+    await givePlaceBack(trx, flow.id)
     await forgetContents(trx, flow.id)
     const failed = failure ? { error: failure.message, code: failure.code } : {}
     await this.tell(trx, flow, 'ended', { flow: flow.kind, state, ...failed, ...standing(node) }, nowMs)

@@ -30,34 +30,71 @@ export interface Taken {
 
 /** Asks for a place; asking again changes nothing. */
 export async function askForPlace(db: Db | Trx, asking: Asking, nowMs: number): Promise<void> {
-  await db
-    .insertInto('admissions')
-    .values({ ...asking, asked_at_ms: nowMs })
-    .onConflict(on => on.doNothing())
-    .execute()
+  const { flow_id, kind, project, conductor_group } = asking
+  await insertAsking(db, { flow_id, kind, project, conductor_group, nowMs })
 }
 
+type AskingValues = { flow_id: number; kind: string; project: string; conductor_group: string; nowMs: number }
+
+const insertAsking = prepared((db, { flow_id, kind, project, conductor_group, nowMs }: AskingValues) =>
+  db
+    .insertInto('admissions')
+    .values({ flow_id, kind, project, conductor_group, asked_at_ms: nowMs })
+    .onConflict(on => on.doNothing()),
+)
+
 export async function hasPlace(db: Db | Trx, flowId: number): Promise<boolean> {
-  const row = await db
-    .selectFrom('admissions')
-    .select('admitted_at_ms')
-    .where('flow_id', '=', flowId)
-    .executeTakeFirst()
+  const [row] = (await placeOf(db, { flowId })).rows
   return row !== undefined && row.admitted_at_ms !== null
 }
+
+const placeOf = prepared((db, { flowId }: { flowId: number }) =>
+  db.selectFrom('admissions').select('admitted_at_ms').where('flow_id', '=', flowId),
+)
+
+/** Gives back the place of a flow that ends, if it has one. */
+export async function givePlaceBack(trx: Trx, flowId: number): Promise<void> {
+  await deleteAdmission(trx, { flowId })
+}
+
+const deleteAdmission = prepared((db, { flowId }: { flowId: number }) =>
+  db.deleteFrom('admissions').where('flow_id', '=', flowId),
+)
 
 /**
  * Passes the turnstile of a kind: to the end of the transaction nobody else hands out its places.
  * @param notSinceMs false is returned, and nothing happens, if somebody passed later than this
  */
 export async function passTurnstile(trx: Trx, kind: string, nowMs: number, notSinceMs?: number): Promise<boolean> {
-  let update = trx.updateTable('turnstiles').set({ passed_at_ms: nowMs }).where('name', '=', kind)
-  if (notSinceMs !== undefined) update = update.where('passed_at_ms', '<', notSinceMs)
-  return (await update.executeTakeFirst()).numUpdatedRows > 0n
+  const { numAffectedRows } = await pass(trx, { kind, nowMs, notSinceMs: notSinceMs ?? Number.MAX_SAFE_INTEGER })
+  return Boolean(numAffectedRows)
 }
 
-/** The places that are taken; those of work that ended are given back first. */
+const pass = prepared((db, { kind, nowMs, notSinceMs }: { kind: string; nowMs: number; notSinceMs: number }) =>
+  db
+    .updateTable('turnstiles')
+    .set({ passed_at_ms: nowMs })
+    .where('name', '=', kind)
+    .where('passed_at_ms', '<', notSinceMs),
+)
+
+/** The places that are taken. Work that has ended gave its own back. */
 export async function placesTaken(trx: Trx, kind: string): Promise<Taken[]> {
+  const { rows } = await placesByProject(trx, { kind })
+  return rows.map(row => ({ ...row, places: Number(row.places) }))
+}
+
+const placesByProject = prepared((db, { kind }: { kind: string }) =>
+  db
+    .selectFrom('admissions')
+    .select(['project', 'conductor_group', eb => eb.fn.countAll<number>().as('places')])
+    .where('kind', '=', kind)
+    .where('admitted_at_ms', 'is not', null)
+    .groupBy(['project', 'conductor_group']),
+)
+
+/** Gives back places of work that has ended. */
+export async function freePlaces(trx: Trx, kind: string): Promise<void> {
   await trx
     .deleteFrom('admissions')
     .where('flow_id', 'in', query =>
@@ -70,14 +107,6 @@ export async function placesTaken(trx: Trx, kind: string): Promise<Taken[]> {
         .where('flows.state', 'not in', live),
     )
     .execute()
-  const rows = await trx
-    .selectFrom('admissions')
-    .select(['project', 'conductor_group', eb => eb.fn.countAll<number>().as('places')])
-    .where('kind', '=', kind)
-    .where('admitted_at_ms', 'is not', null)
-    .groupBy(['project', 'conductor_group'])
-    .execute()
-  return rows.map(row => ({ ...row, places: Number(row.places) }))
 }
 
 /** The first of those who wait, in the order of asking. */
@@ -104,12 +133,12 @@ const firstInQueue = prepared((db, { kind, limit }: { kind: string; limit: numbe
 )
 
 export async function admit(trx: Trx, flowId: number, nowMs: number): Promise<void> {
-  await trx
-    .updateTable('admissions')
-    .set({ admitted_at_ms: nowMs, position: null })
-    .where('flow_id', '=', flowId)
-    .execute()
+  await admitFlow(trx, { flowId, nowMs })
 }
+
+const admitFlow = prepared((db, { flowId, nowMs }: { flowId: number; nowMs: number }) =>
+  db.updateTable('admissions').set({ admitted_at_ms: nowMs, position: null }).where('flow_id', '=', flowId),
+)
 
 export async function tellPosition(trx: Trx, flowId: number, position: number): Promise<void> {
   await trx.updateTable('admissions').set({ position }).where('flow_id', '=', flowId).execute()
