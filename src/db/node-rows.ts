@@ -130,11 +130,12 @@ function filtered(query: NodeQuery, filters: NodeFilters): NodeQuery {
 const longestSought = 4096
 
 /**
- * The column holds the text, in any case; `%` and `_` of the text stand for themselves. The engine makes both sides lower
- * case, because not all know the letters that JavaScript knows.
+ * The column holds the text, in any case; `%` and `_` of the text stand for themselves. As both engines lower our
+ * columns, so is the text: the letters of ASCII alone.
  */
 export function contains(column: string, text: string) {
   if (text.length > longestSought) return sql<boolean>`1 = 0`
-  const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`
-  return sql<boolean>`lower(${sql.ref(column)}) like lower(${pattern}) escape '\\'`
+  const lower = text.replace(/[A-Z]/g, letter => letter.toLowerCase())
+  const pattern = `%${lower.replace(/[\\%_]/g, '\\$&')}%`
+  return sql<boolean>`lower(${sql.ref(column)}) like ${pattern} escape '\\'`
 }
