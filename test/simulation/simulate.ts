@@ -170,6 +170,8 @@ export async function simulate(
       if (event.kind !== 'heartbeat') note(`machine ${uuid.slice(-1)}: ${describe(event)}`)
       if (event.kind === 'step') oracle.stepBegins(uuid, event.step)
       if (event.kind === 'running') oracle.bootEnds(uuid)
+      if (event.kind === 'note' && event.text === 'the network boot hangs') luck.struck.bootHangs += 1
+      if (event.kind === 'note' && event.text === 'the machine hangs') luck.struck.machineDies += 1
     },
   }
 
@@ -219,6 +221,9 @@ export async function simulate(
   const hours = (time.now() - startMs) / 3_600_000
   if (unfinished > 0) oracle.broken(`${unfinished} of ${count} nodes did not get to their goal: ${stateOf(store)}`)
   oracle.conclude()
+  luck.struck.stepFails = Number(
+    store.row("SELECT count(*) AS failed FROM flows WHERE error LIKE '%Simulated failure%'")?.failed,
+  )
   return { seed, violations: [...failures, ...oracle.violations], hours, struck: luck.struck, ...flowsIn(store) }
 }
 
