@@ -186,7 +186,7 @@ function withoutNulls(info: Readonly<Record<string, unknown>>): Record<string, u
   return Object.fromEntries(Object.entries(info).filter(([, value]) => value !== null && value !== undefined))
 }
 
-function requestFor(ctx: ImageContext, { found, checksum, declared }: Examined): ImageRequest {
+function requestFor(ctx: ImageContext, { found, info, checksum, declared }: Examined): ImageRequest {
   const { DEFAULT, agent, conductor, disk_utils } = ctx.config
   return {
     shown: found.shown,
@@ -202,7 +202,7 @@ function requestFor(ctx: ImageContext, { found, checksum, declared }: Examined):
       attempts: disk_utils.image_convert_attempts,
       growthFactor: DEFAULT.raw_image_growth_factor,
     },
-    chunked: wantsChunks(ctx),
+    chunked: wantsChunks(ctx, info),
   }
 }
 
@@ -304,9 +304,8 @@ function placesOf(
  * Is the chunked form of use? Not to other agents than ours, and not where the image becomes a partition. An agent that
  * has not called yet is likely ours; for one that turns out to be, the form is made when it asks.
  */
-function wantsChunks({ node, config, agent }: Pick<ImageContext, 'node' | 'config' | 'agent'>): boolean {
-  if (!config.ferrite.chunked_images || partitionLayout(node.instance_info, config, node).image_type === 'partition')
-    return false
+function wantsChunks({ node, config, agent }: ImageContext, info: Examined['info']): boolean {
+  if (!config.ferrite.chunked_images || partitionLayout(info, config, node).image_type === 'partition') return false
   return agent?.version == null || agent.version.includes('+ferrite')
 }
 
