@@ -472,8 +472,11 @@ export class FlowEngine {
       if (signal.reason === interrupted && !this.#stop.signal.aborted)
         return await this.#course.lookLater(current, token)
       if (signal.aborted || error instanceof LeaseLost) throw error
-      // No failure of the flow: it runs again from the top when the database answers.
-      if (error instanceof DatabaseUnavailable) return await this.#course.again(current, token, error, signal)
+      // No failure of the flow: it runs again from the top when the database answers. To wait for that is no look.
+      if (error instanceof DatabaseUnavailable) {
+        run.isLook = false
+        return await this.#course.again(current, token, error, signal)
+      }
       if (current.phase === 'undo') {
         log.error({ err: error, node: flow.node_uuid }, `undoing ${flow.kind} failed`)
         const also = messageOf(error) === failure.message ? ' for the same reason' : `, too: ${messageOf(error)}`
