@@ -249,6 +249,30 @@ test('nothing of a project moves to a node of another, or below it', async () =>
   assert.equal((await child(second)).status, 200)
 })
 
+test('a step on all contained nodes runs on none of another owner', async () => {
+  await using world = await start()
+  const admin = world.as('system admin')
+  const parent = await admin.node({ owner: 'owner' })
+  const [mine, given] = [await admin.node({ owner: 'owner' }), await admin.node({ owner: 'owner' })]
+  for (const child of [mine, given]) {
+    await patch(admin, `nodes/${child}`, { op: 'add', path: '/parent_node', value: parent })
+  }
+  await admin.set(parent, { provision_state: 'manageable' })
+  const clean = async (more: Json) => {
+    const step = { interface: 'power', step: 'power_off', execute_on_child_nodes: true, ...more }
+    const body = { target: 'clean', clean_steps: [step] }
+    return (await world.api.call('PUT', `/v1/nodes/${parent}/states/provision`, { body })).status
+  }
+  await patch(admin, `nodes/${given}`, { op: 'replace', path: '/owner', value: 'other' })
+  world.as('owner admin')
+  assert.equal(await clean({}), 403)
+  assert.equal(await clean({ limit_child_node_execution: [given] }), 404)
+  assert.equal(await clean({ limit_child_node_execution: [mine] }), 202)
+  await world.api.set(parent, { provision_state: 'manageable' })
+  world.as('system admin')
+  assert.equal(await clean({}), 202)
+})
+
 test('a trusted service acts for all, where the operator says so', async () => {
   const service: Identity = { ...personOf('service service'), projectName: 'service' }
   for (const [elevated, status] of [

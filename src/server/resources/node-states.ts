@@ -4,9 +4,10 @@
  *
  * Source: REST API reference, "States" and "Verbs".
  */
+import { childrenOf } from '#db/children.ts'
 import { findNodeRow } from '#db/node-rows.ts'
-import type { Node } from '#db/nodes.ts'
-import { Conflict, InvalidInput, NotFound } from '#lib/fault.ts'
+import { findNode, type Node } from '#db/nodes.ts'
+import { Conflict, Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
 import { nodeFields } from '#protocol/node.ts'
 import { type PowerTarget, powerTargets } from '#protocol/states.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
@@ -88,8 +89,23 @@ async function demandOptions(call: Call<unknown, ProvisionOptions>, node: Node):
   if (service_steps.length > 0) demand(call, ['baremetal:node:set_provision_state:service_steps'], node)
   demandSteps(call, [...deploy_steps, ...clean_steps, ...service_steps], node)
   // The same verb is asked of each contained node that is named.
-  const contained = [...clean_steps, ...service_steps].flatMap(step => step.limit_child_node_execution ?? [])
+  const steps = [...clean_steps, ...service_steps]
+  const contained = steps.flatMap(step => step.limit_child_node_execution ?? [])
   for (const uuid of new Set(contained)) await mustFindNode(call, uuid)
+  const onAll = steps.some(step => step.execute_on_child_nodes === true && !step.limit_child_node_execution)
+  if (onAll) await demandChildren(call, node)
+}
+
+/** The same verb on every node that this one contains; the owner of one may have changed since it was put there. @throws Forbidden */
+async function demandChildren(call: Call, node: Node): Promise<void> {
+  for (const uuid of await childrenOf(call.db, node.uuid)) {
+    const child = await findNode(call.db, uuid)
+    if (!child || call.may('baremetal:node:set_provision_state', child)) continue
+    throw new Forbidden(
+      `Cannot run a step on all that node ${node.uuid} contains: not all of it is yours, ` +
+        'expected limit_child_node_execution',
+    )
+  }
 }
 
 function isPowerTarget(text: string): text is PowerTarget {
