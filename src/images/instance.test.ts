@@ -66,6 +66,7 @@ async function context(
       conductor: { file_url_allowed_paths: [join(dir, 'allowed')], ...more.config?.conductor },
       deploy: { http_url: `http://127.0.0.1:${files?.port ?? 1}`, ...more.config?.deploy },
       agent: { ...more.config?.agent },
+      ferrite: { ...more.config?.ferrite },
     },
   })
   return {
@@ -283,6 +284,34 @@ describe('the conductor serves the image', () => {
     assert.deepEqual((await imageInfo(driver)).urls, [`${images.url}/plain/disk.raw`])
     await using configured = await context(rawByUrl(), { config })
     assert.match((await imageInfo(configured)).urls[0] ?? '', new RegExp(`agent_images/${uuid}$`))
+  })
+
+  test('our agents are offered the chunked form, and find it where it says', async () => {
+    const asked = { image_source: `${images.url}/plain/disk.qcow2`, image_checksum: hash(qcow2, 'md5') }
+    const how = { driver_info: { image_download_source: 'local' } }
+    const get = async (ctx: ImageContext, url = '') => {
+      const path = url.replace(ctx.config.deploy.http_url, ctx.config.deploy.http_root.slice(dir.length))
+      return Buffer.from(await (await fetch(`http://127.0.0.1:${files.port}${path}`)).arrayBuffer())
+    }
+    await using ctx = await context(asked, how)
+    assert.equal((await imageInfo({ ...ctx, agent: { version: '11.1.0' } })).ferrite_chunked, undefined)
+    const [entry = ''] = await readdir(join(ctx.config.pxe.instance_master_path, 'entries'))
+    const entryFiles = () => readdir(join(ctx.config.pxe.instance_master_path, 'entries', entry))
+    assert.deepEqual(await entryFiles(), ['entry.json', 'image'], 'nothing is made that nobody takes')
+
+    for (const agent of [null, { version: '12.0.0+ferrite.0.1.0' }]) {
+      const { ferrite_chunked: offered } = await imageInfo({ ...ctx, agent })
+      assert.equal(hash(await get(ctx, offered?.manifest_url)), offered?.manifest_sha256)
+      assert.ok((await get(ctx, offered?.data_url)).equals(raw), 'noise is stored as it is')
+    }
+    assert.equal(images.requests.filter(line => line.startsWith('GET')).length, 1)
+    await releaseInstanceImage(ctx)
+    assert.deepEqual(await readdir(join(ctx.config.deploy.http_root, 'agent_images')), [])
+
+    await using partition = await context({ ...asked, image_type: 'partition', root_gb: 1 }, how)
+    assert.equal((await imageInfo(partition)).ferrite_chunked, undefined)
+    await using off = await context(asked, { ...how, config: { ferrite: { chunked_images: false } } })
+    assert.equal((await imageInfo(off)).ferrite_chunked, undefined)
   })
 
   test('an image that vanishes between HEAD and GET', async () => {
