@@ -45,6 +45,7 @@ What machines are like:
 
 What it drives:
   --service URL              a running service, with OS_AUTH_TYPE and its like as the client reads them
+  --pid N                    of that service, where it runs on this host: its memory and CPU are measured
   --address IP               of this host, where that service reaches it (127.0.0.1)
   --state DIR                where our own service keeps its state; kept at the end (a temporary directory)
   --set SECTION.OPTION=VALUE an option for our own service; repeatable
@@ -71,6 +72,7 @@ const declared = {
   'step-failures': { type: 'string', default: '0' },
   'fetch-images': { type: 'boolean', default: false },
   service: { type: 'string' },
+  pid: { type: 'string' },
   address: { type: 'string', default: '127.0.0.1' },
   state: { type: 'string' },
   set: { type: 'string', multiple: true },
@@ -156,7 +158,8 @@ async function run(values: Values, signal: AbortSignal): Promise<number> {
   } else {
     const prefix = `sim-${settings.seed}-${Date.now().toString(36)}`
     const endpoint = values.service
-    target = await foreignTarget({ ...common, prefix, endpoint, address: values.address, api: client(endpoint) })
+    const pid = values.pid === undefined ? undefined : whole('--pid', values.pid, { from: 1, to: 2 ** 22 })
+    target = await foreignTarget({ ...common, prefix, endpoint, pid, address: values.address, api: client(endpoint) })
   }
   let report: Report
   try {

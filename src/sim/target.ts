@@ -16,7 +16,7 @@ import { Site } from './site.ts'
 
 export interface Target {
   readonly endpoint: string
-  /** Of the service, where it is ours. */
+  /** Of the service, where it is ours or was named. */
   readonly pid: number | undefined
   /** Where the service writes its log; undefined where it is not ours. */
   readonly logFile: string | undefined
@@ -57,9 +57,12 @@ export async function ownTarget(
   }
 }
 
-/** @param options.address of this host, at which the service reaches BMCs and agents */
+/**
+ * @param options.address of this host, at which the service reaches BMCs and agents
+ * @param options.pid of the service, where it runs on this host and is to be measured
+ */
 export async function foreignTarget(
-  options: Common & { api: Api; endpoint: string; address: string; prefix: string },
+  options: Common & { api: Api; endpoint: string; address: string; prefix: string; pid: number | undefined },
 ): Promise<Target> {
   const { settings, endpoint, address, api } = options
   await api.get('/v1')
@@ -76,7 +79,7 @@ export async function foreignTarget(
   const held = started.move()
   return {
     endpoint,
-    pid: undefined,
+    pid: options.pid,
     logFile: undefined,
     fleet,
     instanceInfo: instanceInfoOf(image),
