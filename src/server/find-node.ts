@@ -27,6 +27,24 @@ export async function mustFindNode(call: Pick<Call, 'db' | 'version' | 'allow' |
   return node
 }
 
+/**
+ * Does work under the lease of a node that mustFindNode() found, if the caller may do it still: the node may have got
+ * another owner while it was waited for. The history tells `told`.
+ * @throws Forbidden, NodeLocked, and what the work throws
+ */
+export async function holding<T>(
+  call: Pick<Call, 'conductor' | 'caller' | 'allow'>,
+  node: Pick<Node, 'uuid'>,
+  { purpose, told }: { purpose: string; told: string },
+  work: (held: Held) => Promise<T>,
+): Promise<T> {
+  return call.conductor.withNode(node.uuid, { purpose, told, caller: call.caller }, held => {
+    call.allow(held.node)
+    return work(held)
+  })
+}
+type Held = Parameters<Parameters<Call['conductor']['withNode']>[2]>[0]
+
 /** A node that the caller may know of. @throws NotFound */
 export async function mustSeeNode(call: Pick<Call, 'db' | 'version' | 'may'>, ident: string): Promise<Node> {
   for (const one of candidates(ident, call.version, 5)) {

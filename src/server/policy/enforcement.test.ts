@@ -201,17 +201,48 @@ test('cleaning is switched off by the system administrator alone, however the wo
 
 test('who waits for a node that gets another owner meanwhile changes nothing of it', async () => {
   await using world = await start()
-  const node = await world.as('system admin').node({ owner: 'owner' })
+  const admin = world.as('system admin')
+  const node = await admin.node({ owner: 'owner', network_interface: 'flat', raid_interface: 'fake' })
+  await admin.set(node, { provision_state: 'manageable', power_state: 'power off' })
+  const made = async (path: string, body: Json) =>
+    ((await admin.call('POST', `/v1/${path}`, { body: { node_uuid: node, ...body } })).json as { uuid: string }).uuid
+  const port = await made('ports', { address: '52:54:00:00:00:01' })
+  const group = await made('portgroups', {})
+  const connector = await made('volume/connectors', { type: 'iqn', connector_id: 'c' })
   const { conductor } = world.api
-  const withNode = conductor.withNode.bind(conductor)
-  conductor.withNode = async (uuid, what, work) => {
-    conductor.withNode = withNode
-    await world.api.set(node, { owner: 'other' })
-    return withNode(uuid, what, work)
+  const { withNode } = conductor
+  const extra = [{ op: 'add', path: '/extra/mine', value: 1 }]
+  const requests: [method: string, path: string, body?: unknown][] = [
+    ['PATCH', `nodes/${node}`, extra],
+    ['DELETE', `nodes/${node}`],
+    ['PUT', `nodes/${node}/traits/CUSTOM_MINE`],
+    ['PUT', `nodes/${node}/maintenance`, { reason: 'mine' }],
+    ['PUT', `nodes/${node}/states/raid`, {}],
+    ['POST', `nodes/${node}/vifs`, { id: 'mine' }],
+    ...[`ports/${port}`, `portgroups/${group}`, `volume/connectors/${connector}`].flatMap(
+      path =>
+        [
+          ['PATCH', path, extra],
+          ['DELETE', path],
+        ] as [string, string, unknown?][],
+    ),
+  ]
+  for (const [method, path, body] of requests) {
+    await world.api.set(node, { owner: 'owner' })
+    conductor.withNode = async (uuid, what, work) => {
+      conductor.withNode = withNode
+      await world.api.set(node, { owner: 'other' })
+      return withNode(uuid, what, work)
+    }
+    const { status } = await world.as('owner admin').call(method, `/v1/${path}`, { body })
+    assert.equal(status, 403, `${method} ${path}`)
   }
-  const change = { op: 'add', path: '/extra/mine', value: 1 }
-  assert.equal((await patch(world.as('owner admin'), `nodes/${node}`, change)).status, 403)
-  assert.deepEqual((await get(world.as('system admin'), `nodes/${node}`)).extra, {})
+  world.as('system admin')
+  const { maintenance, traits, extra: kept } = await get(world.api, `nodes/${node}`)
+  assert.deepEqual([maintenance, traits, kept], [false, [], {}])
+  for (const path of [`ports/${port}`, `portgroups/${group}`, `volume/connectors/${connector}`]) {
+    assert.deepEqual((await get(world.api, path)).extra, {}, path)
+  }
 })
 
 test('who asks for a MAC address that is taken learns of the port that has it only where they may see it', async () => {

@@ -4,7 +4,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import { Nullable } from '#protocol/field.ts'
 import { type BootDevice, bootDevices } from '#protocol/states.ts'
 import { type Endpoint, endpoint } from '../endpoint.ts'
-import { mustFindNode } from '../find-node.ts'
+import { holding, mustFindNode } from '../find-node.ts'
 import { boolean, text } from '../parameters.ts'
 
 const path = '/v1/nodes/{node_ident}'
@@ -23,8 +23,7 @@ export const nodeManagement: readonly Endpoint[] = [
       const node = await mustFindNode(call, call.params.node_ident)
       const reason = call.query.reason?.slice(0, call.config.DEFAULT.log_in_db_max_size) ?? null
       const told = `set maintenance${reason === null ? '' : `: ${reason}`}`
-      const action = { purpose: 'set maintenance', told, caller: call.caller }
-      await call.conductor.withNode(node.uuid, action, held =>
+      await holding(call, node, { purpose: 'set maintenance', told }, held =>
         held.write({ maintenance: true, maintenance_reason: reason }),
       )
       return undefined
@@ -40,8 +39,7 @@ export const nodeManagement: readonly Endpoint[] = [
     response: null,
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      const action = { purpose: 'clear maintenance', told: 'clear maintenance', caller: call.caller }
-      await call.conductor.withNode(node.uuid, action, held =>
+      await holding(call, node, { purpose: 'clear maintenance', told: 'clear maintenance' }, held =>
         held.write({ maintenance: false, maintenance_reason: null, fault: null }),
       )
       return undefined

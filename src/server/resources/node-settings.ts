@@ -9,7 +9,7 @@ import { Nullable } from '#protocol/field.ts'
 import { logicalDiskProperties, TargetRaidConfig } from '#protocol/raid.ts'
 import { type BootMode, bootModes, isUnstable } from '#protocol/states.ts'
 import { type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { mustFindNode } from '../find-node.ts'
+import { holding, mustFindNode } from '../find-node.ts'
 import { boolean, text } from '../parameters.ts'
 import { mustFindDriver } from './drivers.ts'
 
@@ -57,8 +57,8 @@ export const nodeSettings: readonly Endpoint[] = [
       }
       const lost = target_raid_config.logical_disks?.find(disk => disk.physical_disks && disk.controller === undefined)
       if (lost) throw new InvalidInput('Cannot set the RAID: found physical_disks without the controller they are at')
-      const action = { purpose: 'set RAID', told: 'set the target RAID configuration', caller: call.caller }
-      await call.conductor.withNode(node.uuid, action, held => held.write({ target_raid_config }))
+      const action = { purpose: 'set RAID', told: 'set the target RAID configuration' }
+      await holding(call, node, action, held => held.write({ target_raid_config }))
       return undefined
     },
   }),

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { InvalidInput, NotFound } from '#lib/fault.ts'
 import { isTrait, maxTraits, Traits } from '#protocol/trait.ts'
 import { type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { mustFindNode } from '../find-node.ts'
+import { holding, mustFindNode } from '../find-node.ts'
 
 /** Body of a call that replaces all traits, and answer of one that lists them. */
 export const TraitsBody = Type.Object({ traits: Traits }, { additionalProperties: false })
@@ -32,9 +32,7 @@ async function change(call: Call<{ node_ident: string }>, told: string, next: (n
   const node = await mustFindNode(call, call.params.node_ident)
   // What cannot be is refused before the node is waited for.
   next(node.traits)
-  await call.conductor.withNode(node.uuid, { purpose: 'traits', told, caller: call.caller }, held =>
-    held.write({ traits: next(held.node.traits) }),
-  )
+  await holding(call, node, { purpose: 'traits', told }, held => held.write({ traits: next(held.node.traits) }))
 }
 
 const path = '/v1/nodes/{node_ident}/traits'

@@ -14,7 +14,7 @@ import { Conflict, InvalidInput } from '#lib/fault.ts'
 import { namePattern, Uuid } from '#protocol/field.ts'
 import { vifOf } from '#protocol/port.ts'
 import { type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { mustFindNode } from '../find-node.ts'
+import { holding, mustFindNode } from '../find-node.ts'
 
 const path = '/v1/nodes/{node_ident}/vifs'
 
@@ -88,8 +88,8 @@ async function attach(call: Call<{ node_ident: string }, unknown, Wanted>): Prom
     throw new InvalidInput('Cannot attach the VIF: found port_uuid and portgroup_uuid, expected one of them at most')
   }
   if (!remembers(node)) return
-  const action = { purpose: 'attach VIF', told: `attach VIF ${body.id}`, caller: call.caller }
-  await call.conductor.withNode(node.uuid, action, async () => {
+  const action = { purpose: 'attach VIF', told: `attach VIF ${body.id}` }
+  await holding(call, node, action, async () => {
     const place = placeFor(node, await placesOf(db, node), body)
     await writeInfo(call, place, { ...place.of.internal_info, tenant_vif_port_id: body.id })
   })
@@ -99,8 +99,8 @@ async function detach(call: Call<{ node_ident: string; vif_id: string }>): Promi
   const { db, params } = call
   const node = await mustFindNode(call, params.node_ident)
   if (!remembers(node)) return
-  const action = { purpose: 'detach VIF', told: `detach VIF ${params.vif_id}`, caller: call.caller }
-  await call.conductor.withNode(node.uuid, action, async () => {
+  const action = { purpose: 'detach VIF', told: `detach VIF ${params.vif_id}` }
+  await holding(call, node, action, async () => {
     const place = (await placesOf(db, node)).find(({ of }) => vifOf(of) === params.vif_id)
     if (!place) {
       const shown = JSON.stringify(params.vif_id.slice(0, 80))

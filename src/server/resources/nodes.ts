@@ -83,10 +83,12 @@ const deletePolicies = ['baremetal:node:delete', 'baremetal:node:delete:self_own
 
 async function deleteNode(call: Call<{ node_ident: string }>): Promise<undefined> {
   const node = await mustSeeNode(call, call.params.node_ident)
-  demand(call, call.config.api.project_admin_can_manage_own_nodes ? deletePolicies : ['baremetal:node:delete'], node)
+  const policies = call.config.api.project_admin_can_manage_own_nodes ? deletePolicies : ['baremetal:node:delete']
+  demand(call, policies, node)
   const options = { availableToo: call.config.conductor.allow_deleting_available_nodes }
   checkDeletable(node, options)
   await call.conductor.withNode(node.uuid, 'delete', async held => {
+    demand(call, policies, held.node)
     checkDeletable(held.node, options)
     await held.delete()
   })

@@ -7,7 +7,7 @@ import { portgroupFields as fields } from '#protocol/portgroup.ts'
 import { choosing, paging, selectionOf } from '../collection.ts'
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
+import { holding, mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
 import { selfAndBookmark } from '../links.ts'
 import { ident, list, mac, type ValuesOf } from '../parameters.ts'
 import { applyPatch, changedNames, JsonPatch, type Operation, readPatch } from '../patch.ts'
@@ -86,7 +86,7 @@ async function patchPortgroup(call: Call<{ portgroup_ident: string }, unknown, J
   const foreseen = await planPatch(call, found.uuid, node, operations)
   if (Object.keys(foreseen).length === 0) return resource.show(call, found.uuid)
   const told = `change ${changedNames(foreseen)} of portgroup ${found.uuid}`
-  await call.conductor.withNode(node.uuid, { purpose: 'update portgroup', told, caller: call.caller }, async held => {
+  await holding(call, node, { purpose: 'update portgroup', told }, async held => {
     const changed = await planPatch(call, found.uuid, held.node, operations)
     await call.db.transaction().execute(async trx => {
       await resource.change({ ...call, db: trx }, found.uuid, changed)
@@ -120,8 +120,8 @@ async function removePortgroup(call: Call<{ portgroup_ident: string }>): Promise
     if (port) throw new InvalidInput(`Cannot delete portgroup ${found.uuid}: port ${port.uuid} belongs to it`)
   }
   await checkEmpty()
-  const action = { purpose: 'delete portgroup', told: `delete portgroup ${found.uuid}`, caller: call.caller }
-  await call.conductor.withNode(node.uuid, action, async () => {
+  const action = { purpose: 'delete portgroup', told: `delete portgroup ${found.uuid}` }
+  await holding(call, node, action, async () => {
     await checkEmpty()
     await resource.remove(call, found.uuid)
   })

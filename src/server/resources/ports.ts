@@ -22,7 +22,7 @@ import { type Collection, choosing, listJson, listSchema, pageOf, paging, select
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
 import { NotAcceptable } from '../faults.ts'
-import { candidates, mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
+import { candidates, holding, mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
 import { escaped, selfAndBookmark } from '../links.ts'
 import { ident, list, mac, text, uuid, type ValuesOf } from '../parameters.ts'
 import { applyPatch, changedNames, JsonPatch, type Operation, readPatch } from '../patch.ts'
@@ -179,7 +179,7 @@ async function patchPort(call: Call<{ port_ident: string }, unknown, JsonPatch>)
   const foreseen = await planPatch(call, port, node, operations)
   if (Object.keys(foreseen).length > 0) {
     const told = `change ${changedNames(foreseen)} of port ${port.uuid}`
-    await call.conductor.withNode(node.uuid, { purpose: 'update port', told, caller: call.caller }, async held => {
+    await holding(call, node, { purpose: 'update port', told }, async held => {
       const now = await mustBeAt(call, port.uuid, node)
       const patch = await planPatch(call, now, held.node, operations)
       if (Object.keys(patch).length === 0) return
@@ -235,8 +235,7 @@ async function mustBeAt(call: Call, uuid: string, node: Node): Promise<Port> {
 async function removePort(call: Call<{ port_uuid: string }>): Promise<undefined> {
   const { port, node } = await mustFindPort(call, call.params.port_uuid)
   checkPortDeletable(port, node)
-  const action = { purpose: 'delete port', told: `delete port ${port.uuid}`, caller: call.caller }
-  await call.conductor.withNode(node.uuid, action, async held => {
+  await holding(call, node, { purpose: 'delete port', told: `delete port ${port.uuid}` }, async held => {
     checkPortDeletable(await mustBeAt(call, port.uuid, node), held.node)
     await deletePort(call.db, port.uuid)
   })

@@ -13,7 +13,7 @@ import { volumeConnectorFields, volumeTargetFields } from '#protocol/volume.ts'
 import { choosing, paging, selectionOf } from '../collection.ts'
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import { mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
+import { holding, mustFindNamedNode, mustFindNextNode, mustFindNode } from '../find-node.ts'
 import { boolean, ident } from '../parameters.ts'
 import { applyPatch, changedNames, JsonPatch, type Operation, readPatch } from '../patch.ts'
 import { listScope, seesNode } from '../policy/access.ts'
@@ -154,8 +154,7 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
         const foreseen = await planPatch(call, found.uuid, node, operations)
         if (Object.keys(foreseen).length === 0) return resource.show(call, found.uuid)
         const told = `change ${changedNames(foreseen)} of volume ${word} ${found.uuid}`
-        const action = { purpose: `update volume ${word}`, told, caller: call.caller }
-        await call.conductor.withNode(node.uuid, action, async held => {
+        await holding(call, node, { purpose: `update volume ${word}`, told }, async held => {
           await resource.change(call, found.uuid, await planPatch(call, found.uuid, held.node, operations))
         })
         return resource.show(call, found.uuid)
@@ -173,8 +172,7 @@ function volumeEndpoints<F extends Record<string, Field>>(kind: {
         const { found, node } = await mustFind(call)
         checkDeletable(word, found.uuid, node)
         const told = `delete volume ${word} ${found.uuid}`
-        const action = { purpose: `delete volume ${word}`, told, caller: call.caller }
-        await call.conductor.withNode(node.uuid, action, async held => {
+        await holding(call, node, { purpose: `delete volume ${word}`, told }, async held => {
           checkDeletable(word, found.uuid, held.node)
           await resource.remove(call, found.uuid)
         })
