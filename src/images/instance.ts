@@ -51,11 +51,12 @@ export async function validateImage(ctx: ImageContext): Promise<void> {
 /**
  * What the agent is told. Where this conductor serves the image, it is fetched, checked, converted and published first,
  * which may take long; doing so again is quick.
+ * @param plain for somebody other than an agent: no form that only agents of ours can read
  * @param onProgress hears of that work: queued, download, decompress, convert, verify
  */
 export async function imageInfo(
   ctx: ImageContext,
-  { onProgress }: { onProgress?: (progress: StoreProgress) => void } = {},
+  { onProgress, plain = false }: { onProgress?: (progress: StoreProgress) => void; plain?: boolean } = {},
 ): Promise<ImageInfo> {
   const { node, config } = ctx
   const image = await examine(ctx)
@@ -70,7 +71,8 @@ export async function imageInfo(
   }
 
   if (image.served) {
-    const request = requestFor(ctx, image)
+    const asked = requestFor(ctx, image)
+    const request = plain ? { ...asked, chunked: false } : asked
     return await storeOf(ctx).withImage(
       request,
       async stored => {

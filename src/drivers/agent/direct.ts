@@ -56,15 +56,20 @@ const prepareImageBoot: Step = {
 }
 
 async function prepare(ctx: FlowContext): Promise<void> {
+  await makeImageReady(ctx)
+  await prepareAgentBoot(ctx)
+}
+
+/** @param options as for imageInfo */
+export async function makeImageReady(ctx: FlowContext, options: { plain?: boolean } = {}): Promise<void> {
   // Where this conductor serves the image it is made ready now: a booted agent should not have to wait for it, and a
   // broken image should be found before the machine is touched.
   await ctx.flow.once('make the image ready', async () => {
     const onProgress = (told: StoreProgress) =>
       void ctx.flow.progress(progressOf(told, ctx.clock.now())).catch(() => {})
-    await imageInfo(await ctx.fresh(), { onProgress })
+    await imageInfo(await ctx.fresh(), { onProgress, ...options })
     await ctx.flow.progress(null)
   })
-  await prepareAgentBoot(ctx)
 }
 
 /** What the store does, as the progress of the step that will need the image. */

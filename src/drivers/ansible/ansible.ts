@@ -11,10 +11,10 @@ import { releaseInstanceImage, validateImage } from '#images/instance.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import { isTrue } from '#lib/truth.ts'
-import { agentLife } from '../agent/agent-deploy.ts'
+import { agentLife, prepareAgentBoot } from '../agent/agent-deploy.ts'
 import { validateCapabilities } from '../agent/capabilities.ts'
 import { bootInstanceStep, deployStep, switchToTenantNetworkStep } from '../agent/deploy-steps.ts'
-import direct from '../agent/direct.ts'
+import { makeImageReady } from '../agent/direct.ts'
 import type { DeployInterface, FlowContext, NodeContext, Step, StepKind, StepsContext } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
 import { powerTo } from '../power.ts'
@@ -144,7 +144,10 @@ export default {
   steps: [deployStep, writeImage, tearDownAgent, switchToTenantNetworkStep, bootInstanceStep],
   stepsOf,
   validate,
-  prepare: direct.prepare,
+  async prepare(ctx) {
+    await makeImageReady(ctx, { plain: true })
+    await prepareAgentBoot(ctx)
+  },
   ramdiskParameters,
   // Whoever says how a playbook is to run wants one.
   supportsDeploy: async ({ node }) => Object.keys(node.driver_info).some(name => name.startsWith('ansible_')),

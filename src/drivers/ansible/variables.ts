@@ -46,7 +46,7 @@ export function machineVariables(ctx: NodeContext, { username, pythonInterpreter
 export async function imageVariables(ctx: FlowContext, configDriveFile: string): Promise<Info> {
   const { node, config } = ctx
   const { ansible } = config
-  const info = await imageInfo(ctx)
+  const info = await imageInfo(ctx, { plain: true })
   const [url] = info.urls
   const checksum = info.os_hash_value ? `${info.os_hash_algo}:${info.os_hash_value}` : info.checksum
   const given = Object.entries(node.instance_info).filter(([name]) => name.startsWith('image_'))
