@@ -15,6 +15,7 @@ const wanted: Record<string, Record<string, number>> = {
   autodetect: {},
   direct: { deploy: 100, write_image: 80, prepare_instance_boot: 60, ...shared },
   ansible: { deploy: 100, write_image: 80, ...shared },
+  anaconda: { deploy: 100 },
   ramdisk: { deploy: 100 },
   bootc: { deploy: 100, execute_bootc_install: 80, prepare_instance_boot: 60, set_boot_to_disk: 60, ...shared },
   'custom-agent': { deploy: 100, prepare_instance_boot: 60, ...shared },
