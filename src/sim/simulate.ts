@@ -48,6 +48,9 @@ export interface Report {
 /** Of nodes that go through the phases: thousands that stand are not to be listed with them at each look. */
 const goers = { resource_class: 'going' }
 
+/** Requests for machines to stand that are under way at a time. */
+const standersAtOnce = 8
+
 /** Standing machines did not begin to stand. */
 class NotStanding extends Fault {
   readonly status = 500
@@ -111,15 +114,21 @@ async function stand(campaign: Campaign, idle: Target['fleet']['machines'], opti
   const before = target.fleet.counters.steps
   const begun = () => target.fleet.counters.steps - before
   let toldMs = performance.now()
-  for (const [index, machine] of idle.entries()) {
-    if (performance.now() - toldMs >= 5000) {
-      toldMs = performance.now()
-      say(`stand: ${begun()} of ${idle.length}`)
+  let asked = 0
+  const queue = idle.values()
+  const worker = async () => {
+    for (const machine of queue) {
+      if (performance.now() - toldMs >= 5000) {
+        toldMs = performance.now()
+        say(`stand: ${begun()} of ${idle.length}`)
+      }
+      // No more boots at a time than there are nodes under way otherwise.
+      for (let left = 2400; left > 0 && asked - begun() >= concurrency; left--) await sleep(50, undefined, { signal })
+      asked += 1
+      await campaign.beginCleaning(machine, [{ interface: 'deploy', step: idleStep }])
     }
-    // No more boots at a time than there are nodes under way otherwise.
-    for (let left = 2400; left > 0 && index - begun() > concurrency; left--) await sleep(50, undefined, { signal })
-    await campaign.beginCleaning(machine, [{ interface: 'deploy', step: idleStep }])
   }
+  await Promise.all(Array.from({ length: standersAtOnce }, worker))
   const until = performance.now() + 300_000
   while (begun() < idle.length) {
     if (performance.now() > until) throw new NotStanding(`Only ${begun()} of ${idle.length} machines stand after 300 s`)
