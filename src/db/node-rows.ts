@@ -106,7 +106,7 @@ function selected(db: Db | Trx, columns: NodeColumns): NodeQuery {
   return query
     .leftJoin('agents', 'agents.node_uuid', 'nodes.uuid')
     .leftJoin('flows', on =>
-      on.onRef('flows.node_uuid', '=', 'nodes.uuid').on('flows.state', 'in', ['ready', 'waiting']),
+      on.onRef('flows.node_uuid', '=', 'nodes.uuid').on('flows.state', 'in', ['ready', 'running', 'waiting']),
     )
     .select(joined) as unknown as NodeQuery
 }
