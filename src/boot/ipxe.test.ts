@@ -171,6 +171,25 @@ test('an instance without a disk is served, boots from the network for good, and
   assert.deepEqual(await readdir(join(w.root, 'pxelinux.cfg')), [])
 })
 
+test('an installer gets its kickstart, and its second stage where the repository has none', async () => {
+  await using w = await world()
+  const allowed = join(w.directory, 'allowed')
+  await mkdir(allowed)
+  const file = async (name: string) => {
+    await writeFile(join(allowed, name), name)
+    return { location: `file://${allowed}/${name}`, from: `instance_info/${name}` }
+  }
+  const files = { kernel: await file('vmlinuz'), ramdisk: await file('initrd.img'), kickstart: 'text\n' }
+  await ipxe.prepareInstaller?.(w.ctx, { ...files, stage2: await file('stage2'), repository: null })
+  assert.equal(await readFile(join(w.root, uuid, 'ks.cfg'), 'utf8'), 'text\n')
+  assert.equal(await readFile(join(w.root, uuid, 'LiveOS/squashfs.img'), 'utf8'), 'stage2')
+  assert.match(await w.script(), / text inst\.ks=http:\S+\/ks\.cfg inst\.stage2=http:\S+ BOOTIF=\$\{mac\} /)
+  await ipxe.prepareInstaller?.(w.ctx, { ...files, stage2: null, repository: 'http://192.0.2.9/os/' })
+  assert.match(await w.script(), / inst\.repo=http:\/\/192\.0\.2\.9\/os\/ /)
+  await ipxe.cleanUpRamdisk(w.ctx)
+  assert.deepEqual(await readdir(w.root), ['pxelinux.cfg'])
+})
+
 test('an agent ramdisk is asked for where it will be booted: not for an instance that is never cleaned', async () => {
   await using w = await world({ built: false, deploy: ramdiskDeploy })
   await assert.rejects(ipxe.validate(w.ctx), /run "ferrite ramdisk build"/)

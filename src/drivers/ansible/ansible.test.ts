@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type { FlowEngine } from '#conductor/engine.ts'
 import type { FlowDefinition } from '#conductor/flow-definition.ts'
 import { Shared } from '#conductor/shared.ts'
-import { addNode, caller, eventually, startEngine } from '#conductor/test-engine.ts'
+import { addNode, caller, engineOver, eventually, startEngine } from '#conductor/test-engine.ts'
 import { loadConfig } from '#config/load.ts'
 import { listHistoryRows } from '#db/history-rows.ts'
 import { startFakeImageServer } from '#images/fake-image-server.ts'
@@ -24,12 +25,18 @@ const deploying = (...names: string[]): FlowDefinition => ({
   },
 })
 
-/** What became of a node whose playbooks do as they are told, and what ansible-playbook was given. */
+/**
+ * What became of a node whose playbooks do as they are told, and what ansible-playbook was given.
+ * @param how `hang`: until the service is stopped; then another one goes on, with playbooks that are done
+ */
 async function deployed(how: string, definition: FlowDefinition) {
   const folder = await mkdtemp(join(tmpdir(), 'ferrite-ansible-'))
   const log = join(folder, 'log')
   const script = join(folder, 'program')
-  await writeFile(script, `#!/bin/sh\nFAKE_PLAYBOOK=${how} FAKE_LOG=${log} exec ${program} "$@"\n`)
+  const [mode, pids] = [join(folder, 'mode'), join(folder, 'pids')]
+  await writeFile(mode, how)
+  const variables = `FAKE_PLAYBOOK=$(cat ${mode}) FAKE_LOG=${log} FAKE_PIDS=${pids}`
+  await writeFile(script, `#!/bin/sh\n${variables} exec ${program} "$@"\n`)
   await chmod(script, 0o755)
   await using images = await startFakeImageServer({ 'disk.raw': Buffer.alloc(4096) })
   const config = await loadConfig({
@@ -56,7 +63,8 @@ async function deployed(how: string, definition: FlowDefinition) {
   }
   const shared = new Shared()
   const agent = { url: 'https://[2001:db8::7]:9999', verify_ca: null, token: 'x' }
-  await using world = await startEngine(definition, { context: { config, agent, interfaces, shared: shared.get } })
+  const surroundings = { context: { config, agent, interfaces, shared: shared.get } }
+  await using world = await startEngine(definition, surroundings)
   const uuid = await addNode(world.db, 'available', {
     instance_info: {
       image_source: `${images.url}/plain/disk.raw`,
@@ -66,7 +74,17 @@ async function deployed(how: string, definition: FlowDefinition) {
     },
   })
   await world.engine.begin({ nodeUuid: uuid, kind: 'deploy', args: {}, event: 'deploy', caller })
-  await eventually('ends', async () => (await world.node(uuid)).lease === null)
+  let second: FlowEngine | undefined
+  if (how === 'hang') {
+    await eventually('the playbook runs', async () => (await readFile(pids, 'utf8')).includes(' '))
+    await world.engine.stop()
+    await writeFile(mode, 'done')
+    second = engineOver(world.db, definition, surroundings)
+    await second.start()
+  }
+  await eventually('ends', async () => (await world.node(uuid)).provision_state !== 'deploying')
+  await eventually('is free', async () => (await world.node(uuid)).lease === null)
+  await second?.stop()
   const { provision_state, last_error } = await world.node(uuid)
   const page = { limit: 100, sortKey: 'id', descending: false }
   const { rows } = await listHistoryRows(world.db, uuid, page, { withSteps: true })
@@ -107,6 +125,15 @@ test('a playbook that fails ends the deployment with the task and its reason', a
   assert.match(errors.join(), /no space left/)
   assert.deepEqual(asked, [])
   assert.deepEqual(left, [])
+})
+
+test('a service that ends in the middle of a playbook leaves the deployment to the next one, under a newer number', async () => {
+  const { provision_state, given, asked } = await deployed('hang', deploying('write_image'))
+  assert.equal(provision_state, 'active')
+  const numbers = [...given.matchAll(/"run": (\d+)/g)].map(([, number]) => Number(number))
+  assert.equal(numbers.length, 2)
+  assert.ok(Number(numbers[0]) < Number(numbers[1]), `${numbers}`)
+  assert.deepEqual(asked, ['clean up ramdisk', 'prepare instance'])
 })
 
 test('a machine that its playbook does not switch off is switched off by its BMC', async () => {
