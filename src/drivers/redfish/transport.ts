@@ -37,8 +37,60 @@ const CONNECTIONS = 2
 /** A whole system with all its links is some 20 kB; registries reach a few MB. */
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024
 
+/** A pool whose connections are over weighs more than all else that is kept of a BMC: it goes soon after them. */
+const POOL_IDLE_MS = 5000
+
 export function openTransport(bmc: BmcSettings): Transport {
-  const pool = new Pool(bmc.origin, {
+  let pool: Pool | undefined
+  let underWay = 0
+  let idle: NodeJS.Timeout | undefined
+  let closed = false
+
+  async function exchange({ method, path, headers, body, signal }: Exchange): Promise<Answer> {
+    pool ??= openPool(bmc)
+    const answer = await pool.request({
+      method,
+      path,
+      signal,
+      headers: {
+        accept: 'application/json',
+        'odata-version': '4.0',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      body: body === undefined ? null : JSON.stringify(body),
+    })
+    const text = await answer.body.text()
+    return { status: answer.statusCode, headers: answer.headers, body: parsed(text) }
+  }
+
+  return {
+    async exchange(request) {
+      if (closed) throw new Error(`The connections to the BMC at ${bmc.origin} are closed`)
+      underWay += 1
+      clearTimeout(idle)
+      try {
+        return await exchange(request)
+      } finally {
+        underWay -= 1
+        if (underWay === 0 && !closed) {
+          idle = setTimeout(() => {
+            void pool?.destroy()
+            pool = undefined
+          }, POOL_IDLE_MS).unref()
+        }
+      }
+    },
+    async close() {
+      closed = true
+      clearTimeout(idle)
+      await pool?.destroy()
+    },
+  }
+}
+
+function openPool(bmc: BmcSettings): Pool {
+  return new Pool(bmc.origin, {
     connect: connector(bmc),
     connections: CONNECTIONS,
     pipelining: 1,
@@ -49,25 +101,6 @@ export function openTransport(bmc: BmcSettings): Transport {
     bodyTimeout: bmc.readTimeoutMs,
     maxResponseSize: BODY_LIMIT_BYTES,
   })
-  return {
-    async exchange({ method, path, headers, body, signal }) {
-      const answer = await pool.request({
-        method,
-        path,
-        signal,
-        headers: {
-          accept: 'application/json',
-          'odata-version': '4.0',
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        body: body === undefined ? null : JSON.stringify(body),
-      })
-      const text = await answer.body.text()
-      return { status: answer.statusCode, headers: answer.headers, body: parsed(text) }
-    },
-    close: () => pool.destroy(),
-  }
 }
 
 /** Firmware sends JSON under any content type, and HTML for its errors. */
