@@ -18,11 +18,12 @@ import { asVariablesFile } from '#drivers/ansible/variables.ts'
 import { testContext } from '#drivers/test-context.ts'
 import { configDrive } from '#images/config-drive.ts'
 import { startFakeImageServer } from '#images/fake-image-server.ts'
+import { forAnsible } from '#lab/host-packages.ts'
 import { whyMissing } from '../clients/packages.ts'
 
 const playbooks = fileURLToPath(new URL('../../src/drivers/ansible/playbooks', import.meta.url))
 const callbacks = fileURLToPath(new URL('../../src/drivers/ansible/callback', import.meta.url))
-const skip = needsRoot || (await whyMissing(['ansible-core', 'qemu-utils', 'gdisk', 'fdisk']))
+const skip = needsRoot || (await whyMissing([...forAnsible, 'qemu-utils', 'gdisk', 'fdisk']))
 
 let runs = 1000
 /** Who writes to the disks of a machine; of this run of the tests. */

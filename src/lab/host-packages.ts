@@ -53,6 +53,9 @@ export const forRegistry = ['docker-registry'] as const
 export const forSwift = ['python3-swift', 'python3-keystonemiddleware'] as const
 export const forGlance = ['python3-glance'] as const
 
+/** The deploy interface `ansible`, in `npm run interop:deploy` and `interop:installers`. */
+export const forAnsible = ['ansible-core', 'openssh-client'] as const
+
 /** The newest clients, which pip installs in a virtual environment. */
 export const forNewestClients = ['python3-venv'] as const
 

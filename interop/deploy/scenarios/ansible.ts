@@ -1,7 +1,7 @@
 /** Playbooks of ours, run by Debian's Ansible over SSH into a ramdisk of ours: writing the image, switching off. */
 import assert from 'node:assert/strict'
 import { dirname, join } from 'node:path'
-import { forNginx } from '#lab/host-packages.ts'
+import { forAnsible, forNginx } from '#lab/host-packages.ts'
 import { run } from '#lib/run.ts'
 import { buildRamdisk } from '#ramdisk/build.ts'
 import { startNginx } from '../nginx.ts'
@@ -10,7 +10,7 @@ import type { Scenario } from '../scenario.ts'
 export default {
   name: 'ansible',
   title: "ansible: Ferrite's playbooks by Debian's ansible-playbook over SSH; raw image streamed from nginx",
-  packages: ['ansible-core', 'openssh-client', ...forNginx],
+  packages: [...forAnsible, ...forNginx],
   async run(world) {
     const { lab } = world
     const ramdisk = await buildRamdisk({
