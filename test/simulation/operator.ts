@@ -56,7 +56,9 @@ async function bring(uuid: string, goal: Goal, world: OperatorWorld): Promise<vo
     if (node.provision_state === goal && node.target_power_state === null && !node.maintenance) return
     const { kind } = provision[node.provision_state]
     if (kind === 'wait' && chance.happens(mood.aborts())) {
-      if (await tell(world, uuid, 'abort')) world.note(`abort of ${uuid.slice(-1)}`)
+      const mayDelete = verbTarget(node.provision_state, 'deleted') !== undefined
+      const verb = chance.happens(0.3) && mayDelete ? 'deleted' : 'abort'
+      if (await tell(world, uuid, verb)) world.note(`${verb} of ${uuid.slice(-1)} in "${node.provision_state}"`)
       continue
     }
     if (kind === 'transitional' || kind === 'wait') continue

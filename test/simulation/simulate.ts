@@ -197,7 +197,7 @@ export async function simulate(
   }
   for (const uuid of machines.keys()) {
     const operatorChance = chance.fork(`operator ${uuid}`)
-    const mood = { aborts: () => (luck.isOver ? 0 : 0.01), unlocks: () => (luck.isOver ? 0 : 0.01) }
+    const mood = { aborts: () => (luck.isOver ? 0 : 0.015), unlocks: () => (luck.isOver ? 0 : 0.01) }
     operate(uuid, goals, { time, chance: operatorChance, anyProcess, note, mood, pace })
       .catch(error => failures.push(messageOf(error)))
       .finally(() => {
