@@ -137,7 +137,9 @@ test('a service that ends in the middle of a playbook leaves the deployment to t
 })
 
 test('a machine that its playbook does not switch off is switched off by its BMC', async () => {
-  const { provision_state, power, given } = await deployed('done', deploying('tear_down_agent'))
-  assert.deepEqual([provision_state, power], ['active', 'power off'])
-  assert.match(given, /shutdown\.yaml/)
+  for (const how of ['done', 'unreachable']) {
+    const { provision_state, power, given } = await deployed(how, deploying('tear_down_agent'))
+    assert.deepEqual([provision_state, power], ['active', 'power off'])
+    assert.match(given, /shutdown\.yaml/)
+  }
 })

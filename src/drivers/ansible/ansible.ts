@@ -20,6 +20,7 @@ import { prepareInstanceBoot } from '../instance.ts'
 import { powerTo } from '../power.ts'
 import { argumentsOf, type CleanStep, readCleanSteps } from './clean-steps.ts'
 import { ansibleSettings, checkAnsible } from './driver-info.ts'
+import { PlaybookFailed } from './playbook.ts'
 import { runNodePlaybook } from './run.ts'
 import { checkWholeDisk, imageVariables, rootDeviceHints } from './variables.ts'
 
@@ -77,7 +78,13 @@ async function shutDown(ctx: FlowContext): Promise<void> {
     const now = await ctx.fresh()
     // A run before this one may have got as far as this.
     if ((await now.interfaces.power.get(now)) === 'power off') return
-    await runNodePlaybook(now, { step: 'deploy.tear_down_agent', playbook: 'shutdown' })
+    try {
+      await runNodePlaybook(now, { step: 'deploy.tear_down_agent', playbook: 'shutdown' })
+    } catch (error) {
+      // The system is written: a machine that does not go off by itself is no reason to give it up.
+      if (!(error instanceof PlaybookFailed)) throw error
+      now.log.warn({}, `the BMC has to switch the machine off: ${error.message}`)
+    }
   })
   const { post_deploy_get_power_state_retries: retries, post_deploy_get_power_state_retry_interval: intervalS } =
     config.ansible
