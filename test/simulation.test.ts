@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openWorkshop, simulate } from './simulation/simulate.ts'
 
-const seeds = 12
+const seeds = 8
 
 test('whatever goes wrong, every node gets where it was asked to be', async t => {
   const workshop = await openWorkshop()
