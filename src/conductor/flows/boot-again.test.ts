@@ -31,6 +31,7 @@ async function booting() {
     ports: [],
     shared: shared.get,
     interfaces: {
+      deploy: {},
       power: {
         get: async () => state,
         async set(_: unknown, to: string) {
