@@ -255,7 +255,7 @@ test('a service that is killed leaves half an image that nobody takes for whole'
   const worker = await workerOf(child.pid ?? 0)
   await delay(200)
   child.kill('SIGKILL')
-  for (let wait = 0; wait < 100 && (await lives(worker)); wait += 1) await delay(20)
+  for (let wait = 0; wait < 3000 && (await lives(worker)); wait += 1) await delay(20)
   assert.equal(await lives(worker), false, 'the worker ends with the service')
   assert.equal((await leftovers()).length, 1)
   assert.deepEqual(await entries(), [])
