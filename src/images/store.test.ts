@@ -228,7 +228,7 @@ test('a waiter that leaves disturbs nobody; the last one to leave ends the downl
   alone.abort(new Error('never mind'))
   await assert.rejects(gone, /never mind/)
   assert.ok((await content(store, request('/plain/other', other))).equals(other))
-  for (let wait = 0; wait < 50 && (await leftovers()).length > 0; wait += 1) await delay(20)
+  for (let wait = 0; wait < 3000 && (await leftovers()).length > 0; wait += 1) await delay(20)
   assert.deepEqual(await leftovers(), [])
 })
 
@@ -352,7 +352,7 @@ test('work queues for its slot and says its place; progress counts bytes', async
 
 /** The store's one child process that runs worker.ts. */
 async function workerOf(parent: number): Promise<number> {
-  for (let wait = 0; wait < 200; wait += 1) {
+  for (let wait = 0; wait < 3000; wait += 1) {
     const children = await readFile(`/proc/${parent}/task/${parent}/children`, 'utf8').catch(() => '')
     for (const pid of children.trim().split(' ').filter(Boolean)) {
       if (
