@@ -3,6 +3,7 @@
 Where the service is and who we are is in the environment, as for every client of OpenStack. Usage: main.py CONDUCTOR
 """
 import sys
+from importlib.metadata import version
 
 import hardware
 import nodes
@@ -26,7 +27,7 @@ resources.drive(baremetal, sys.argv[1])
 calls = baremetal.calls()
 only_refused = [name for name in calls if name in baremetal.refused - baremetal.driven]
 missed = [name for name in calls if name not in baremetal.driven | baremetal.refused]
-says(f'openstacksdk {openstack.version.__version__}: {len(calls)} calls of baremetal, {len(baremetal.driven)} driven')
+says(f'openstacksdk {version('openstacksdk')}: {len(calls)} calls of baremetal, {len(baremetal.driven)} driven')
 says(f'asked, and refused for this hardware: {", ".join(only_refused) or "none"}')
 says('baremetal_introspection: not driven, it is the API of ironic-inspector, another service, which Ironic replaced')
 assert missed == [], f'never driven: {missed}'
