@@ -4,7 +4,9 @@
  */
 import { findNode, type Node } from '#db/nodes.ts'
 import { Fault } from '#lib/fault.ts'
+import { maximum } from '#protocol/microversion.ts'
 import { provision, type Verb, verbTarget } from '#protocol/states.ts'
+import { checkPatchable } from '#server/resources/node-rules.ts'
 import type { Chance } from '#sim/chance.ts'
 import type { Process } from './host.ts'
 import type { SimTime } from './time.ts'
@@ -107,12 +109,18 @@ async function tell({ anyProcess, note }: OperatorWorld, uuid: string, verb: Ver
   }
 }
 
-/** Says which image is to come on the node: another than all before. */
+/**
+ * Says which image is to come on the node: another than all before. Refused where the API refuses it: whoever does not
+ * know that a deployment was begun would otherwise change the image while it is written.
+ */
 async function wish(world: OperatorWorld, uuid: string): Promise<boolean> {
   const process = world.anyProcess()
   if (!process) return false
   const patch = { instance_info: { image_source: `image at ${world.time.now()}` } }
-  const work = process.conductor.withNode(uuid, 'update', held => held.write(patch))
+  const work = process.conductor.withNode(uuid, 'update', async held => {
+    checkPatchable(held.node, [], maximum)
+    await held.write(patch)
+  })
   return Promise.race([work, process.died]).then(
     () => true,
     () => false,

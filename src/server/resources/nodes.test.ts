@@ -364,6 +364,12 @@ const patches: [name: string, state: Json, operations: Json[], status: number, v
     409,
   ],
   [
+    'of the image, while the agent writes another',
+    { provision_state: 'wait call-back', target_provision_state: 'active' },
+    [{ op: 'add', path: '/instance_info/image_source', value: 'another' }],
+    409,
+  ],
+  [
     'of a running deployment, in maintenance',
     { provision_state: 'deploying', target_provision_state: 'active', maintenance: true },
     [{ op: 'add', path: '/extra/a', value: 1 }],
