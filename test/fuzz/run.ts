@@ -10,7 +10,8 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import fc from 'fast-check'
 import { openDatabase } from '#db/database.ts'
@@ -33,11 +34,11 @@ const warmUp = 4
 const leakLimitBytes = 300
 
 console.log(`seed ${seed}, ${requests} requests each`)
-const compared = spawnSync(
-  process.execPath,
-  ['--disable-warning=ExperimentalWarning', '--test', resolve(import.meta.dirname, '../../src/server/fuzz.test.ts')],
-  { stdio: 'inherit', env: { ...process.env, FUZZ_RUNS: String(requests), FUZZ_SEED: String(seed) } },
-)
+const comparison = fileURLToPath(import.meta.resolve('#server/fuzz/fuzz.test.ts'))
+const compared = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', '--test', comparison], {
+  stdio: 'inherit',
+  env: { ...process.env, FUZZ_RUNS: String(requests), FUZZ_SEED: String(seed) },
+})
 const complaints = await fuzzService()
 for (const line of complaints) console.log(line)
 process.exitCode = compared.status === 0 && complaints.length === 0 ? 0 : 1
