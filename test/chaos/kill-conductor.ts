@@ -41,9 +41,9 @@ async function chaos(seed: string, rounds: number): Promise<number> {
     await world.change('/automated_clean', false)
     await world.bring('manage', 'manageable')
     await world.bring('provide', 'available')
-    const images = await Promise.all(
-      ['EVEN', 'ODD'].map(async name => ({ name, image: await makeImage(join(world.imageFolder, name), name, 1024) })),
-    )
+    // Full, so that writing them takes long enough to be met.
+    const imageOf = (name: string) => makeImage(join(world.imageFolder, name), name, 768, 768)
+    const images = await Promise.all(['EVEN', 'ODD'].map(async name => ({ name, image: await imageOf(name) })))
     let count = 0
     /** Each deployment writes another image than the one before. */
     const next = async (title: string, kills: (image: (typeof images)[number]['image']) => Promise<void>) => {

@@ -20,14 +20,15 @@ const mib = 2 ** 20
 export const bootMessage = (name: string): RegExp => new RegExp(`INSTANCE ${name} RUNS`)
 
 /**
- * An image with an MBR and one partition. Its first 64 MiB are noise made from its name, the rest is a hole.
- * @param sizeMib at least 64
+ * An image with an MBR and one partition. It begins with noise made from its name, the rest is a hole.
+ * @param sizeMib at least `noiseMib`
+ * @param noiseMib how much has to be carried to a disk and written there
  */
-export async function makeImage(file: string, name: string, sizeMib: number): Promise<DiskImage> {
+export async function makeImage(file: string, name: string, sizeMib: number, noiseMib = 64): Promise<DiskImage> {
   const noise = createCipheriv('aes-256-ctr', createHash('sha256').update(name).digest(), Buffer.alloc(16))
   const handle = await open(file, 'wx')
   try {
-    for (let done = 0; done < 64; done++) await handle.write(noise.update(Buffer.alloc(mib)))
+    for (let done = 0; done < noiseMib; done++) await handle.write(noise.update(Buffer.alloc(mib)))
     await handle.write(bootSector(`INSTANCE ${name} RUNS`, sizeMib), 0, sector, 0)
     await handle.truncate(sizeMib * mib)
   } finally {

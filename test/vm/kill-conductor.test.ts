@@ -22,7 +22,8 @@ before(async () => {
 after(() => world?.close())
 
 it('a deployment outlives the death of the service at five moments', async t => {
-  const image = await makeImage(join(world.imageFolder, 'large.raw'), 'LARGE', 1024)
+  // Full, so that writing it takes long enough to be met.
+  const image = await makeImage(join(world.imageFolder, 'large.raw'), 'LARGE', 768, 768)
   await deployUnder(world, { verb: 'active', image, name: 'LARGE', boots: true }, async () => {
     for (const moment of moments) t.diagnostic(await killAt(world, moment, image))
   })

@@ -24,7 +24,7 @@ describe('a machine with something wrong', () => {
       firmware: 'bios',
       config: { conductor: { deploy_callback_timeout: silenceS, inspect_wait_timeout: silenceS } },
     })
-    image = await makeImage(join(world.imageFolder, 'large.raw'), 'LARGE', 768)
+    image = await makeImage(join(world.imageFolder, 'large.raw'), 'LARGE', 768, 768)
     mac = world.machine.nics[0]?.mac ?? ''
   })
   after(() => world?.close())
