@@ -54,7 +54,7 @@ export const moments: readonly Moment[] = [
   {
     name: 'after the write',
     isNow: node => stepOf(node) === 'prepare_instance_boot',
-    step: /prepare_instance_boot: begin$|^root uuid$/,
+    step: /prepare_instance_boot: begin$|^partition uuids$|^install boot loader/,
     stretch: world => world.lab.fault(world.machine.name, 'bmc-delay', '1500'),
     async proof(world, image) {
       await world.lab.fault(world.machine.name, 'bmc-delay', '0')
