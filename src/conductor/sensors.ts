@@ -17,6 +17,7 @@ import { linkedSignal } from '#lib/linked-signal.ts'
 import type { Log } from '#lib/log.ts'
 import { type SensorData, type SensorType, sensorTypes } from '#protocol/sensors.ts'
 import { standing } from './told.ts'
+import { Turns } from './turns.ts'
 
 export interface SensorWorld {
   db: Db
@@ -27,8 +28,6 @@ export interface SensorWorld {
   context(node: Node, signal: AbortSignal): Promise<NodeContext>
 }
 
-/** How often it is asked what is due. */
-const turnMs = 5000
 /** How often new nodes are looked for. */
 const enlistEveryMs = 10_000
 /** Sensors of a node that change their health at once are told one by one up to here. */
@@ -36,31 +35,29 @@ const toldAtOnce = 20
 
 export class SensorWatch {
   readonly #world: SensorWorld
-  readonly #reads = new Set<Promise<unknown>>()
+  readonly #reads: Turns
   #enlistedMs = Number.NEGATIVE_INFINITY
 
   constructor(world: SensorWorld) {
     this.#world = world
+    this.#reads = new Turns(world)
   }
 
   /** Reads what is due, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, config, log } = this.#world
-    while (!signal.aborted) {
-      await this.turn(signal).catch(error => {
-        if (!signal.aborted) log.error({ err: error }, 'cannot read whose sensors are due; trying again soon')
-      })
-      if (this.#reads.size >= config.sensor_data.workers) await Promise.race(this.#reads)
-      else await clock.sleep(turnMs, signal).catch(() => {})
-    }
-    await this.settled()
+    const { sensor_data } = this.#world.config
+    await this.#reads.run(() => this.turn(signal), {
+      signal,
+      limit: () => sensor_data.workers,
+      failed: 'cannot read whose sensors are due; trying again soon',
+    })
   }
 
   /** Begins reads of what is due, as many as may run at a time. */
   async turn(signal: AbortSignal): Promise<void> {
-    const { db, clock, config, log } = this.#world
+    const { db, clock, config } = this.#world
     const { send_sensor_data, enable_for_nodes, enable_for_undeployed_nodes, interval, workers } = config.sensor_data
-    const free = workers - this.#reads.size
+    const free = this.#reads.free(workers)
     if (!send_sensor_data || !enable_for_nodes || free <= 0) return
     const nowMs = clock.now()
     const everyMs = interval * 1000
@@ -72,19 +69,14 @@ export class SensorWatch {
     const group = config.conductor.conductor_group.toLowerCase()
     const states = enable_for_undeployed_nodes ? undefined : (['active'] as const)
     for (const measured of await takeDueSensors(db, { group, states }, { nowMs, everyMs, limit: free })) {
-      const { uuid } = measured.node
-      const read = this.#read(measured, signal)
-        .catch(error => {
-          if (!signal.aborted) log.error({ err: error, node: uuid }, 'reading sensors failed with a bug')
-        })
-        .finally(() => this.#reads.delete(read))
-      this.#reads.add(read)
+      const failed = 'reading sensors failed with a bug'
+      this.#reads.begin(this.#read(measured, signal), { signal, node: measured.node.uuid, failed })
     }
   }
 
   /** Resolves when no read is under way. */
   async settled(): Promise<void> {
-    await Promise.all(this.#reads)
+    await this.#reads.settled()
   }
 
   async #read({ node, before }: Measured, stop: AbortSignal): Promise<void> {

@@ -16,6 +16,7 @@ import { Fault, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { type PowerState, provision, provisionStates } from '#protocol/states.ts'
 import { standing } from './told.ts'
+import { Turns } from './turns.ts'
 
 export interface WatchWorld {
   db: Db
@@ -33,32 +34,27 @@ const unwatched = provisionStates.filter(
   state => provision[state].kind === 'wait' || state === 'enroll' || state === 'adopt failed',
 )
 
-/** How often it is asked what is due, where nothing says that there is more. */
-const turnMs = 5000
 /** How often new nodes are looked for. */
 const enlistEveryMs = 10_000
 
 export class Watch {
   readonly #world: WatchWorld
-  readonly #looks = new Set<Promise<unknown>>()
+  readonly #looks: Turns
   #enlistedMs = Number.NEGATIVE_INFINITY
 
   constructor(world: WatchWorld) {
     this.#world = world
+    this.#looks = new Turns(world)
   }
 
   /** Looks at what is due, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, config, log } = this.#world
-    while (!signal.aborted) {
-      await this.turn(signal).catch(error => {
-        if (!signal.aborted) log.error({ err: error }, 'cannot read which nodes are to be looked at; trying again soon')
-      })
-      const isFull = this.#looks.size >= config.conductor.sync_power_state_workers
-      if (isFull) await Promise.race(this.#looks)
-      else await clock.sleep(turnMs, signal).catch(() => {})
-    }
-    await this.settled()
+    const { conductor } = this.#world.config
+    await this.#looks.run(() => this.turn(signal), {
+      signal,
+      limit: () => conductor.sync_power_state_workers,
+      failed: 'cannot read which nodes are to be looked at; trying again soon',
+    })
   }
 
   /** Begins looks at what is due, as many as may run at a time. */
@@ -78,20 +74,16 @@ export class Watch {
 
   /** Resolves when no look is under way. */
   async settled(): Promise<void> {
-    await Promise.all(this.#looks)
+    await this.#looks.settled()
   }
 
   async #begin(purpose: Purpose, everyS: number, signal: AbortSignal): Promise<void> {
-    const { db, clock, config, log } = this.#world
-    const free = config.conductor.sync_power_state_workers - this.#looks.size
+    const { db, clock, config } = this.#world
+    const free = this.#looks.free(config.conductor.sync_power_state_workers)
     if (everyS <= 0 || free <= 0) return
     for (const seen of await takeDue(db, purpose, { nowMs: clock.now(), everyMs: everyS * 1000, limit: free })) {
-      const look = (purpose.for === 'sync' ? this.#sync(seen, signal) : this.#recover(seen, signal))
-        .catch(error => {
-          if (!signal.aborted) log.error({ err: error, node: seen.node.uuid }, 'looking at a node failed with a bug')
-        })
-        .finally(() => this.#looks.delete(look))
-      this.#looks.add(look)
+      const look = purpose.for === 'sync' ? this.#sync(seen, signal) : this.#recover(seen, signal)
+      this.#looks.begin(look, { signal, node: seen.node.uuid, failed: 'looking at a node failed with a bug' })
     }
   }
 
