@@ -6,7 +6,7 @@ import { Fault } from '#lib/fault.ts'
 import type { BootDevice } from '#protocol/states.ts'
 import type { FlowContext, RamdiskMode } from './driver.ts'
 import { bmcPatienceMs, patiently } from './patience.ts'
-import { powerCycle, powerTo } from './power.ts'
+import { powerTo, startMachine } from './power.ts'
 
 /** Switches the instance off and takes it from its network, for a ramdisk that boots next. */
 export async function leaveInstance(ctx: FlowContext, mode: RamdiskMode): Promise<void> {
@@ -58,8 +58,7 @@ export async function returnToInstance(ctx: FlowContext): Promise<void> {
     await now.interfaces.network.attach(now, 'tenant')
     await prepareInstanceBoot(now)
   })
-  if (ctx.node.disable_power_off) await powerCycle(ctx, 'boot the instance again')
-  else await powerTo(ctx, 'boot the instance again', 'power on')
+  await startMachine(ctx, 'boot the instance again')
 }
 
 /** Makes what boots a running instance this service's own; neither power nor disk are touched. */

@@ -3,7 +3,7 @@
  * flow and deploy interface, so that all of them wait, give up and explain in the same way.
  */
 import { forgetAgent } from '#db/agents.ts'
-import { Fault, messageOf } from '#lib/fault.ts'
+import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
 import type { PowerState } from '#protocol/states.ts'
 import type { FlowContext } from './driver.ts'
 import { bmcPatienceMs, mayPass, patiently } from './patience.ts'
@@ -49,6 +49,33 @@ export async function powerCycle(ctx: FlowContext, name: string): Promise<void> 
   }
   await powerTo(ctx, `${name}: off`, 'power off')
   await powerTo(ctx, `${name}: on`, 'power on')
+}
+
+/** On; a machine that must never be off, and so runs, is reset. */
+export async function startMachine(ctx: FlowContext, name: string): Promise<void> {
+  if (ctx.node.disable_power_off) await powerCycle(ctx, name)
+  else await powerTo(ctx, name, 'power on')
+}
+
+/**
+ * Waits for a machine that was told to go off by itself, until `endMs`; one that did not is left to what follows. So is
+ * a BMC that cannot be asked: it is asked again, and then it has to answer.
+ */
+export async function awaitOffByItself(ctx: FlowContext, name: string, endMs: number): Promise<void> {
+  const wait = {
+    everyMs: pollMs,
+    timeoutMs: 0,
+    onTimeout: () => new InvalidInput('unreachable: this wait has no limit'),
+  }
+  await ctx.flow.until(name, wait, async () => {
+    const now = await ctx.fresh()
+    try {
+      if ((await now.interfaces.power.get(now)) === 'power off') return 'off'
+    } catch (error) {
+      if (!mayPass(error)) throw error
+    }
+    return ctx.clock.now() > endMs ? 'still on' : undefined
+  })
 }
 
 /** Waits until the BMC reports `wanted`. */

@@ -9,7 +9,7 @@
 import { isTrue } from '#lib/truth.ts'
 import type { Step } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
-import { powerCycle, powerTo } from '../power.ts'
+import { powerTo, startMachine } from '../power.ts'
 import { fastTrackAtPrepare } from './agent-deploy.ts'
 import { onFastTrack } from './fast-track.ts'
 import { powerOffInBand, tell } from './power-off.ts'
@@ -86,8 +86,7 @@ export const bootInstanceStep: Step = {
   priority: 20,
   kinds: ['deploy'],
   async run(ctx) {
-    if (ctx.node.disable_power_off) await powerCycle(ctx, 'boot the instance')
-    else await powerTo(ctx, 'boot the instance', 'power on')
+    await startMachine(ctx, 'boot the instance')
   },
 }
 

@@ -1,9 +1,8 @@
 /** Switching a machine off through the agent that runs on it, and telling that agent things that must not fail loudly. */
 import { agentsOf } from '#db/agents.ts'
-import { InvalidInput, messageOf } from '#lib/fault.ts'
-import type { PowerState } from '#protocol/states.ts'
+import { messageOf } from '#lib/fault.ts'
 import type { FlowContext } from '../driver.ts'
-import { mayPass } from '../patience.ts'
+import { awaitOffByItself } from '../power.ts'
 import { AgentBusy, AgentRefused, AgentUnreachable, agentClient } from './client.ts'
 import { failed } from './steps.ts'
 
@@ -14,24 +13,9 @@ export async function powerOffInBand(ctx: FlowContext): Promise<void> {
     await tell(await ctx.fresh(), 'standby.power_off')
     return clock.now()
   })
-  const everyMs = 1000
-  const retries = config.agent.post_deploy_get_power_state_retries
-  const patienceMs = (1 + retries) * config.agent.post_deploy_get_power_state_retry_interval * 1000
-  const wait = { everyMs, timeoutMs: 0, onTimeout: () => new InvalidInput('unreachable: this wait has no limit') }
-  await flow.until('agent: powered off', wait, async () => {
-    if ((await powerNow(await ctx.fresh())) === 'power off') return 'off'
-    return clock.now() - askedMs > patienceMs ? 'still on' : undefined
-  })
-}
-
-/** Null while the BMC cannot be asked: what follows asks it again, and then it has to answer. */
-async function powerNow(now: FlowContext): Promise<PowerState | null> {
-  try {
-    return await now.interfaces.power.get(now)
-  } catch (error) {
-    if (!mayPass(error)) throw error
-    return null
-  }
+  const { post_deploy_get_power_state_retries: retries, post_deploy_get_power_state_retry_interval: intervalS } =
+    config.agent
+  await awaitOffByItself(ctx, 'agent: powered off', askedMs + (1 + retries) * intervalS * 1000)
 }
 
 /**

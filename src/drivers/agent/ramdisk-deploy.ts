@@ -11,7 +11,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import { isTrue } from '#lib/truth.ts'
 import { type DeployInterface, type InstanceBoot, type NodeContext, type Step, Unsupported } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
-import { powerCycle, powerTo } from '../power.ts'
+import { powerTo, startMachine } from '../power.ts'
 import { agentLife } from './agent-deploy.ts'
 import { validateCapabilities } from './capabilities.ts'
 
@@ -72,8 +72,7 @@ const deploy: Step = {
   kinds: ['deploy'],
   async run(ctx) {
     const { flow } = ctx
-    const { disable_power_off: staysOn } = ctx.node
-    if (!staysOn) await powerTo(ctx, 'power off for the instance', 'power off')
+    if (!ctx.node.disable_power_off) await powerTo(ctx, 'power off for the instance', 'power off')
     await flow.once('prepare the instance', async () => {
       const now = await ctx.fresh()
       warnOfConfigDrive(now)
@@ -83,8 +82,7 @@ const deploy: Step = {
       await now.interfaces.boot.cleanUpInstance(now)
       await prepareInstanceBoot(now)
     })
-    if (staysOn) await powerCycle(ctx, 'boot the instance')
-    else await powerTo(ctx, 'boot the instance', 'power on')
+    await startMachine(ctx, 'boot the instance')
   },
 }
 

@@ -8,14 +8,14 @@
 import { randomBytes } from 'node:crypto'
 import { explainSilence } from '#boot/hops.ts'
 import { findAgent, forgetAgent, pregenerateToken } from '#db/agents.ts'
-import { Fault, InvalidInput } from '#lib/fault.ts'
+import { Fault } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import { agentLife } from '../agent/agent-deploy.ts'
 import { validateCapabilities } from '../agent/capabilities.ts'
 import { type DeployInterface, type FlowContext, type NodeContext, type Step, Unsupported } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
-import { powerCycle, powerTo } from '../power.ts'
+import { awaitOffByItself, powerTo, startMachine } from '../power.ts'
 import { configDriveSections } from './config-drive.ts'
 import { checkInstallerFiles, installerFiles, isRepository, publishSource, releaseSource } from './installer.ts'
 import { checkKickstart, checkTemplate, kickstart } from './kickstart.ts'
@@ -85,8 +85,7 @@ const deploy: Step = {
     const { flow } = ctx
     const { disable_power_off: staysOn } = ctx.node
     const since = await flow.once('boot the installer: at', async () => timestamp(ctx.clock.now()))
-    if (staysOn) await powerCycle(ctx, 'boot the installer')
-    else await powerTo(ctx, 'boot the installer', 'power on')
+    await startMachine(ctx, 'boot the installer')
     await installed(ctx, since)
     // Before the machine starts anew: it must not find the installer again.
     await flow.once('remove the installer', async () => removeInstaller(await ctx.fresh()))
@@ -101,8 +100,7 @@ const deploy: Step = {
       await now.interfaces.network.detach(now, 'deploy')
       await now.interfaces.network.attach(now, 'tenant')
     })
-    if (staysOn) await powerCycle(ctx, 'boot the instance')
-    else await powerTo(ctx, 'boot the instance', 'power on')
+    await startMachine(ctx, 'boot the instance')
   },
 }
 
@@ -158,13 +156,7 @@ async function offByItself(ctx: FlowContext): Promise<void> {
   const { post_deploy_get_power_state_retries: retries, post_deploy_get_power_state_retry_interval: intervalS } =
     config.agent
   const endMs = await flow.once('off by itself until', async () => clock.now() + (1 + retries) * intervalS * 1000)
-  const wait = { everyMs: 1000, timeoutMs: 0, onTimeout: () => new InvalidInput('unreachable: this wait has no limit') }
-  await flow.until('off by itself', wait, async () => {
-    const now = await ctx.fresh()
-    const state = await patiently(now, bmcPatienceMs, () => now.interfaces.power.get(now))
-    if (state === 'power off') return 'off'
-    return clock.now() > endMs ? 'still on' : undefined
-  })
+  await awaitOffByItself(ctx, 'off by itself', endMs)
 }
 
 export default {

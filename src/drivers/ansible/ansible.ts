@@ -17,7 +17,7 @@ import { bootInstanceStep, deployStep, switchToTenantNetworkStep } from '../agen
 import { makeImageReady } from '../agent/direct.ts'
 import type { DeployInterface, FlowContext, NodeContext, Step, StepKind, StepsContext } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
-import { powerTo } from '../power.ts'
+import { awaitOffByItself, powerTo } from '../power.ts'
 import { argumentsOf, type CleanStep, readCleanSteps } from './clean-steps.ts'
 import { ansibleSettings, checkAnsible } from './driver-info.ts'
 import { PlaybookFailed } from './playbook.ts'
@@ -89,12 +89,7 @@ async function shutDown(ctx: FlowContext): Promise<void> {
   const { post_deploy_get_power_state_retries: retries, post_deploy_get_power_state_retry_interval: intervalS } =
     config.ansible
   const endMs = await flow.once('shut down until', async () => clock.now() + (1 + retries) * intervalS * 1000)
-  const wait = { everyMs: 1000, timeoutMs: 0, onTimeout: () => new InvalidInput('unreachable: this wait has no limit') }
-  await flow.until('shut down', wait, async () => {
-    const now = await ctx.fresh()
-    if ((await now.interfaces.power.get(now)) === 'power off') return 'off'
-    return clock.now() > endMs ? 'still on' : undefined
-  })
+  await awaitOffByItself(ctx, 'shut down', endMs)
 }
 
 /** The clean steps that the node's file declares. */
