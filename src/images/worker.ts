@@ -4,29 +4,20 @@
  * Started by job.ts and spoken to over IPC; when the service goes away, so does the worker, and its converter with it.
  * It writes nowhere but into its workspace and never makes an image visible.
  */
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, open, rename, rm, stat, statfs } from 'node:fs/promises'
+import { open, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
 import { createZstdDecompress } from 'node:zlib'
 import { type DiskFormat, type DiskInspection, inspectDisk } from '#lib/disk-format.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
-import { writeFully } from '#lib/write-fully.ts'
 import type { Checksum } from './checksum.ts'
 import { chunkImage } from './chunked/chunk-image.ts'
 import { type ChunkedFacts, dataFile, finishForm } from './chunked/stored-form.ts'
 import { convertToRaw } from './convert.ts'
-import {
-  ImageChecksumMismatch,
-  ImageNotPrepared,
-  ImageRefused,
-  ImageStoreFull,
-  ImageUnreachable,
-  imageFaults,
-} from './faults.ts'
-import { ask, explain, type HttpAnswer } from './http.ts'
+import { download } from './download.ts'
+import { ImageChecksumMismatch, ImageNotPrepared, ImageRefused, ImageStoreFull, imageFaults } from './faults.ts'
+import { type Fetched, ImageSink, isFull } from './image-sink.ts'
 import {
   type ChunkJob,
   type Job,
@@ -38,9 +29,7 @@ import {
 } from './job.ts'
 import { refuseUnfit } from './safety.ts'
 
-const downloadAttempts = 5
 const chunkBytes = 1024 * 1024
-const zeros = Buffer.alloc(64 * 1024)
 const roomFor = 'room for it where [pxe] instance_master_path is'
 
 process.on('disconnect', () => process.exit(1))
@@ -155,11 +144,6 @@ async function chunkFile(file: string, algorithms: readonly string[], job: Place
   })
 }
 
-interface Fetched {
-  readonly sizeBytes: number
-  readonly hashes: Record<string, string>
-}
-
 async function fetchInto(file: string, job: Job, algorithms: readonly Checksum['algo'][]): Promise<Fetched> {
   const { source } = job
   await using target = await open(file, 'w')
@@ -173,137 +157,13 @@ async function fetchInto(file: string, job: Job, algorithms: readonly Checksum['
       progress(sink.bytes)
     }
   } else {
-    await download(source, sink, job)
+    await download(source, sink, {
+      shown: job.shown,
+      needRoom: bytes => needRoom(bytes, job),
+      progressOf: total => progressOf('download', total),
+    })
   }
   return await sink.finish()
-}
-
-/**
- * Fetches, and goes on where a broken connection left off if the server can: the hash runs on. A server that cannot is
- * asked again from the start.
- */
-async function download(source: Extract<Job['source'], { kind: 'http' }>, sink: ImageSink, job: Job): Promise<void> {
-  let validator: string | undefined
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      const resume = sink.bytes > 0 && validator !== undefined
-      const answer = await ask(
-        'GET',
-        source.url,
-        source.settings,
-        resume ? { headers: { range: `bytes=${sink.bytes}-`, 'if-range': validator ?? '' } } : {},
-      )
-      const total = await begin(answer, sink, job)
-      validator = strongValidator(answer)
-      const progress = progressOf('download', total)
-      try {
-        for await (const chunk of answer.body as Readable) {
-          await sink.write(chunk)
-          progress(sink.bytes)
-        }
-      } catch (error) {
-        if (isFull(error)) throw error
-        throw new Interrupted(
-          `${explain(error, answer.url)} after ${sink.bytes} of ${total ?? 'an unknown number of'} bytes`,
-          { cause: error },
-        )
-      }
-      if (total !== null && sink.bytes !== total)
-        throw new Interrupted(`the transfer ended after ${sink.bytes} of ${total} bytes`)
-      return
-    } catch (error) {
-      const mayPass = error instanceof Interrupted || error instanceof ServerBusy
-      if (!mayPass) throw error
-      if (attempt === downloadAttempts) {
-        throw new ImageUnreachable(
-          `Cannot fetch image ${job.shown}: ${messageOf(error)}, in each of ${attempt} attempts`,
-          { cause: error },
-        )
-      }
-      await delay(Math.min(5000, 100 * 3 ** (attempt - 1)) * (0.75 + Math.random() / 2))
-    }
-  }
-}
-
-/** The connection broke; another try may go further. */
-class Interrupted extends Error {}
-/** The server answered that it cannot now. */
-class ServerBusy extends Error {}
-
-/** Reads the status; answers the whole image's size, null when the server does not tell. */
-async function begin(answer: HttpAnswer, sink: ImageSink, job: Job): Promise<number | null> {
-  const { status, headers } = answer
-  const length = headers['content-length'] === undefined ? null : Number(headers['content-length'])
-  if (status === 206) {
-    const [, from, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(String(headers['content-range'])) ?? []
-    if (Number(from) === sink.bytes && total !== undefined) return Number(total)
-    await answer.body.dump()
-    await sink.restart()
-    throw new Interrupted(`the server answered another range than asked for (${headers['content-range']})`)
-  }
-  if (status === 200) {
-    await sink.restart()
-    if (length !== null) await needRoom(length, job)
-    return length
-  }
-  await answer.body.dump()
-  if (status === 416) await sink.restart()
-  if (status >= 500 || status === 429 || status === 416) throw new ServerBusy(`the server answers ${status}`)
-  throw new ImageUnreachable(
-    `Cannot fetch image ${job.shown}: the server answers ${status}; expected 200${status === 401 || status === 403 ? ' (see [deploy] image_server_auth_strategy)' : ''}`,
-  )
-}
-
-/** What proves that a later range belongs to the same content. */
-function strongValidator({ headers }: HttpAnswer): string | undefined {
-  const { etag, 'last-modified': modified } = headers
-  if (typeof etag === 'string' && !etag.startsWith('W/')) return etag
-  return typeof modified === 'string' ? modified : undefined
-}
-
-/** Writes and hashes what comes; runs of zeros become holes. */
-class ImageSink {
-  bytes = 0
-  readonly #file: FileHandle
-  readonly #algorithms: readonly Checksum['algo'][]
-  #hashes: Hash[] = []
-
-  constructor(file: FileHandle, algorithms: readonly Checksum['algo'][]) {
-    this.#file = file
-    this.#algorithms = algorithms
-    this.#hashes = algorithms.map(algo => createHash(algo))
-  }
-
-  async restart(): Promise<void> {
-    if (this.bytes > 0) await this.#file.truncate(0)
-    this.bytes = 0
-    this.#hashes = this.#algorithms.map(algo => createHash(algo))
-  }
-
-  async write(chunk: Buffer): Promise<void> {
-    for (const hash of this.#hashes) hash.update(chunk)
-    if (!isZero(chunk)) await writeFully(this.#file, chunk, this.bytes)
-    this.bytes += chunk.length
-  }
-
-  async finish(): Promise<Fetched> {
-    // The file ends where the last hole ends.
-    await this.#file.truncate(this.bytes)
-    return {
-      sizeBytes: this.bytes,
-      hashes: Object.fromEntries(
-        this.#algorithms.map((algo, index) => [algo, this.#hashes[index]?.digest('hex') ?? '']),
-      ),
-    }
-  }
-}
-
-function isZero(chunk: Buffer): boolean {
-  for (let at = 0; at < chunk.length; at += zeros.length) {
-    const part = chunk.subarray(at, at + zeros.length)
-    if (!part.equals(zeros.subarray(0, part.length))) return false
-  }
-  return true
 }
 
 async function isZstd(file: string): Promise<boolean> {
@@ -423,8 +283,4 @@ function progressOf(phase: JobPhase, total: number | null): (bytes: number) => v
     nextMs = nowMs + 250
     process.send?.({ kind: 'progress', progress: { phase, bytes, total_bytes: total } } satisfies WorkerMessage)
   }
-}
-
-function isFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
 }
