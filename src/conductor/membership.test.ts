@@ -1,12 +1,32 @@
-/** What a conductor says of its clock; how it lives with others is tested with processes (test/many-conductors.test.ts). */
+/**
+ * What a conductor says of its clock, and how it leaves; how it lives with others is tested with processes
+ * (test/many-conductors.test.ts).
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openChannel } from '#db/channel.ts'
+import { listConductors } from '#db/conductors.ts'
 import { openDatabase } from '#db/database.ts'
-import { freshPostgres } from '#db/test-database.ts'
+import { freshDatabase, freshPostgres } from '#db/test-database.ts'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
-import { Membership } from './membership.ts'
+import { Membership, type MembershipOptions } from './membership.ts'
+
+/** A conductor that has nothing to do. */
+const idle = {
+  clock: systemClock,
+  log: silent,
+  hostname: 'host-1',
+  group: '',
+  interfaces: [],
+  intervalMs: () => 100,
+  timeoutMs: () => 60_000,
+  onWork: async () => {},
+  onWake() {},
+  onInterrupt() {},
+  onTaken() {},
+  onFenced() {},
+} satisfies Partial<MembershipOptions>
 
 /** Lets a conductor live whose clock is so far ahead; what it says of that. */
 async function saidOfClock(aheadMs: number): Promise<string[]> {
@@ -18,12 +38,10 @@ async function saidOfClock(aheadMs: number): Promise<string[]> {
   const { promise: compared, resolve } = Promise.withResolvers<void>()
   const clock = { now: () => Date.now() + aheadMs, sleep: systemClock.sleep }
   const membership = new Membership({
+    ...idle,
     db,
     clock,
     log: { ...silent, warn: (_, message) => void said.push(message ?? '') },
-    hostname: 'host-1',
-    group: '',
-    interfaces: [],
     channel: {
       ...channel,
       async serverNowMs() {
@@ -32,13 +50,6 @@ async function saidOfClock(aheadMs: number): Promise<string[]> {
         return ms
       },
     },
-    intervalMs: () => 100,
-    timeoutMs: () => 60_000,
-    onWork: async () => {},
-    onWake() {},
-    onInterrupt() {},
-    onTaken() {},
-    onFenced() {},
   })
   await membership.join()
   membership.watch()
@@ -54,4 +65,42 @@ test('a conductor whose clock is not that of the database says so', async () => 
   assert.deepEqual(await saidOfClock(0), [])
   assert.match((await saidOfClock(-60_000)).join(), /^this host's clock is 60 s behind the database server's; /)
   assert.match((await saidOfClock(60_000)).join(), /^this host's clock is 60 s ahead of the database server's; /)
+})
+
+test('a conductor takes up nothing once it said farewell: what was on the way is waited for', async () => {
+  const db = await freshDatabase()
+  let hear: (message: string) => void = () => {}
+  let takenUp = 0
+  const { promise: atWork, resolve: begun } = Promise.withResolvers<void>()
+  const { promise: gate, resolve: goOn } = Promise.withResolvers<void>()
+  const membership = new Membership({
+    ...idle,
+    db,
+    channel: {
+      listen(ear) {
+        hear = ear
+      },
+      send() {},
+      living: async () => undefined,
+      close: async () => {},
+    },
+    async onWork() {
+      begun()
+      await gate
+      takenUp += 1
+    },
+  })
+  await membership.join()
+  hear('joined')
+  await atWork
+  const left = membership.leave()
+  hear('left')
+  const isHere = async () => (await listConductors(db)).map(one => one.online)
+  assert.deepEqual(await isHere(), [true])
+  goOn()
+  await left
+  hear('joined')
+  await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual([await isHere(), takenUp], [[false], 1])
+  await db.destroy()
 })

@@ -79,6 +79,7 @@ export class Membership implements Peers {
   #clockAtMs = Number.NEGATIVE_INFINITY
   #fenced = false
   #loop: Promise<void> | undefined
+  #change: Promise<void> = Promise.resolve()
 
   constructor(options: MembershipOptions) {
     this.#options = options
@@ -86,17 +87,13 @@ export class Membership implements Peers {
 
   /** Says "I am here", and sees who else is. */
   async join(): Promise<void> {
-    const { channel, clock, db, log, onInterrupt, onTaken, onWake, onWork } = this.#options
+    const { channel, clock, onInterrupt, onTaken, onWake } = this.#options
     channel?.listen(message => {
       const [what = '', about = ''] = message.split(' ', 2)
       if (what === 'work' && about === this.#options.hostname) onWake()
       if (what === 'interrupt') onInterrupt(about)
       if (what === 'taken') onTaken(about)
-      if (what === 'left' || what === 'joined') {
-        this.#readFleet()
-          .then(() => onWork(db))
-          .catch(error => log.warn({ err: error }, 'cannot take up work at once; it is looked for again soon'))
-      }
+      if (what === 'left' || what === 'joined') this.#othersChanged()
     })
     await this.#register()
     await this.#readFleet()
@@ -114,7 +111,8 @@ export class Membership implements Peers {
   async leave(): Promise<void> {
     const { channel, db, hostname, log } = this.#options
     this.#stop.abort()
-    await this.#loop
+    // Whatever is taken up after the farewell would be nobody's: this host counts as gone, and runs nothing.
+    await Promise.all([this.#loop, this.#change])
     await retireConductor(db, { hostname, incarnation: this.#incarnation }).catch(error =>
       log.warn({ err: error }, 'could not say farewell; the others find out'),
     )
@@ -152,6 +150,18 @@ export class Membership implements Peers {
 
   fence(nodeUuid: string): void {
     this.#options.channel?.send(`taken ${nodeUuid}`)
+  }
+
+  /** Looks who is there now and what they left, one message after the other. */
+  #othersChanged(): void {
+    const { db, log, onWork } = this.#options
+    this.#change = this.#change
+      .then(async () => {
+        if (this.#stop.signal.aborted) return
+        await this.#readFleet()
+        await onWork(db)
+      })
+      .catch(error => log.warn({ err: error }, 'cannot take up work at once; it is looked for again soon'))
   }
 
   async #register(): Promise<void> {
