@@ -219,6 +219,7 @@ export async function simulate(
     return oracle.isQuiet()
   })
   const hours = (time.now() - startMs) / 3_600_000
+  time.end()
   if (unfinished > 0) oracle.broken(`${unfinished} of ${count} nodes did not get to their goal: ${stateOf(store)}`)
   oracle.conclude()
   luck.struck.stepFails = Number(

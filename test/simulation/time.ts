@@ -8,6 +8,8 @@ interface Sleeper {
   atMs: number
   seq: number
   wake(): void
+  /** It sleeps for ever, and nothing holds it. */
+  forget(): void
 }
 
 export class SimTime implements Clock {
@@ -34,6 +36,7 @@ export class SimTime implements Clock {
           signal?.removeEventListener('abort', giveUp)
           resolve()
         },
+        forget: () => signal?.removeEventListener('abort', giveUp),
       }
       const giveUp = () => {
         const at = this.#sleepers.indexOf(sleeper)
@@ -56,6 +59,11 @@ export class SimTime implements Clock {
       this.#nowMs = Math.max(this.#nowMs, next.atMs)
       next.wake()
     }
+  }
+
+  /** Nobody is woken any more. Node keeps a combined signal, and all behind it, for as long as somebody listens to it. */
+  end(): void {
+    for (const sleeper of this.#sleepers.splice(0)) sleeper.forget()
   }
 
   #insert(sleeper: Sleeper): void {
