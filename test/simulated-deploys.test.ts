@@ -4,69 +4,37 @@
  */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SimMachine } from '../src/sim/machine.ts'
 import { brisk } from '../src/sim/settings.ts'
-import { Site } from '../src/sim/site.ts'
-import { EventRecord, Operator } from './simulated-site.ts'
+import { openSite } from './simulated-site.ts'
 
-let operator: Operator
-let directory: string
+let operator: Awaited<ReturnType<typeof openSite>>
 /** Of each machine. */
 const deployInterfaces = ['ramdisk', 'ramdisk', 'ramdisk', 'custom-agent', 'autodetect', 'bootc', 'custom-agent']
 const uuids: string[] = []
+let directory: string
 
 before(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'ferrite-deploys-'))
-  const record = new EventRecord()
-  const site = await Site.start({
-    directory,
-    nodes: deployInterfaces.length,
-    settings: brisk,
-    imageSizeBytes: 2 ** 20,
-    config: {
-      ferrite: { poll_interval_ms: 100 },
-      DEFAULT: { enabled_deploy_interfaces: 'autodetect,direct,ramdisk,bootc,custom-agent' },
-    },
-    onEvent: record.add,
-  })
-  operator = new Operator(site, record)
+  const config = { DEFAULT: { enabled_deploy_interfaces: 'autodetect,direct,ramdisk,bootc,custom-agent' } }
+  operator = await openSite({ nodes: deployInterfaces.length, settings: brisk, config })
+  directory = operator.site.directory
   await writeFile(join(directory, 'boot/live.iso'), 'an ISO')
-  uuids.push(...(await Promise.all(deployInterfaces.map((name, index) => available(machineNo(index), name)))))
+  const made = deployInterfaces.map((name, index) => available(operator.machineNo(index), name))
+  uuids.push(...(await Promise.all(made)))
 })
-after(async () => {
-  await operator.site.stop()
-  await rm(directory, { recursive: true, force: true })
-})
-
-function machineNo(index: number): SimMachine {
-  const machine = operator.machines[index]
-  assert.ok(machine)
-  return machine
-}
-
-async function patch(machine: SimMachine, values: Record<string, unknown>): Promise<void> {
-  const changes = Object.entries(values).map(([path, value]) => ({ op: 'add', path, value }))
-  await operator.site.service.api.patch(`/v1/nodes/${machine.name}`, changes)
-}
-
-async function go(machine: SimMachine, target: string, state: string, more: object = {}) {
-  await operator.ask(machine, target, more)
-  return operator.reached(machine, state)
-}
+after(() => operator[Symbol.asyncDispose]())
 
 /** A machine that waits for an instance by this deploy interface; cleaned only on the way back. */
 async function available(machine: SimMachine, deploy_interface: string): Promise<string> {
-  const node_uuid = await operator.site.enrol(machine)
-  await operator.site.service.api.create('/v1/ports', { node_uuid, address: machine.macs[0] })
-  await patch(machine, { '/automated_clean': false, '/deploy_interface': deploy_interface })
-  await go(machine, 'manage', 'manageable')
-  await go(machine, 'provide', 'available')
-  await patch(machine, { '/automated_clean': true })
+  const node_uuid = await operator.enrol(machine)
+  await operator.patch(machine, { '/automated_clean': false, '/deploy_interface': deploy_interface })
+  await operator.go(machine, 'manage', 'manageable')
+  await operator.go(machine, 'provide', 'available')
+  await operator.patch(machine, { '/automated_clean': true })
   return node_uuid
 }
 
@@ -78,10 +46,10 @@ async function linksOf(machine: SimMachine): Promise<string[]> {
 
 describe('deploy interfaces', { concurrency: true }, () => {
   test('ramdisk: the instance boots at once from the network, again after a reboot, rescue-less service and rebuild', async () => {
-    const machine = machineNo(0)
+    const machine = operator.machineNo(0)
     const { deploy_kernel: kernel, deploy_ramdisk: ramdisk } = operator.site.driverInfo(machine)
-    await patch(machine, { '/instance_info': { kernel, ramdisk, ramdisk_kernel_arguments: 'role=lamp' } })
-    const node = await go(machine, 'active', 'active')
+    await operator.patch(machine, { '/instance_info': { kernel, ramdisk, ramdisk_kernel_arguments: 'role=lamp' } })
+    const node = await operator.go(machine, 'active', 'active')
     await operator.instanceRuns(machine)
     assert.deepEqual([node.power_state, node.last_error, node.deploy_step], ['power on', null, {}])
     assert.equal(machine.hardware.powerOns, 1)
@@ -94,33 +62,35 @@ describe('deploy interfaces', { concurrency: true }, () => {
     await runsAnew(machine, 2)
 
     // Servicing boots the agent's ramdisk, and the instance afterwards.
-    await go(machine, 'service', 'active', { service_steps: [{ interface: 'deploy', step: 'burnin_memory' }] })
+    await operator.go(machine, 'service', 'active', { service_steps: [{ interface: 'deploy', step: 'burnin_memory' }] })
     await operator.instanceRuns(machine)
     assert.equal(booted(), 'lamp')
 
     // Rebuilt as an ISO: nothing of the pair is left.
-    await patch(machine, { '/instance_info': { boot_iso: `file://${directory}/boot/live.iso` } })
-    await go(machine, 'rebuild', 'active')
+    await operator.patch(machine, { '/instance_info': { boot_iso: `file://${directory}/boot/live.iso` } })
+    await operator.go(machine, 'rebuild', 'active')
     await operator.instanceRuns(machine)
     assert.equal(machine.instance?.kind, 'iso')
     assert.deepEqual((await readdir(filesOf(0))).sort(), ['boot_iso', 'config'])
 
-    await go(machine, 'deleted', 'available')
+    await operator.go(machine, 'deleted', 'available')
     assert.equal(existsSync(filesOf(0)), false)
     assert.deepEqual(await linksOf(machine), [])
     assert.equal(machine.running, 'off')
   })
 
   test('ramdisk: refused before anything is touched', async () => {
-    const machine = machineNo(2)
-    await patch(machine, { '/instance_info': { kernel: 'http://127.0.0.1:9/k' } })
+    const machine = operator.machineNo(2)
+    await operator.patch(machine, { '/instance_info': { kernel: 'http://127.0.0.1:9/k' } })
     await assert.rejects(operator.ask(machine, 'active'), /instance_info has no ramdisk; expected kernel and ramdisk/)
     const node = await operator.node(machine)
     assert.deepEqual([node.provision_state, node.reservation], ['available', null])
     assert.equal(machine.hardware.powerOns, 0)
 
     // Its source is gone when it is fetched: no half of it is served, and the node can be mended.
-    await patch(machine, { '/instance_info': { kernel: 'http://127.0.0.1:9/k', ramdisk: 'http://127.0.0.1:9/r' } })
+    await operator.patch(machine, {
+      '/instance_info': { kernel: 'http://127.0.0.1:9/k', ramdisk: 'http://127.0.0.1:9/r' },
+    })
     await operator.ask(machine, 'active')
     const failed = await failedDeploy(machine)
     assert.match(
@@ -128,13 +98,13 @@ describe('deploy interfaces', { concurrency: true }, () => {
       /instance_info\/kernel names http:\/\/127\.0\.0\.1:9\/k, which could not be/,
     )
     assert.equal(machine.running, 'off')
-    await patch(machine, { '/instance_info': { boot_iso: `file://${directory}/boot/live.iso` } })
-    await go(machine, 'active', 'active')
+    await operator.patch(machine, { '/instance_info': { boot_iso: `file://${directory}/boot/live.iso` } })
+    await operator.go(machine, 'active', 'active')
     await operator.instanceRuns(machine)
   })
 
   test('custom-agent: its own steps write, and without any nothing is deployed', async () => {
-    const machine = machineNo(3)
+    const machine = operator.machineNo(3)
     await operator.ask(machine, 'active')
     const failed = await failedDeploy(machine)
     assert.match(
@@ -144,7 +114,7 @@ describe('deploy interfaces', { concurrency: true }, () => {
     assert.deepEqual(operator.record.steps(machine), [])
 
     const deploy_steps = [{ interface: 'deploy', step: 'write_custom', priority: 75, args: { image: 'lamp' } }]
-    await go(machine, 'active', 'active', { deploy_steps })
+    await operator.go(machine, 'active', 'active', { deploy_steps })
     await operator.instanceRuns(machine)
     assert.deepEqual(operator.record.steps(machine), ['deploy.write_custom'])
     assert.deepEqual(machine.instance, { kind: 'disk' })
@@ -155,10 +125,10 @@ describe('deploy interfaces', { concurrency: true }, () => {
     const wipe = { interface: 'deploy', step: 'erase_devices_metadata', priority: 90, args: {} }
     await api.create('/v1/deploy_templates', { name: 'CUSTOM_LAMP', steps: [write, wipe] })
     await api.put(`/v1/nodes/${machine.name}/traits/CUSTOM_LAMP`, {})
-    await patch(machine, { '/instance_info': { traits: ['CUSTOM_LAMP'] } })
-    await go(machine, 'rebuild', 'active')
+    await operator.patch(machine, { '/instance_info': { traits: ['CUSTOM_LAMP'] } })
+    await operator.go(machine, 'rebuild', 'active')
     assert.equal(machine.disk?.id, 'of the template')
-    await go(machine, 'rebuild', 'active', {
+    await operator.go(machine, 'rebuild', 'active', {
       deploy_steps: [
         { ...write, priority: 95, args: { image: 'of the request' } },
         { ...wipe, priority: 0 },
@@ -176,37 +146,37 @@ describe('deploy interfaces', { concurrency: true }, () => {
   })
 
   test('autodetect: another interface takes its place for as long as there is an instance', async () => {
-    const machine = machineNo(4)
+    const machine = operator.machineNo(4)
     const chosen = async () => (await operator.node(machine)).deploy_interface
     assert.equal(await chosen(), 'autodetect')
-    await patch(machine, { '/instance_info': { image_source: 'http://127.0.0.1:9/x' } })
+    await operator.patch(machine, { '/instance_info': { image_source: 'http://127.0.0.1:9/x' } })
     await assert.rejects(operator.ask(machine, 'active'), /image/, 'as direct refuses it')
     assert.equal(await chosen(), 'autodetect')
 
     const boot_iso = `file://${directory}/boot/live.iso`
-    await patch(machine, { '/instance_info': { boot_iso, ironic_ramdisk_deploy: 'true' } })
+    await operator.patch(machine, { '/instance_info': { boot_iso, ironic_ramdisk_deploy: 'true' } })
     const validated: Record<string, unknown> = await operator.site.service.api.get(`/v1/nodes/${machine.name}/validate`)
     assert.deepEqual(validated.deploy, { result: true })
-    await go(machine, 'active', 'active')
+    await operator.go(machine, 'active', 'active')
     assert.equal(await chosen(), 'ramdisk')
-    await go(machine, 'deleted', 'available')
+    await operator.go(machine, 'deleted', 'available')
     assert.equal(await chosen(), 'autodetect')
 
     await operator.chooseImage(machine)
-    await go(machine, 'active', 'active')
+    await operator.go(machine, 'active', 'active')
     await operator.instanceRuns(machine)
     assert.equal(await chosen(), 'direct')
     // Made again with an image of another kind, it is another interface's.
-    await patch(machine, { '/instance_info': { boot_iso, ironic_ramdisk_deploy: true } })
-    await go(machine, 'rebuild', 'active')
+    await operator.patch(machine, { '/instance_info': { boot_iso, ironic_ramdisk_deploy: true } })
+    await operator.go(machine, 'rebuild', 'active')
     assert.deepEqual([await chosen(), machine.instance?.kind], ['ramdisk', 'iso'])
   })
 })
 
 // After the others, which would miss the service.
 test('ramdisk: a service that is killed goes on, and one without the files takes the instance over', async () => {
-  const machine = machineNo(1)
-  await patch(machine, { '/instance_info': { boot_iso: `file://${directory}/boot/live.iso` } })
+  const machine = operator.machineNo(1)
+  await operator.patch(machine, { '/instance_info': { boot_iso: `file://${directory}/boot/live.iso` } })
   const { service } = operator.site
   const on = operator.record.next((event, of) => of === machine && event.kind === 'power' && event.on)
   await operator.ask(machine, 'active')
@@ -226,7 +196,7 @@ test('ramdisk: a service that is killed goes on, and one without the files takes
   await service.api.put(`/v1/nodes/${machine.name}/states/power`, { target: 'rebooting' })
   await runsAnew(machine, 2)
   assert.equal(machine.instance?.kind, 'iso')
-  await go(machine, 'deleted', 'available')
+  await operator.go(machine, 'deleted', 'available')
 })
 
 /** What the agent of a machine is to do, and what asks for it. */
@@ -243,14 +213,14 @@ const byAgent: [step: string, machine: number, info: object, more: object][] = [
 test('bootc, custom-agent: a service that is killed in mid-write goes on, and nothing is written twice', async () => {
   const begun = operator.record.next(event => event.kind === 'step' && byAgent.some(([step]) => event.step === step))
   for (const [, index, info, more] of byAgent) {
-    await patch(machineNo(index), { '/instance_info': info })
-    await operator.ask(machineNo(index), 'active', more)
+    await operator.patch(operator.machineNo(index), { '/instance_info': info })
+    await operator.ask(operator.machineNo(index), 'active', more)
   }
   await begun
   await operator.site.service.kill('SIGKILL')
   await operator.site.service.resume()
   for (const [step, index] of byAgent) {
-    const machine = machineNo(index)
+    const machine = operator.machineNo(index)
     const node = await operator.reached(machine, 'active')
     await operator.instanceRuns(machine)
     assert.deepEqual(operator.record.steps(machine), [step])

@@ -3,80 +3,42 @@
  * agents saw of it.
  */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SimMachine } from '../src/sim/machine.ts'
 import { brisk } from '../src/sim/settings.ts'
-import { Site } from '../src/sim/site.ts'
-import { EventRecord, Operator } from './simulated-site.ts'
+import { openSite } from './simulated-site.ts'
 
 const [rescued, serviced, tracked] = [0, 1, 2]
-let operator: Operator
-let stop: () => Promise<void>
+let operator: Awaited<ReturnType<typeof openSite>>
 
 before(async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'ferrite-flows-'))
-  const record = new EventRecord()
-  const site = await Site.start({
-    directory,
-    nodes: 3,
-    settings: brisk,
-    imageSizeBytes: 2 ** 20,
-    config: {
-      ferrite: { poll_interval_ms: 100 },
-      DEFAULT: { enabled_rescue_interfaces: 'agent,no-rescue' },
-    },
-    onEvent: record.add,
-  })
-  operator = new Operator(site, record)
-  stop = async () => {
-    await site.stop()
-    await rm(directory, { recursive: true, force: true })
-  }
+  const config = { DEFAULT: { enabled_rescue_interfaces: 'agent,no-rescue' } }
+  operator = await openSite({ nodes: 3, settings: brisk, config })
 })
-after(() => stop())
-
-function machineNo(index: number): SimMachine {
-  const machine = operator.machines[index]
-  assert.ok(machine)
-  return machine
-}
-
-async function patch(machine: SimMachine, values: Record<string, unknown>): Promise<void> {
-  const changes = Object.entries(values).map(([path, value]) => ({ op: 'add', path, value }))
-  await operator.site.service.api.patch(`/v1/nodes/${machine.name}`, changes)
-}
-
-async function go(machine: SimMachine, target: string, state: string, more: object = {}) {
-  await operator.ask(machine, target, more)
-  return operator.reached(machine, state)
-}
+after(() => operator[Symbol.asyncDispose]())
 
 /** A machine with an instance. */
 async function deployed(machine: SimMachine): Promise<void> {
-  const node_uuid = await operator.site.enrol(machine)
-  await operator.site.service.api.create('/v1/ports', { node_uuid, address: machine.macs[0] })
-  await patch(machine, { '/automated_clean': false })
-  await go(machine, 'manage', 'manageable')
-  await go(machine, 'provide', 'available')
+  await operator.enrol(machine)
+  await operator.patch(machine, { '/automated_clean': false })
+  await operator.go(machine, 'manage', 'manageable')
+  await operator.go(machine, 'provide', 'available')
   await operator.chooseImage(machine)
-  await go(machine, 'active', 'active')
+  await operator.go(machine, 'active', 'active')
   await operator.instanceRuns(machine)
 }
 
 describe('simulated machines', { concurrency: true }, () => {
   test('rescue boots a system beside the instance, which comes back as it was', async () => {
-    const machine = machineNo(rescued)
+    const machine = operator.machineNo(rescued)
     await deployed(machine)
-    await patch(machine, {
+    await operator.patch(machine, {
       '/driver_info/rescue_kernel': operator.site.driverInfo(machine).deploy_kernel,
       '/driver_info/rescue_ramdisk': operator.site.driverInfo(machine).deploy_ramdisk,
     })
     const { powerOns } = machine.hardware
-    const node = await go(machine, 'rescue', 'rescue', { rescue_password: 'open sesame' })
+    const node = await operator.go(machine, 'rescue', 'rescue', { rescue_password: 'open sesame' })
     assert.deepEqual([node.power_state, node.last_error, node.reservation], ['power on', null, null])
     assert.equal(machine.hardware.powerOns, powerOns + 1)
     assert.equal(machine.running, 'ramdisk')
@@ -87,17 +49,17 @@ describe('simulated machines', { concurrency: true }, () => {
     assert.doesNotMatch(everything, /sesame|\$5\$/)
 
     const image = machine.disk?.digest
-    await go(machine, 'unrescue', 'active')
+    await operator.go(machine, 'unrescue', 'active')
     await operator.instanceRuns(machine)
     assert.equal(machine.disk?.digest, image)
     // Both ways once more, and from rescue straight to available.
-    await go(machine, 'rescue', 'rescue', { rescue_password: 'x' })
-    await go(machine, 'deleted', 'available')
+    await operator.go(machine, 'rescue', 'rescue', { rescue_password: 'x' })
+    await operator.go(machine, 'deleted', 'available')
     assert.equal(machine.running, 'off')
   })
 
   test('servicing runs steps in the ramdisk, holds, boots it anew when a step wants that, and returns to the instance', async () => {
-    const machine = machineNo(serviced)
+    const machine = operator.machineNo(serviced)
     await deployed(machine)
     const { powerOns } = machine.hardware
     const burn = { interface: 'deploy', step: 'burnin_memory' }
@@ -105,7 +67,7 @@ describe('simulated machines', { concurrency: true }, () => {
     await operator.ask(machine, 'service', { service_steps: [burn, hold, burn] })
     const held = await operator.reached(machine, 'service hold')
     assert.deepEqual([held.reservation, held.maintenance], [null, false])
-    await go(machine, 'unhold', 'active')
+    await operator.go(machine, 'unhold', 'active')
     await operator.instanceRuns(machine)
     const burns = operator.record.steps(machine).filter(step => step === 'service.burnin_memory')
     assert.equal(burns.length, 2)
@@ -118,20 +80,20 @@ describe('simulated machines', { concurrency: true }, () => {
     assert.match(String(failed.last_error), /there is no service step deploy\.sing/)
     assert.equal(failed.maintenance, false)
     await operator.instanceRuns(machine)
-    await go(machine, 'abort', 'active')
+    await operator.go(machine, 'abort', 'active')
   })
 
   test('fast track: from inspection to the instance with one power-on and one reboot', async () => {
-    const machine = machineNo(tracked)
+    const machine = operator.machineNo(tracked)
     await operator.site.enrol(machine)
-    await patch(machine, { '/driver_info/fast_track': 'true' })
-    await go(machine, 'manage', 'manageable')
-    await go(machine, 'inspect', 'manageable')
+    await operator.patch(machine, { '/driver_info/fast_track': 'true' })
+    await operator.go(machine, 'manage', 'manageable')
+    await operator.go(machine, 'inspect', 'manageable')
     assert.deepEqual([machine.hardware.powerOns, machine.running], [1, 'ramdisk'])
-    await go(machine, 'provide', 'available')
+    await operator.go(machine, 'provide', 'available')
     assert.deepEqual([machine.hardware.powerOns, machine.running], [1, 'ramdisk'])
     await operator.chooseImage(machine)
-    await go(machine, 'active', 'active')
+    await operator.go(machine, 'active', 'active')
     await operator.instanceRuns(machine)
     assert.equal(machine.hardware.powerOns, 2)
     const steps = ['clean.erase_devices_metadata', 'clean.erase_devices', 'deploy.write_image']

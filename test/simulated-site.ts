@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Sections } from '../src/lab/service-process.ts'
 import type { MachineEvent, SimMachine } from '../src/sim/machine.ts'
 import { brisk, type Settings } from '../src/sim/settings.ts'
 import { Site } from '../src/sim/site.ts'
@@ -49,8 +50,8 @@ export class EventRecord {
   }
 }
 
-/** A site that is gone, with its directory, at the end of the scope. */
-export async function openSite(options: { nodes: number; settings?: Settings }) {
+/** A site that is gone, with its directory, at the end of the scope, or when it is disposed of. */
+export async function openSite(options: { nodes: number; settings?: Settings; config?: Sections }) {
   const directory = await mkdtemp(join(tmpdir(), 'ferrite-simulated-'))
   const record = new EventRecord()
   await using opened = new AsyncDisposableStack()
@@ -60,7 +61,7 @@ export async function openSite(options: { nodes: number; settings?: Settings }) 
     nodes: options.nodes,
     settings: options.settings ?? watchable,
     imageSizeBytes: 4 * 2 ** 20,
-    config: { ferrite: { poll_interval_ms: 100 } },
+    config: { ...options.config, ferrite: { poll_interval_ms: 100, ...options.config?.ferrite } },
     onEvent: record.add,
   })
   opened.defer(() => site.stop())
@@ -87,12 +88,37 @@ export class Operator<S extends Ground = Site> {
     return this.site.fleet.machines
   }
 
+  machineNo(index: number): SimMachine {
+    const machine = this.machines[index]
+    assert.ok(machine, `there is no machine ${index}`)
+    return machine
+  }
+
   node(machine: SimMachine): Promise<Node> {
     return this.site.service.api.get(`/v1/nodes/${machine.name}`)
   }
 
   async ask(machine: SimMachine, target: string, more: object = {}): Promise<void> {
     await this.site.service.api.put(`/v1/nodes/${machine.name}/states/provision`, { target, ...more })
+  }
+
+  /** Asks for `target`, and waits for `state`. */
+  async go(machine: SimMachine, target: string, state: string, more: object = {}): Promise<Node> {
+    await this.ask(machine, target, more)
+    return this.reached(machine, state)
+  }
+
+  /** Sets fields of the node, by their paths. */
+  async patch(machine: SimMachine, values: Record<string, unknown>): Promise<void> {
+    const changes = Object.entries(values).map(([path, value]) => ({ op: 'add', path, value }))
+    await this.site.service.api.patch(`/v1/nodes/${machine.name}`, changes)
+  }
+
+  /** Makes its node and its port. @returns the node's UUID */
+  async enrol(machine: SimMachine): Promise<string> {
+    const node_uuid = await this.site.enrol(machine)
+    await this.site.service.api.create('/v1/ports', { node_uuid, address: machine.macs[0] })
+    return node_uuid
   }
 
   /** Asks all machines for `target` and waits until each is in `state`. */
@@ -135,10 +161,7 @@ export class Operator<S extends Ground = Site> {
 
   /** From unknown to available, without inspection. */
   async makeAvailable(): Promise<void> {
-    for (const machine of this.machines) {
-      const node_uuid = await this.site.enrol(machine)
-      await this.site.service.api.create('/v1/ports', { node_uuid, address: machine.macs[0] })
-    }
+    for (const machine of this.machines) await this.enrol(machine)
     await this.bring('manage', 'manageable')
     await this.bring('provide', 'available')
   }
