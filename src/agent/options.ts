@@ -65,6 +65,8 @@ export interface Settings {
   stateDir: string
   /** There while the firmware is UEFI. */
   efiDir: string
+  /** Where the kernel shows the crash records that the firmware keeps. */
+  pstoreDir: string
   /** Where images that must be inspected are kept meanwhile. */
   tempDir: string
   /** Hardware managers that are programs of their own. */
@@ -196,6 +198,7 @@ export function readSettings(args: readonly string[], env: Record<string, string
       'cmdline-file': { type: 'string', default: env.FERRITE_AGENT_CMDLINE_FILE ?? '/proc/cmdline' },
       'state-dir': { type: 'string', default: env.FERRITE_AGENT_STATE_DIR ?? '/run/ferrite-agent' },
       'efi-dir': { type: 'string', default: env.FERRITE_AGENT_EFI_DIR ?? '/sys/firmware/efi' },
+      'pstore-dir': { type: 'string', default: env.FERRITE_AGENT_PSTORE_DIR ?? '/sys/fs/pstore' },
       'temp-dir': { type: 'string', default: env.FERRITE_AGENT_TEMP_DIR ?? '/tmp' },
       'plugin-dir': { type: 'string', default: env.FERRITE_AGENT_PLUGIN_DIR ?? '/usr/lib/ferrite/hardware-managers' },
       'only-devices': { type: 'string', default: env.FERRITE_AGENT_ONLY_DEVICES ?? '' },
@@ -208,6 +211,7 @@ export function readSettings(args: readonly string[], env: Record<string, string
     cmdlineFile: values['cmdline-file'],
     stateDir: values['state-dir'],
     efiDir: values['efi-dir'],
+    pstoreDir: values['pstore-dir'],
     tempDir: values['temp-dir'],
     pluginDir: values['plugin-dir'],
     onlyDevices: list(values['only-devices']),

@@ -1,21 +1,18 @@
 /**
  * Erases whole disks: by the disk's own secure erase where it has one, else by overwriting. What the node's
  * driver_internal_info asks for decides; a disk that can do nothing of what is allowed fails the step rather than passing
- * as erased.
+ * as erased. The express form only lets disks erase themselves where that takes seconds, and removes metadata elsewhere.
  *
- * Source: openstack/ironic-python-agent `hardware.py` (order, hints); NVM Express 1.4 `Format NVM`, `Identify
- * Controller` (OACS, FNA); hdparm(8).
+ * Source: openstack/ironic-python-agent `hardware.py` (order, hints).
  */
-import { randomFillSync } from 'node:crypto'
 import { messageOf } from '#lib/fault.ts'
-import { run } from '#lib/run.ts'
 import { AgentFault } from '../errors.ts'
 import type { BlockDevice } from './block-devices.ts'
-import { deviceSize, openExclusively, rereadPartitions } from './device-use.ts'
 import { reasonToSkip, wipeMetadata } from './erase-metadata.ts'
 import type { StepRun } from './manager.ts'
-
-const BLOCK_BYTES = 4 * 1024 * 1024
+import { overwrite } from './overwrite.ts'
+import { eraseAta, eraseNvme } from './secure-erase.ts'
+import { protectedDevices } from './skip-list.ts'
 
 /** What the conductor wants, under the names in driver_internal_info. */
 interface EraseHints {
@@ -29,39 +26,24 @@ interface EraseHints {
 
 /** @returns what was done, by device */
 export async function eraseDevices(context: StepRun): Promise<Record<string, string>> {
-  const hints = readHints(context.node.driver_internal_info ?? {})
-  const disks = await context.hardware.call('listBlockDevices')
-  const results: Record<string, string> = {}
-  const failures: string[] = []
-  const totalBytes = disks.reduce((sum, { size }) => sum + size, 0)
-  const doneBytes = new Map<string, number>()
-  const report = (name: string, bytes: number) => {
-    doneBytes.set(name, bytes)
-    const sum = [...doneBytes.values()].reduce((a, b) => a + b, 0)
-    context.progress({ phase: 'erase', bytes: sum, total_bytes: totalBytes, detail: [...doneBytes.keys()].join(', ') })
-  }
-  const queue = [...disks]
-  const worker = async () => {
-    for (let disk = queue.shift(); disk !== undefined; disk = queue.shift()) {
-      const { name, size } = disk
-      try {
-        const skipped = await reasonToSkip(disk, context)
-        results[name] = skipped ?? (await eraseDisk(disk, hints, context, bytes => report(name, bytes)))
-        report(name, size)
-        context.agent.log.info(`Erase ${name}: ${results[name]}`)
-      } catch (error) {
-        failures.push(`${name}: ${messageOf(error)}`)
-      }
+  return await forEachDisk(context, (disk, spared, hints, onBytes) =>
+    eraseDisk(disk, { hints, spared, context, onBytes }),
+  )
+}
+
+/** NVMe drives erase themselves; all others, and those that cannot or fail to, lose their metadata. */
+export async function eraseDevicesExpress(context: StepRun): Promise<Record<string, string>> {
+  return await forEachDisk(context, async (disk, spared, hints) => {
+    await wipeMetadata(disk.name)
+    if (!isNvme(disk) || !hints.secureNvme) return 'metadata erased'
+    try {
+      const done = await eraseNvme(disk.name, { spared, signal: context.signal })
+      return done ?? 'metadata erased'
+    } catch (error) {
+      if (error instanceof AgentFault && error.type === 'ProtectedDeviceError') throw error
+      return `metadata erased, since secure erase failed: ${messageOf(error)}`
     }
-  }
-  await Promise.all(Array.from({ length: Math.min(hints.concurrency, disks.length) }, worker))
-  if (failures.length > 0) {
-    throw new AgentFault(
-      'BlockDeviceEraseError',
-      `Erasing ${failures.length} of ${disks.length} disks failed: ${failures.join('; ')}`,
-    )
-  }
-  return results
+  })
 }
 
 export function readHints(info: Record<string, unknown>): EraseHints {
@@ -81,20 +63,70 @@ export function readHints(info: Record<string, unknown>): EraseHints {
   }
 }
 
-async function eraseDisk(
+type EraseOne = (
   disk: BlockDevice,
+  /** Names of the disks that stay as they are. */
+  spared: readonly string[],
   hints: EraseHints,
-  context: StepRun,
   onBytes: (bytes: number) => void,
-): Promise<string> {
+) => Promise<string>
+
+/** Several disks at once, as many as the node allows; all are tried before the first failure counts. */
+async function forEachDisk(context: StepRun, erase: EraseOne): Promise<Record<string, string>> {
+  const hints = readHints(context.node.driver_internal_info ?? {})
+  const disks = await context.hardware.call('listBlockDevices')
+  const spared = await protectedDevices(context.node, disks)
+  const results: Record<string, string> = {}
+  const failures: string[] = []
+  const totalBytes = disks.reduce((sum, { size }) => sum + size, 0)
+  const doneBytes = new Map<string, number>()
+  const report = (name: string, bytes: number) => {
+    doneBytes.set(name, bytes)
+    const sum = [...doneBytes.values()].reduce((a, b) => a + b, 0)
+    context.progress({ phase: 'erase', bytes: sum, total_bytes: totalBytes, detail: [...doneBytes.keys()].join(', ') })
+  }
+  const queue = [...disks]
+  const worker = async () => {
+    for (let disk = queue.shift(); disk !== undefined; disk = queue.shift()) {
+      const { name, size } = disk
+      try {
+        const skipped = await reasonToSkip(disk, spared, context)
+        results[name] = skipped ?? (await erase(disk, [...spared], hints, bytes => report(name, bytes)))
+        report(name, size)
+        context.agent.log.info(`Erase ${name}: ${results[name]}`)
+      } catch (error) {
+        failures.push(`${name}: ${messageOf(error)}`)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(hints.concurrency, disks.length) }, worker))
+  if (failures.length > 0) {
+    throw new AgentFault(
+      'BlockDeviceEraseError',
+      `Erasing ${failures.length} of ${disks.length} disks failed: ${failures.join('; ')}`,
+    )
+  }
+  return results
+}
+
+interface Erasing {
+  hints: EraseHints
+  spared: readonly string[]
+  context: StepRun
+  onBytes: (bytes: number) => void
+}
+
+async function eraseDisk(disk: BlockDevice, { hints, spared, context, onBytes }: Erasing): Promise<string> {
   const { name } = disk
+  const { signal } = context
   // Proves that nothing uses the disk before a command of the disk itself, which asks nobody, destroys it.
   await wipeMetadata(name)
   try {
-    const secure = name.startsWith('/dev/nvme')
-      ? hints.secureNvme && (await nvmeFormat(name))
-      : hints.secureAta && (await ataSecureErase(name))
-    if (secure) return secure
+    const nvme = isNvme(disk)
+    const done = nvme
+      ? hints.secureNvme && (await eraseNvme(name, { spared, signal }))
+      : hints.secureAta && (await eraseAta(name))
+    if (done) return done
   } catch (error) {
     if (!hints.continueIfSecureFailed) {
       throw new AgentFault(
@@ -104,100 +136,8 @@ async function eraseDisk(
     }
     context.agent.log.warn(`Secure erase of ${name} failed, overwriting it instead: ${messageOf(error)}`)
   }
-  return await overwrite(name, hints, context.signal, onBytes)
+  const { iterations, zeroize } = hints
+  return await overwrite(name, { iterations, zeroize, signal, onBytes })
 }
 
-/** Formats the namespace with a cryptographic erase where offered; false when the drive cannot format. */
-async function nvmeFormat(device: string): Promise<string | false> {
-  const { stdout } = await run('nvme', ['id-ctrl', device, '-o', 'json'])
-  const controller = JSON.parse(stdout) as { oacs?: unknown; fna?: unknown } // only two numbers are read, checked here
-  const [oacs, fna] = [Number(controller.oacs ?? 0), Number(controller.fna ?? 0)]
-  if ((oacs & 0b10) === 0) return false
-  const cryptographic = (fna & 0b100) !== 0
-  await run('nvme', ['format', device, '--ses', cryptographic ? '2' : '1', '--force'])
-  return cryptographic ? 'NVMe format with cryptographic erase' : 'NVMe format with user data erase'
-}
-
-/** What the security section of `hdparm -I` says. */
-export function ataSecurity(text: string): {
-  supported: boolean
-  enabled: boolean
-  locked: boolean
-  frozen: boolean
-  enhanced: boolean
-} {
-  const section = /^Security:\s*$((?:\n[ \t].*)*)/m.exec(text)?.[1] ?? ''
-  const says = (word: string) => section.split('\n').some(line => line.replace(/\s+/g, ' ').trim() === word)
-  return {
-    supported: says('supported'),
-    enabled: says('enabled'),
-    locked: says('locked'),
-    frozen: says('frozen'),
-    enhanced: says('supported: enhanced erase'),
-  }
-}
-
-async function ataSecureErase(device: string): Promise<string | false> {
-  const read = async () => ataSecurity((await run('hdparm', ['-I', device])).stdout)
-  let state: ReturnType<typeof ataSecurity>
-  try {
-    state = await read()
-    // Disks behind SAS adapters may claim what the adapter then does not pass on.
-    const { stdout } = await run('smartctl', ['-d', 'ata', device, '-g', 'security', '--json=c'])
-    if (/unavailable/i.test(stdout)) return false
-  } catch {
-    return false // no ATA disk
-  }
-  if (!state.supported) return false
-  if (state.frozen)
-    throw new AgentFault('BlockDeviceEraseError', 'the firmware has frozen the security state of the disk')
-  if (state.locked) {
-    for (const password of ['NULL', '']) {
-      await run('hdparm', ['--user-master', 'u', '--security-unlock', password, device]).catch(() => {})
-    }
-    state = await read()
-    if (state.locked) throw new AgentFault('BlockDeviceEraseError', 'the disk is locked with an unknown password')
-  }
-  if (!state.enabled) await run('hdparm', ['--user-master', 'u', '--security-set-pass', 'NULL', device])
-  const erase = state.enhanced ? '--security-erase-enhanced' : '--security-erase'
-  await run('hdparm', ['--user-master', 'u', erase, 'NULL', device])
-  if ((await read()).enabled)
-    throw new AgentFault('BlockDeviceEraseError', 'the disk still has a password after its erase')
-  return state.enhanced ? 'ATA enhanced secure erase' : 'ATA secure erase'
-}
-
-/** Random passes, then zeros. Nothing asked for is nothing done, and that is an error. */
-async function overwrite(
-  device: string,
-  { iterations, zeroize }: EraseHints,
-  signal: AbortSignal,
-  onBytes: (bytes: number) => void,
-): Promise<string> {
-  const passes = [...Array<'random'>(iterations).fill('random'), ...(zeroize ? ['zero' as const] : [])]
-  if (passes.length === 0) {
-    throw new AgentFault(
-      'BlockDeviceEraseError',
-      'neither secure erase nor a pass of overwriting is allowed by the node',
-    )
-  }
-  const sizeBytes = await deviceSize(device)
-  const handle = await openExclusively(device)
-  try {
-    const block = Buffer.alloc(BLOCK_BYTES)
-    for (const [number, pass] of passes.entries()) {
-      for (let at = 0; at < sizeBytes; ) {
-        signal.throwIfAborted()
-        if (pass === 'random') randomFillSync(block)
-        else block.fill(0)
-        const { bytesWritten } = await handle.write(block, 0, Math.min(BLOCK_BYTES, sizeBytes - at), at)
-        at += bytesWritten
-        onBytes(Math.floor((number * sizeBytes + at) / passes.length))
-      }
-      await handle.sync()
-    }
-  } finally {
-    await handle.close()
-  }
-  await rereadPartitions(device)
-  return `overwritten ${iterations} times with random data${zeroize ? ' and once with zeros' : ''}`
-}
+const isNvme = ({ name, tran }: BlockDevice) => name.startsWith('/dev/nvme') || tran === 'nvme'

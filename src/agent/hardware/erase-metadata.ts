@@ -9,6 +9,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
+import { isTrue } from '#lib/truth.ts'
 import { AgentFault } from '../errors.ts'
 import type { BlockDevice } from './block-devices.ts'
 import {
@@ -21,6 +22,7 @@ import {
   rereadPartitions,
 } from './device-use.ts'
 import type { StepRun } from './manager.ts'
+import { protectedDevices } from './skip-list.ts'
 
 /**
  * 1 MiB covers MBR, GPT and its backup, every version of a RAID superblock (the oldest lies up to 128 KiB before the
@@ -31,13 +33,14 @@ const END_BYTES = 1024 * 1024
 /** Wipes all disks the agent sees. Errors are collected, so that one bad disk does not spare the others. */
 export async function eraseAllMetadata(context: StepRun): Promise<Record<string, string>> {
   const disks = await context.hardware.call('listBlockDevices')
+  const spared = await protectedDevices(context.node, disks)
   const results: Record<string, string> = {}
   const failures: string[] = []
   for (const [index, disk] of disks.entries()) {
     const { name } = disk
     context.progress({ phase: 'erase metadata', bytes: index, total_bytes: disks.length, detail: name })
     try {
-      const reason = await reasonToSkip(disk, context)
+      const reason = await reasonToSkip(disk, spared, context)
       if (reason === null) await wipeMetadata(name)
       results[name] = reason ?? 'erased'
       context.agent.log.info(`Metadata of ${name}: ${results[name]}`)
@@ -54,8 +57,16 @@ export async function eraseAllMetadata(context: StepRun): Promise<Record<string,
   return results
 }
 
-/** Why a disk must be left alone by every kind of erasing, or null. */
-export async function reasonToSkip({ name }: BlockDevice, { node, agent }: StepRun): Promise<string | null> {
+/**
+ * Why a disk must be left alone by every kind of erasing, or null.
+ * @param spared names of devices that the operator protects
+ */
+export async function reasonToSkip(
+  { name }: BlockDevice,
+  spared: ReadonlySet<string>,
+  { node, agent }: StepRun,
+): Promise<string | null> {
+  if (spared.has(name)) return 'skipped: protected by skip_block_devices'
   if (await isVirtualMedia(name)) return 'skipped: virtual media'
   const holders = (await holdersOf(name)).filter(holder => /^\/dev\/md/.test(holder))
   if (holders.length > 0) return `skipped: member of ${holders.join(', ')}`
@@ -66,7 +77,9 @@ export async function reasonToSkip({ name }: BlockDevice, { node, agent }: StepR
       'the disk is read-only, and the node does not allow skipping such disks',
     )
   }
-  if (agent.options.guardSpecialFilesystems) await refuseClusterFilesystem(name)
+  const allowed = node.driver_info?.wipe_special_filesystems
+  const guarded = agent.options.guardSpecialFilesystems && !isTrue(allowed)
+  if (guarded) await refuseClusterFilesystem(name)
   return null
 }
 
@@ -124,7 +137,7 @@ async function refuseClusterFilesystem(disk: string): Promise<void> {
     throw new AgentFault(
       'ProtectedDeviceError',
       `${device} holds the cluster file system ${found}, which other machines may be using; the kernel parameter ` +
-        'ipa-guard-special-filesystems=0 allows erasing it',
+        'ipa-guard-special-filesystems=0, or driver_info wipe_special_filesystems=true, allows erasing it',
     )
   }
 }

@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, test } from 'node:test'
-import type { AgentContext } from '../context.ts'
+import { fakeFirmware } from '../image/boot/fake-efibootmgr.ts'
 import { type LoopDisk, makeLoopDisk, needsRoot } from '../loop-disk.ts'
-import { defaultOptions, readSettings } from '../options.ts'
-import { Store } from '../store.ts'
-import { selectHardware } from './dispatch.ts'
-import { ataSecurity, readHints } from './erase-devices.ts'
-import { genericManager } from './generic.ts'
+import { readHints } from './erase-devices.ts'
+import { runStep as runOn } from './test-run.ts'
 
 const MIB = 1024 * 1024
 
@@ -27,26 +24,8 @@ describe('erasing loop devices', { skip: needsRoot }, () => {
     for (const disk of disks.splice(0)) disk.remove()
   })
 
-  async function runStep(
-    step: string,
-    hints: Record<string, unknown> = {},
-    cmdline = defaultOptions(),
-  ): Promise<unknown> {
-    const agent: AgentContext = {
-      options: { ...cmdline, diskWaitAttempts: 1 },
-      settings: readSettings(['--only-devices', disks.map(({ device }) => device).join(','), '--guest'], {}),
-      store: new Store(dir),
-      log: { info() {}, warn() {}, error() {}, debug() {} },
-      node: null,
-    }
-    const hardware = await selectHardware(agent, [genericManager(agent)])
-    const node = { uuid: 'u', properties: {}, instance_info: {}, driver_internal_info: hints }
-    return await hardware.runStep(
-      step,
-      {},
-      { agent, node, ports: [], progress() {}, signal: new AbortController().signal },
-    )
-  }
+  const runStep = (step: string, hints: Record<string, unknown> = {}, node: Record<string, unknown> = {}) =>
+    runOn({ devices: disks.map(({ device }) => device), stateDir: dir }, step, { driver_internal_info: hints, ...node })
 
   const signatures = (device: string) => execFileSync('wipefs', ['--noheadings', device]).toString()
 
@@ -136,7 +115,8 @@ describe('erasing loop devices', { skip: needsRoot }, () => {
     execFileSync('partx', ['--update', disk.device])
     await assert.rejects(runStep('erase_devices_metadata'), { message: /p2 holds the cluster file system VMFS/ })
     assert.match(signatures(disk.device), /gpt/)
-    await runStep('erase_devices_metadata', {}, { ...defaultOptions(), guardSpecialFilesystems: false })
+    const devices = [disk.device]
+    await runOn({ devices, stateDir: dir, options: { guardSpecialFilesystems: false } }, 'erase_devices_metadata')
     assert.equal(signatures(disk.device), '')
   })
 
@@ -156,6 +136,102 @@ describe('erasing loop devices', { skip: needsRoot }, () => {
       message: /neither secure erase nor a pass of overwriting/,
     })
   })
+
+  test('the node may allow what the kernel parameter guards', async () => {
+    const disk = makeDisk(32)
+    execFileSync('sfdisk', ['--quiet', disk.device], { input: 'label: dos\nsize=8M, type=fb\n' })
+    execFileSync('partx', ['--update', disk.device])
+    await assert.rejects(runStep('erase_devices_express'), { message: /p1 holds the cluster file system VMFS/ })
+    await runStep('erase_devices_express', {}, { driver_info: { wipe_special_filesystems: 'true' } })
+    assert.equal(signatures(disk.device), '')
+  })
+
+  test('skip_block_devices: disks by hints stay as they are, and what is no list erases nothing', async () => {
+    const [kept, free] = [makeDisk(24), makeDisk(32)]
+    for (const { device } of disks) execFileSync('mkfs.ext4', ['-qF', device])
+    const skip = (skip_block_devices: unknown) => ({ properties: { skip_block_devices } })
+    for (const bad of [{ name: kept.device }, [kept.device], [{}], [{ size: 'large' }], [{ volume_name: 5 }]]) {
+      for (const step of ['erase_devices', 'erase_devices_metadata', 'erase_devices_express']) {
+        await assert.rejects(runStep(step, {}, skip(bad)), {
+          type: 'ProtectedDeviceError',
+          message: /skip_block_devices/,
+        })
+      }
+    }
+    for (const { device } of disks) assert.match(signatures(device), /ext4/)
+    for (const step of ['erase_devices_metadata', 'erase_devices_express', 'erase_devices']) {
+      const done = await runStep(step, {}, skip([{ name: kept.device, size: '<= 1' }, { serial: 'another' }]))
+      assert.equal((done as Record<string, string>)[kept.device], 'skipped: protected by skip_block_devices')
+    }
+    assert.match(signatures(kept.device), /ext4/)
+    assert.ok(readFileSync(free.device).every(byte => byte === 0))
+  })
+
+  test('a disk that stops taking writes fails the step, and the others are erased all the same', async () => {
+    // A file system with too little room under a sparse file: writes beyond it are errors of the disk.
+    const small = mkdtempSync(join(dir, 'small-'))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6M', 'none', small])
+    const file = join(small, 'disk')
+    execFileSync('truncate', ['--size=24M', file])
+    const broken = execFileSync('losetup', ['--find', '--show', file]).toString().trim()
+    try {
+      const good = makeDisk(8)
+      execFileSync('sh', ['-c', `yes secret | head -c ${8 * MIB} > ${good.device}`])
+      const hints = { driver_internal_info: { disk_erasure_concurrency: 2 } }
+      const devices = [broken, good.device]
+      await assert.rejects(runOn({ devices, stateDir: dir }, 'erase_devices', hints), {
+        type: 'BlockDeviceEraseError',
+        message: new RegExp(`^Erasing 1 of 2 disks failed: ${broken}: .*(EIO|ENOSPC)`),
+      })
+      assert.ok(readFileSync(good.device).every(byte => byte === 0))
+    } finally {
+      execFileSync('losetup', ['--detach', broken])
+      execFileSync('umount', [small])
+    }
+  })
+
+  test('several disks at once, as many as the node says, with progress over all of them', async () => {
+    for (let index = 0; index < 3; index++) makeDisk(8)
+    const seen: { bytes: number; total_bytes: number | null; detail?: string }[] = []
+    const devices = disks.map(({ device }) => device)
+    const setup = { devices, stateDir: dir, progress: (now: (typeof seen)[number]) => void seen.push(now) }
+    await runOn(setup, 'erase_devices', { driver_internal_info: { disk_erasure_concurrency: 3 } })
+    assert.equal(seen.at(-1)?.bytes, 24 * MIB)
+    assert.ok(seen.every(({ total_bytes }) => total_bytes === 24 * MIB))
+    const unfinished = seen.find(({ detail }) => detail?.split(', ').length === 3)
+    assert.ok(unfinished && unfinished.bytes < 24 * MIB, 'all three were at work before one had ended')
+  })
+
+  test('pstore is emptied', async () => {
+    const pstore = mkdtempSync(join(dir, 'pstore-'))
+    writeFileSync(join(pstore, 'dmesg-efi-1'), 'oops')
+    writeFileSync(join(pstore, 'dmesg-efi-2'), 'oops')
+    const setup = { devices: [], stateDir: dir, flags: ['--pstore-dir', pstore] }
+    assert.equal(await runOn(setup, 'erase_pstore'), '2 records removed')
+    assert.equal(await runOn(setup, 'erase_pstore'), '0 records removed')
+  })
+
+  test('boot entries of installed systems go, or those that are asked for', async () => {
+    const firmware = fakeFirmware(dir)
+    const path = process.env.PATH
+    process.env.PATH = `${firmware.folder}:${path}`
+    try {
+      const setup = { devices: [], stateDir: dir }
+      const run = (args = {}) => runOn(setup, 'clean_uefi_nvram', {}, args)
+      const entries = [
+        { label: 'debian', where: '\\EFI\\debian\\shimx64.efi' },
+        { label: 'mine', where: '\\EFI\\mine\\loader.efi' },
+      ]
+      firmware.set(entries)
+      assert.deepEqual(await run({ match_patterns: ['LOADER\\.efi'] }), ['0001 mine'])
+      for (const bad of ['x', [], ['('], [5]]) await assert.rejects(run({ match_patterns: bad }), /nothing was removed/)
+      assert.equal(firmware.entries().length, 1)
+      assert.deepEqual(await run(), ['0000 debian'])
+      assert.deepEqual(firmware.entries(), [])
+    } finally {
+      process.env.PATH = path
+    }
+  })
 })
 
 test('hints of the conductor, and their defaults', () => {
@@ -173,30 +249,4 @@ test('hints of the conductor, and their defaults', () => {
     agent_erase_devices_iterations: 'x',
   })
   assert.deepEqual([old.continueIfSecureFailed, old.concurrency, old.iterations], [true, 4, 1])
-})
-
-test('the security section of hdparm is read line by line', () => {
-  const text = (enabled: string, frozen: string) =>
-    `ATA device\nCapabilities:\n\tLBA\nSecurity: \n\tMaster password revision code = 65534\n\t\tsupported\n\t${enabled}enabled\n\tnot\tlocked\n\t${frozen}frozen\n\tnot\texpired: security count\n\t\tsupported: enhanced erase\n\t6min for SECURITY ERASE UNIT.\nLogical Unit WWN: x\n\t\tenabled\n`
-  assert.deepEqual(ataSecurity(text('not\t', 'not\t')), {
-    supported: true,
-    enabled: false,
-    locked: false,
-    frozen: false,
-    enhanced: true,
-  })
-  assert.deepEqual(ataSecurity(text('\t', '\t')), {
-    supported: true,
-    enabled: true,
-    locked: false,
-    frozen: true,
-    enhanced: true,
-  })
-  assert.deepEqual(ataSecurity('no ATA'), {
-    supported: false,
-    enabled: false,
-    locked: false,
-    frozen: false,
-    enhanced: false,
-  })
 })

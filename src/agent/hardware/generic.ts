@@ -11,8 +11,9 @@ import type { AgentContext } from '../context.ts'
 import { bootcInstallStep } from '../image/bootc-step.ts'
 import { writeImageStep } from '../image/write-image-step.ts'
 import { listBlockDevices } from './block-devices.ts'
-import { eraseDevices } from './erase-devices.ts'
+import { eraseDevices, eraseDevicesExpress } from './erase-devices.ts'
 import { eraseAllMetadata } from './erase-metadata.ts'
+import { cleanNvramStep, erasePstoreStep } from './firmware-memory.ts'
 import { collectInventory } from './inventory.ts'
 import type { HardwareManager, Step } from './manager.ts'
 import { listNetworkInterfaces } from './network-interfaces.ts'
@@ -48,6 +49,14 @@ const steps: readonly Step[] = [
     offered: { clean: { priority: 10, abortable: true } },
     run: async (_args, context) => await eraseDevices(context),
   },
+  {
+    step: 'erase_devices_express',
+    interface: 'deploy',
+    offered: { clean: { priority: 0, abortable: true } },
+    run: async (_args, context) => await eraseDevicesExpress(context),
+  },
+  erasePstoreStep,
+  cleanNvramStep,
   writeImageStep,
   bootcInstallStep,
 ]
