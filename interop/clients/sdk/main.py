@@ -27,7 +27,7 @@ resources.drive(baremetal, sys.argv[1])
 calls = baremetal.calls()
 only_refused = [name for name in calls if name in baremetal.refused - baremetal.driven]
 missed = [name for name in calls if name not in baremetal.driven | baremetal.refused]
-says(f'openstacksdk {version('openstacksdk')}: {len(calls)} calls of baremetal, {len(baremetal.driven)} driven')
+says(f'openstacksdk {version("openstacksdk")}: {len(calls)} calls of baremetal, {len(baremetal.driven)} driven')
 says(f'asked, and refused for this hardware: {", ".join(only_refused) or "none"}')
 says('baremetal_introspection: not driven, it is the API of ironic-inspector, another service, which Ironic replaced')
 assert missed == [], f'never driven: {missed}'
