@@ -9,7 +9,8 @@ import { findAgent } from '#db/agents.ts'
 import type { Channel } from '#db/channel.ts'
 import type { Db } from '#db/database.ts'
 import { appendEvent } from '#db/events.ts'
-import { deleteNode, dropLease, findNode, type Node, takeLease, writeInventory, writeNode } from '#db/nodes.ts'
+import { type Found, writeFound } from '#db/inspections.ts'
+import { deleteNode, dropLease, findNode, type Node, takeLease, writeNode } from '#db/nodes.ts'
 import { portsByAddress, portsOf } from '#db/ports.ts'
 import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#drivers/driver.ts'
 import type { Registry } from '#drivers/registry.ts'
@@ -37,6 +38,7 @@ import { serviceAbort, service as servicing } from './flows/service.ts'
 import { undeploy } from './flows/undeploy.ts'
 import { verify } from './flows/verify.ts'
 import { Heartbeats } from './heartbeats.ts'
+import { readBuiltInRules } from './inspection/built-in-rules.ts'
 import { keepInstanceBoots, takeOver } from './instance-boots.ts'
 import { Membership } from './membership.ts'
 import { movedFields } from './moves.ts'
@@ -142,7 +144,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     waitsInMaintenance: () => config.conductor.allow_provisioning_in_maintenance,
     definitions: [
       verify,
-      inspect,
+      inspect(registry),
       clean,
       deploy,
       undeploy,
@@ -271,6 +273,7 @@ export function createConductor(options: ConductorOptions): Conductor {
   const service: Conductor = {
     hostname,
     async start() {
+      await readBuiltInRules(config.inspection_rules.built_in_rules)
       await membership.join()
       await engine.start()
       membership.watch()
@@ -455,7 +458,9 @@ export function createConductor(options: ConductorOptions): Conductor {
       if (!node || (node.provision_state !== 'inspecting' && node.provision_state !== 'inspect wait')) {
         throw new NotFound('No node that waits for inspection data has one of these MAC addresses')
       }
-      await writeInventory(db, uuid, { ...data, received_at: timestamp(clock.now()) })
+      const { inventory, ...plugin_data } = data
+      // An object by the API's schema.
+      await writeFound(db, uuid, { inventory: inventory as Found['inventory'], plugin_data }, timestamp(clock.now()))
       await engine.wake(uuid, 'inspection data')
       return { uuid }
     },

@@ -147,6 +147,17 @@ CREATE TABLE sensors (
 );
 CREATE INDEX sensors_due ON sensors (due_ms);
 
+-- What an inspection that runs has found so far; the row goes when the inspection ends.
+CREATE TABLE inspections (
+  node_uuid TEXT PRIMARY KEY REFERENCES nodes (uuid) ON DELETE CASCADE,
+  -- When it came.
+  found_at TEXT NOT NULL,
+  -- {inventory, plugin_data}: as a ramdisk posted it, and then as the hooks left it.
+  data TEXT NOT NULL,
+  -- What the inspection rules change, until it is written. NULL: they have not run.
+  outcome TEXT
+);
+
 -- Work on a node: what was asked, by whom, and where it stands.
 CREATE TABLE flows (
   id @identity,

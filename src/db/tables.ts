@@ -109,6 +109,7 @@ export interface Tables {
     data: string | null
     error: string | null
   }
+  inspections: { node_uuid: string; found_at: string; data: string; outcome: string | null }
   turnstiles: { name: string; passed_at_ms: number }
   conductors: {
     hostname: string

@@ -1,5 +1,5 @@
 /** The inspection rule: what an inspection does with what it found. Source: REST API reference, "Inspection rule". */
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { fields, Nullable, timeFields, Uuid } from './field.ts'
 import { Link } from './node.ts'
 
@@ -62,6 +62,18 @@ export const RuleAction = Type.Object({
   args: ListOrObject,
   loop: Type.Optional(ListOrObject),
 })
+
+/** A rule as it is run, wherever it is kept. */
+export interface InspectionRule {
+  readonly uuid: string
+  readonly description: string | null
+  readonly priority: number
+  readonly phase: string
+  /** What it asks and does is not told. */
+  readonly sensitive: boolean
+  readonly conditions: readonly Static<typeof RuleCondition>[]
+  readonly actions: readonly Static<typeof RuleAction>[]
+}
 
 export const inspectionRuleFields = fields({
   uuid: {

@@ -10,9 +10,12 @@ import { caller, eventually, startEngine } from '../test-engine.ts'
 import { clean } from './clean.ts'
 import { inspect } from './inspect.ts'
 
+/** What rules would ask; none runs here. */
+const noDrivers = { interfacesFor: () => assert.fail('no rule runs'), secretKeys: () => new Set<string>() }
+
 const cases: [definition: FlowDefinition, event: string, failed: string][] = [
   [clean, 'provide', 'clean failed'],
-  [inspect, 'inspect', 'inspect failed'],
+  [inspect(noDrivers), 'inspect', 'inspect failed'],
 ]
 
 for (const [definition, event, failed] of cases) {

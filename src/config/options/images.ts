@@ -95,6 +95,7 @@ export const inventory = {
   data_backend: choice({
     choices: ['none', 'database', 'swift'],
     default: 'database',
+    effective: true,
     notYet: ['swift'],
     help: 'Where inspection data is kept.',
   }),

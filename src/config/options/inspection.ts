@@ -99,10 +99,16 @@ export const pxe_filter = {
 }
 
 export const inspection_rules = {
-  built_in_rules: path({ default: null, mutable: true, help: 'YAML file with rules that are always there.' }),
+  built_in_rules: path({
+    default: null,
+    mutable: true,
+    effective: true,
+    help: 'YAML file with rules that are always there.',
+  }),
   mask_secrets: choice({
     choices: ['always', 'never', 'sensitive'],
     default: 'always',
+    effective: true,
     help: 'When rules do not see secrets.',
   }),
 }

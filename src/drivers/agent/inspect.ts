@@ -4,7 +4,7 @@
  *
  * Source: inspection, hooks and [inspector] options (ironic/drivers/modules/inspector restated).
  */
-import { findInventory, writeInventory } from '#db/nodes.ts'
+import { findFound, foundAt } from '#db/inspections.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { InspectionData } from '#protocol/agent.ts'
 import type { FlowContext, InspectInterface, NodeContext } from '../driver.ts'
@@ -51,7 +51,7 @@ async function inspect(ctx: FlowContext): Promise<void> {
     since,
     timeoutS: config.conductor.inspect_wait_timeout,
     parameters,
-    isThere: async () => String((await findInventory(ctx.db, flow.nodeUuid))?.received_at ?? '') >= since,
+    isThere: async () => ((await foundAt(ctx.db, flow.nodeUuid)) ?? '') >= since,
   })
   await flow.once('apply', () => apply(ctx))
   await removeRamdisk(ctx, 'inspect', { powerOff: config.inspector.power_off && !stays, stays })
@@ -77,8 +77,8 @@ async function precreatePorts(ctx: FlowContext): Promise<void> {
 async function apply(ctx: FlowContext): Promise<void> {
   const now = await ctx.fresh()
   const { hooks, add_ports, keep_ports } = now.config.inspector
-  const stored = await findInventory(now.db, now.node.uuid)
-  const data = stored as unknown as InspectionData & { received_at: string } // checked when it was posted
+  const found = await findFound(now.db, now.node.uuid)
+  const data = { ...found?.plugin_data, inventory: found?.inventory } as unknown as InspectionData // checked when it was posted
   if (hooks.includes('ramdisk-error')) refuseRamdiskError(data)
   const interfaces = usableInterfaces(data)
   if (hooks.includes('validate-interfaces') && interfaces.length === 0) {
@@ -96,8 +96,6 @@ async function apply(ctx: FlowContext): Promise<void> {
   }
   await now.portsChanged()
   await ctx.flow.write({ properties: propertiesFrom(now.node.properties, data, hooks) })
-  const { logs, ...kept } = data
-  await writeInventory(now.db, now.node.uuid, kept)
 }
 
 export default {

@@ -4,15 +4,10 @@
  */
 import type { TSchema } from 'typebox'
 import { objectTable } from '#db/objects.ts'
-import { InvalidInput, messageOf } from '#lib/fault.ts'
+import { InvalidInput } from '#lib/fault.ts'
 import { type Field, Nullable } from '#protocol/field.ts'
-import {
-  inspectionRuleFields as fields,
-  type RuleArguments,
-  ruleActions,
-  ruleOperators,
-} from '#protocol/inspection-rule.ts'
-import { checkRuleRegex } from '#protocol/rule-regex.ts'
+import { inspectionRuleFields as fields } from '#protocol/inspection-rule.ts'
+import { ruleMisfit } from '#protocol/rule-check.ts'
 import { choosing, paging, selectionOf } from '../collection.ts'
 import { creationSchema, readCreation } from '../creation.ts'
 import { type Endpoint, endpoint } from '../endpoint.ts'
@@ -41,55 +36,11 @@ const resource = resourceOf({
   computed: { conditions: hideable('conditions'), actions: hideable('actions') },
 })
 
-interface Line {
-  readonly op: string
-  readonly args: readonly unknown[] | Readonly<Record<string, unknown>>
-}
-
 /** Whether each condition and action has the arguments that it needs. @throws InvalidInput */
 function checkLines(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { conditions = [], actions = [] } = values as { conditions?: Line[]; actions?: Line[] } // by their schemas
-  for (const one of conditions) checkArguments('condition', one, ruleOperators, one.op.replace(/^!/, ''))
-  for (const one of actions) checkArguments('action', one, ruleActions, one.op)
-  for (const one of conditions) checkRegex(one)
+  const misfit = ruleMisfit(values)
+  if (misfit !== undefined) throw new InvalidInput(`Cannot use ${misfit}`)
   return values
-}
-
-/** An expression that is none is told of now, not at the first inspection. @throws InvalidInput */
-function checkRegex({ op, args }: Line): void {
-  const at = ruleOperators[op.replace(/^!/, '') as keyof typeof ruleOperators].required.indexOf('regex') // by its schema
-  if (at < 0) return
-  const regex: unknown = Array.isArray(args) ? args[at] : (args as Readonly<Record<string, unknown>>).regex // no list
-  if (typeof regex !== 'string') throw new InvalidInput(`Cannot use the condition ${op}: expected regex to be a text`)
-  try {
-    checkRuleRegex(regex)
-  } catch (error) {
-    const found = JSON.stringify(regex.slice(0, 80))
-    throw new InvalidInput(`Cannot use the condition ${op}: found the regex ${found}: ${messageOf(error)}`)
-  }
-}
-
-function checkArguments(
-  kind: string,
-  { op, args }: Line,
-  known: Readonly<Record<string, RuleArguments>>,
-  name: string,
-): void {
-  const { required, optional } = known[name]! // the schema of op has these names only
-  const all = [...required, ...optional]
-  const refuse = (found: string) =>
-    new InvalidInput(
-      `Cannot use the ${kind} ${op}: ${found}, expected ${required.join(', ')}` +
-        (optional.length > 0 ? ` and perhaps ${optional.join(', ')}` : ''),
-    )
-  if (Array.isArray(args)) {
-    if (args.length < required.length || args.length > all.length) throw refuse(`found ${args.length} arguments`)
-    return
-  }
-  const missing = required.filter(argument => !Object.hasOwn(args, argument))
-  if (missing.length > 0) throw refuse(`${missing.join(', ')} is missing`)
-  const unknown = Object.keys(args).find(argument => !all.includes(argument))
-  if (unknown !== undefined) throw refuse(`unknown argument ${unknown.slice(0, 80)}`)
 }
 
 const path = '/v1/inspection_rules'

@@ -78,6 +78,8 @@ function told(kind: string, data: Readonly<Record<string, unknown>>): string {
       return `Booting the ramdisk again, attempt ${data.attempt}: ${data.why}`
     case 'image written':
       return `Wrote the image in ${data.seconds} s: ${data.received_bytes} bytes received (${data.received_twice_bytes} of them twice), ${data.written_bytes} written, ${data.zeroed_bytes} zeroed, ${data.kept_bytes} found in place`
+    case 'inspection rules':
+      return rulesTold(data)
     case 'unlocked':
       return `Taken from conductor ${data.holder}, which held it for "${data.purpose}" since ${data.since}`
     case 'power seen':
@@ -89,6 +91,17 @@ function told(kind: string, data: Readonly<Record<string, unknown>>): string {
     default:
       return typeof data.error === 'string' ? data.error : `Ended: ${data.flow} (${data.state})`
   }
+}
+
+/** Which rules did what: "Applied 1 of 3 inspection rules: 4c0b… (names of racks): set-attribute /extra/rack". */
+function rulesTold({ applied, skipped }: Readonly<Record<string, unknown>>): string {
+  const rules = applied as { uuid: string; description: string | null; did: readonly string[] }[] // as the flow tells it
+  const all = rules.length + Number(skipped)
+  const told = rules.map(({ uuid, description, did }) => {
+    const named = description === null ? uuid : `${uuid} (${description})`
+    return did.length === 0 ? named : `${named}: ${did.join(', ')}`
+  })
+  return `Applied ${rules.length} of ${all} inspection rules${told.length === 0 ? '' : `: ${told.join('; ')}`}`
 }
 
 /** What was asked for: "power off", "rebuild (deploy)", "inspect". */
