@@ -24,6 +24,8 @@ export class ApiRefused extends AgentFault {
 const RootDocument = Type.Object({ default_version: Type.Object({ version: Type.String() }) })
 const LOOKUP_VERSION = '1.62'
 const HEARTBEAT_VERSION = '1.68'
+/** From here on conductors show their token when they read results, too; older ones have no way to. */
+const TOKEN_WITH_READS_VERSION = '1.96'
 /** What to assume of an API whose root document cannot be read. */
 const OLDEST_VERSION = '1.31'
 
@@ -40,6 +42,11 @@ export class IronicApi {
   /** True when the API takes a certificate with a heartbeat, so that the agent may make its own. */
   async takesCertificate(): Promise<boolean> {
     return isAtLeast(await this.#version(), HEARTBEAT_VERSION)
+  }
+
+  /** True when the conductors behind the API are known to be of a time when results were read without the token. */
+  readsWithoutToken(): boolean {
+    return this.#serverVersion !== null && !isAtLeast(this.#serverVersion, TOKEN_WITH_READS_VERSION)
   }
 
   /**

@@ -102,7 +102,10 @@ export async function runAgent(args: readonly string[], signal: AbortSignal): Pr
       minVersion: options.tlsMinVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
       ...(options.tlsCipherSuites === null ? {} : { ciphers: options.tlsCipherSuites }),
     },
-    agentApi({ board, token, version: agentVersion, startedAt, log }),
+    agentApi({
+      ...{ board, token, version: agentVersion, startedAt, log },
+      readsWithoutToken: () => api.readsWithoutToken(),
+    }),
   )
   const port = await listen(server, options.listenHost, options.listenPort)
   const callbackUrl = `https://${urlHost(address)}:${options.advertisePort ?? port}`

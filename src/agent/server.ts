@@ -20,20 +20,36 @@ export interface AgentApi {
   board: CommandBoard
   /** Null: nobody may run commands. */
   token: () => string | null
+  /** Whether the conductor is one that reads results without showing its token. */
+  readsWithoutToken: () => boolean
   version: string
   /** Epoch seconds. */
   startedAt: number
   log: Log
 }
 
-type Handler = (api: AgentApi, request: IncomingMessage, url: URL) => Promise<Reply>
+interface Api extends AgentApi {
+  mayReadWithoutToken(): boolean
+  noteShown(): void
+}
+
+type Handler = (api: Api, request: IncomingMessage, url: URL) => Promise<Reply>
 interface Reply {
   status: number
   body?: unknown
   location?: string
 }
 
-export function agentApi(api: AgentApi): RequestListener {
+export function agentApi(options: AgentApi): RequestListener {
+  // Whoever showed the token once when reading always does: from then on nobody reads without.
+  let wasShown = false
+  const api: Api = {
+    ...options,
+    mayReadWithoutToken: () => !wasShown && options.readsWithoutToken(),
+    noteShown: () => {
+      wasShown = true
+    },
+  }
   return (request, response) => {
     answer(api, request)
       .catch((error: unknown): Reply => faultReply(api, error))
@@ -59,7 +75,7 @@ const routes: { method: string; path: RegExp; open?: true; handle: Handler }[] =
   { method: 'GET', path: /^(\/v1)?\/commands\/(?<id>[^/]+)$/, handle: getCommand },
 ]
 
-async function answer(api: AgentApi, request: IncomingMessage): Promise<Reply> {
+async function answer(api: Api, request: IncomingMessage): Promise<Reply> {
   const url = new URL(request.url ?? '/', `${scheme(request)}://${request.headers.host ?? 'localhost'}`)
   if (url.pathname === '/v1' || /^(\/v1)?\/commands$/.test(url.pathname)) {
     url.pathname += '/'
@@ -72,11 +88,17 @@ async function answer(api: AgentApi, request: IncomingMessage): Promise<Reply> {
     const allowed = matching.map(({ method }) => method).join(', ')
     throw new HttpError(405, `405 Method Not Allowed: ${request.method} on ${url.pathname}; allowed: ${allowed}`)
   }
-  if (route.open !== true) requireToken(api, url)
+  if (route.open === true) return await route.handle(api, request, url)
+  const isRead = request.method === 'GET'
+  if (isRead && !url.searchParams.has('agent_token') && api.mayReadWithoutToken()) {
+    return withoutLogs(await route.handle(api, request, url))
+  }
+  requireToken(api, url)
+  if (isRead) api.noteShown()
   return await route.handle(api, request, url)
 }
 
-async function startCommand({ board }: AgentApi, request: IncomingMessage, url: URL): Promise<Reply> {
+async function startCommand({ board }: Api, request: IncomingMessage, url: URL): Promise<Reply> {
   const body = await readBody(request)
   if (!Value.Check(CommandRequest, body)) {
     throw new HttpError(400, '400 Bad Request: expected an object with a text `name` and an object `params`')
@@ -85,9 +107,15 @@ async function startCommand({ board }: AgentApi, request: IncomingMessage, url: 
   return ok(waits(url) ? await board.wait(result.id) : result)
 }
 
-async function getCommand({ board }: AgentApi, _request: IncomingMessage, url: URL): Promise<Reply> {
+async function getCommand({ board }: Api, _request: IncomingMessage, url: URL): Promise<Reply> {
   const id = decodeURIComponent(url.pathname.slice(url.pathname.lastIndexOf('/') + 1))
   return ok(waits(url) ? await board.wait(id) : board.get(id))
+}
+
+/** To readers who did not show the token: all that such a conductor looks at, and no logs, which it gets by its POST. */
+function withoutLogs({ status, body }: Reply): Reply {
+  const text = JSON.stringify(body, (key, value: unknown) => (key === 'system_logs' ? '******' : value))
+  return { status, body: JSON.parse(text) }
 }
 
 const waits = (url: URL) => url.searchParams.get('wait')?.toLowerCase() === 'true'
