@@ -28,6 +28,7 @@ const types = {
   BlockDeviceEraseError: [500, 'A disk could not be erased'],
   BlockDeviceError: [500, 'A block device failed'],
   ProtectedDeviceError: [500, 'A disk is protected'],
+  SoftwareRAIDError: [500, 'Software RAID failed'],
   HardwareManagerNotFound: [500, 'No hardware manager fits this machine'],
   HardwareManagerMethodNotFound: [500, 'No hardware manager can do this'],
   IncompatibleHardwareMethodError: [500, 'Not possible on this hardware'],

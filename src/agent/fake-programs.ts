@@ -1,66 +1,114 @@
 /**
- * Programs that stand in for tools of the ramdisk whose hardware is not there: put first on PATH for as long as a test
- * runs. Each is a script for this Node; its state is a file of JSON beside it, and every call is noted. For tests.
+ * Programs that stand in for tools of the ramdisk whose hardware is not there, put first on PATH for as long as a test
+ * runs. Each is a few lines of bash that hand their arguments to a function of the test and print what it answers, so that
+ * a call costs milliseconds and its state is an ordinary variable. For tests.
  */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { basename, delimiter, join } from 'node:path'
 
-export interface FakePrograms {
-  readonly folder: string
-  /**
-   * @param script has `args` (what it was called with), `state` (kept between calls), `out(text)` and `fail(text, status?)`
-   * @param state what it starts with
-   */
-  add(name: string, script: string, state?: Record<string, unknown>): void
-  state(name: string): Record<string, unknown>
-  /** Arguments of every call of any of them, after its name, in order. */
-  calls(): string[]
-  remove(): void
+/** What it prints to standard output. To fail, it throws a `Failure`. */
+export type FakeProgram = (args: string[]) => string | Promise<string> | undefined
+
+/** The end of a fake program that fails: what it prints to standard error, and its status. */
+export class Failure extends Error {
+  readonly status: number
+
+  constructor(text: string, status = 1) {
+    super(text)
+    this.status = status
+  }
 }
 
-export function fakePrograms(): FakePrograms {
+export interface FakePrograms {
+  /** To be put before PATH of other processes; this process has it already. */
+  readonly folder: string
+  /** Adds a program, or replaces it. */
+  add(name: string, program: FakeProgram): void
+  /** Every call of any of them: name and arguments, with a blank in between. */
+  readonly calls: string[]
+  remove(): Promise<void>
+}
+
+export async function fakePrograms(): Promise<FakePrograms> {
   const folder = mkdtempSync(join(tmpdir(), 'ferrite-fakes-'))
-  const bin = join(folder, 'bin')
-  mkdirSync(bin)
   const before = process.env.PATH ?? ''
-  process.env.PATH = `${bin}${delimiter}${before}`
-  const stateFile = (name: string) => join(folder, `${name}.json`)
-  const log = join(folder, 'calls')
+  process.env.PATH = `${folder}${delimiter}${before}`
+  const programs = new Map<string, FakeProgram>()
+  const calls: string[] = []
+
+  const answer = async (socket: Socket) => {
+    let received = Buffer.alloc(0)
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      received = Buffer.concat([received, chunk])
+      const [count = '', name = '', ...args] = received.toString().split('\0')
+      if (args.length <= Number(count)) continue
+      args.pop()
+      calls.push([name, ...args].join(' '))
+      socket.end(await ending(() => programs.get(name)?.(args)))
+      return
+    }
+  }
+  const server = createServer(socket => void answer(socket).catch(() => socket.destroy()))
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo // TCP, so not a pipe's name
+
   return {
     folder,
-    add: (name, script, state = {}) => {
-      writeFileSync(stateFile(name), JSON.stringify(state))
-      writeFileSync(join(bin, name), program(name, { script, stateFile: stateFile(name), log }))
-      chmodSync(join(bin, name), 0o755)
+    calls,
+    add: (name, program) => {
+      programs.set(name, program)
+      mkdirSync(folder, { recursive: true })
+      writeFileSync(join(folder, name), client(port))
+      chmodSync(join(folder, name), 0o755)
     },
-    state: name => JSON.parse(readFileSync(stateFile(name), 'utf8')),
-    calls: () => (existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : []),
-    remove: () => {
+    remove: async () => {
       process.env.PATH = before
       rmSync(folder, { recursive: true, force: true })
+      await new Promise(resolve => server.close(resolve))
     },
   }
 }
 
-function program(name: string, { script, stateFile, log }: { script: string; stateFile: string; log: string }): string {
-  return `#!${process.execPath}
-const { appendFileSync, closeSync, openSync, readFileSync, writeFileSync, writeSync } = require('node:fs')
-const { basename } = require('node:path')
-const args = process.argv.slice(2)
-appendFileSync(${JSON.stringify(log)}, [${JSON.stringify(name)}, ...args].join(' ') + '\\n')
-const state = JSON.parse(readFileSync(${JSON.stringify(stateFile)}, 'utf8'))
-const save = () => writeFileSync(${JSON.stringify(stateFile)}, JSON.stringify(state))
-const out = text => writeSync(1, text)
-const fail = (text, status = 1) => { save(); writeSync(2, text + '\\n'); process.exit(status) }
-const fill = (device, byte) => {
+/** Writes the same byte to the whole of a block device, as a secure erase may. */
+export function fillDevice(device: string, byte: number): void {
+  const sizeBytes = 512 * Number(readFileSync(`/sys/class/block/${basename(device)}/size`, 'utf8'))
+  const block = Buffer.alloc(1024 * 1024, byte)
   const handle = openSync(device, 'r+')
-  const block = Buffer.alloc(65536, byte)
-  const sizeBytes = 512 * Number(readFileSync('/sys/class/block/' + basename(device) + '/size', 'utf8'))
-  for (let at = 0; at < sizeBytes; at += block.length) writeSync(handle, block, 0, Math.min(block.length, sizeBytes - at), at)
+  for (let at = 0; at < sizeBytes; at += block.length) {
+    writeSync(handle, block, 0, Math.min(block.length, sizeBytes - at), at)
+  }
   closeSync(handle)
 }
-${script}
-save()
-`
+
+/** Standard output, standard error and status, each ended by a zero byte. */
+async function ending(call: () => ReturnType<FakeProgram>): Promise<string> {
+  try {
+    return [(await call()) ?? '', '', '0', ''].join('\0')
+  } catch (error) {
+    const status = error instanceof Failure ? error.status : 99
+    return ['', error instanceof Error ? error.message : String(error), String(status), ''].join('\0')
+  }
 }
+
+const client = (port: number) => `#!/bin/bash
+exec 3<>/dev/tcp/127.0.0.1/${port}
+printf '%s\\0' "$#" "\${0##*/}" "$@" >&3
+IFS= read -r -d '' out <&3
+IFS= read -r -d '' err <&3
+IFS= read -r -d '' status <&3
+printf '%s' "$out"
+[ -z "$err" ] || printf '%s\\n' "$err" >&2
+exit "$status"
+`

@@ -106,6 +106,9 @@ export const AgentNode = Type.Object({
   instance_info: Loose,
   driver_internal_info: Type.Optional(Loose),
   driver_info: Type.Optional(Loose),
+  /** What was built, and what is to be built. */
+  raid_config: Type.Optional(Type.Unknown()),
+  target_raid_config: Type.Optional(Type.Unknown()),
 })
 export type AgentNode = Static<typeof AgentNode>
 

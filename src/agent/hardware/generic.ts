@@ -7,17 +7,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
+import type { AgentNode } from '#protocol/agent.ts'
 import type { AgentContext } from '../context.ts'
 import { bootcInstallStep } from '../image/bootc-step.ts'
 import { writeImageStep } from '../image/write-image-step.ts'
-import { listBlockDevices } from './block-devices.ts'
+import { type BlockDevice, listBlockDevices } from './block-devices.ts'
 import { eraseDevices, eraseDevicesExpress } from './erase-devices.ts'
 import { eraseAllMetadata } from './erase-metadata.ts'
 import { cleanNvramStep, erasePstoreStep } from './firmware-memory.ts'
 import { collectInventory } from './inventory.ts'
 import type { HardwareManager, Step } from './manager.ts'
 import { listNetworkInterfaces } from './network-interfaces.ts'
+import { assembleFor, rootCandidates } from './raid/root-volume.ts'
+import { raidSteps } from './raid/steps.ts'
 import { chooseRootDevice, hintsOf } from './root-device.ts'
+import { protectedDevices } from './skip-list.ts'
 
 export function genericManager(context: AgentContext): HardwareManager {
   return {
@@ -28,8 +32,11 @@ export function genericManager(context: AgentContext): HardwareManager {
     initialize: waitForDisks,
     methods: {
       listHardwareInfo: () => collectInventory(context),
-      listBlockDevices: () => listBlockDevices(context),
-      osInstallDevice: async node => chooseRootDevice(await listBlockDevices(context), hintsOf(node)),
+      listBlockDevices: async () => {
+        await assembleFor(context.node, context.settings)
+        return await listBlockDevices(context)
+      },
+      osInstallDevice: async node => chooseRootDevice(await candidates(node, context), hintsOf(node)),
       listMacAddresses: async () => (await listNetworkInterfaces()).map(({ mac_address }) => mac_address),
       fullSync: () => fullSync(context),
     },
@@ -57,9 +64,22 @@ const steps: readonly Step[] = [
   },
   erasePstoreStep,
   cleanNvramStep,
+  ...raidSteps,
   writeImageStep,
   bootcInstallStep,
 ]
+
+/** Devices that may be written to: not those the operator protects, nor what the node's RAID excludes. */
+async function candidates(node: AgentNode | null, context: AgentContext): Promise<BlockDevice[]> {
+  await assembleFor(node, context.settings)
+  const devices = await listBlockDevices(context)
+  if (node === null) return devices
+  const spared = await protectedDevices(node, devices)
+  return await rootCandidates(
+    node,
+    devices.filter(({ name }) => !spared.has(name)),
+  )
+}
 
 /** Disks of slow controllers appear late; a machine without any may still be inspected. */
 async function waitForDisks(context: AgentContext): Promise<void> {

@@ -9,7 +9,7 @@ import type { AgentNode } from '#protocol/agent.ts'
 import { AgentFault } from '../errors.ts'
 import type { BlockDevice } from './block-devices.ts'
 import { partitionsOf } from './device-use.ts'
-import { arrayNameOf, memberArrayName } from './md.ts'
+import { arrayNameOf, memberArrayName } from './raid/md.ts'
 import { matching } from './root-device.ts'
 
 /** The list as it stands in the node, read. */

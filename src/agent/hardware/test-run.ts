@@ -43,6 +43,7 @@ export async function runStep(
   const managers = setup.disguise === undefined ? [generic] : [disguised(generic, setup.disguise), generic]
   const hardware = await selectHardware(agent, managers)
   const whole: AgentNode = { uuid: 'u', properties: {}, instance_info: {}, ...node }
+  agent.node = whole // as the extension of the step's kind does
   const { progress = () => {}, signal = new AbortController().signal } = setup
   return await hardware.runStep(step, args, { agent, node: whole, ports: [], progress, signal })
 }
