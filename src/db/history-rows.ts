@@ -7,7 +7,7 @@ import { type Page, type Paged, type RawRow, readPage } from './page.ts'
 const kinds = [
   ...['requested', 'provision state', 'aborted', 'boot again', 'ended'],
   ...['action', 'unlocked', 'power seen', 'power failure', 'power recovered', 'playbook ended', 'image written'],
-  'inspection rules',
+  ...['inspection rules', 'ramdisk logs'],
 ]
 /** These belong to it where [conductor] record_step_flows_in_history says so. */
 const stepKinds = ['step started', 'step finished', 'playbook task']

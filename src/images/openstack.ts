@@ -33,7 +33,12 @@ export interface OpenstackService extends AsyncDisposable {
    * Asks a URL of the service; with a new token once when ours is refused, again after failures as the section says.
    * @throws OpenstackUnavailable when there is no answer
    */
-  ask(method: 'GET' | 'HEAD', url: string, signal: AbortSignal): Promise<JsonAnswer>
+  ask(
+    method: 'GET' | 'HEAD' | 'PUT',
+    url: string,
+    signal: AbortSignal,
+    content?: { readonly headers: Readonly<Record<string, string>>; readonly body?: Uint8Array },
+  ): Promise<JsonAnswer>
   readonly tls: { readonly insecure: boolean; readonly cafile: string | null }
 }
 
@@ -93,10 +98,11 @@ function openService(config: Config, section: ServiceSection): OpenstackService 
     async projectId() {
       return keystone ? (await keystone.login()).projectId : null
     },
-    async ask(method, url, signal) {
+    async ask(method, url, signal, { headers: more = {}, ...content } = { headers: {} }) {
       for (let renewed = false; ; renewed = true) {
-        const headers = await authorization()
-        const answer = await patiently(section, own, { method, url, headers, dispatcher: agent, timeoutMs, signal })
+        const headers = { ...more, ...(await authorization()) }
+        const question = { method, url, headers, ...content, dispatcher: agent, timeoutMs, signal }
+        const answer = await patiently(section, own, question)
         if (answer.status !== 401 || renewed || !keystone) return answer
         keystone.forget(headers['x-auth-token'] ?? '')
       }
@@ -133,9 +139,10 @@ function catalogUrl(catalog: readonly CatalogEntry[], own: Config[ServiceSection
 }
 
 interface Question {
-  readonly method: 'GET' | 'HEAD'
+  readonly method: 'GET' | 'HEAD' | 'PUT'
   readonly url: string
   readonly headers: Record<string, string>
+  readonly body?: Uint8Array
   readonly dispatcher: Dispatcher
   readonly timeoutMs: number
   readonly signal: AbortSignal

@@ -4,6 +4,7 @@
  *
  * Source: cleaning facts, "Cleaning" (ironic/conductor/cleaning.py restated).
  */
+import { collectLogs } from '#drivers/agent/collect-logs.ts'
 import type { FlowContext } from '#drivers/driver.ts'
 import { Conflict } from '#lib/fault.ts'
 import { awaitPlace } from '../admission.ts'
@@ -67,7 +68,10 @@ export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
     rest: (steps, ran) => (listed ? steps.slice(ran.length) : steps),
     ramdiskAt: () => ramdisk && deploy.usesAgent,
   })
-  if (ramdisk) await deploy.tearDownCleaning(ctx, { powerOff: true, fastTrack: true })
+  if (ramdisk) {
+    await collectLogs(ctx, { of: 'cleaning', failed: false })
+    await deploy.tearDownCleaning(ctx, { powerOff: true, fastTrack: true })
+  }
   return end
 }
 
@@ -77,6 +81,7 @@ export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
  */
 export async function undoCleaning(ctx: FlowContext, _args: Args, failure: Failure): Promise<void> {
   if (!usedRamdisk(ctx)) return
+  if (!failure.aborted) await collectLogs(ctx, { of: 'cleaning', failed: true })
   const inStep = !failure.aborted && hasStep(ctx.node, 'clean')
   const powerOff = !inStep || ctx.config.conductor.poweroff_in_cleanfail
   await ctx.interfaces.deploy.tearDownCleaning(ctx, { powerOff })

@@ -3,6 +3,7 @@
  *
  * Source: deploy interfaces, "Common flow of a deployment" (ironic/conductor/deployments.py restated).
  */
+import { collectLogs } from '#drivers/agent/collect-logs.ts'
 import { configDrive } from '#images/config-drive.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { awaitPlace } from '../admission.ts'
@@ -74,7 +75,10 @@ export const deploy: FlowDefinition = {
     })
     return 'done'
   },
-  undo: ctx => ctx.interfaces.deploy.cleanUp(ctx),
+  async undo(ctx, _args, failure) {
+    if (!failure.aborted) await collectLogs(ctx, { of: 'deployment', failed: true })
+    await ctx.interfaces.deploy.cleanUp(ctx)
+  },
   failed: () => ({ deploy_step: {} }),
 }
 

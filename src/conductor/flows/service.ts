@@ -3,6 +3,7 @@
  *
  * Source: cleaning facts, "Servicing" (ironic/conductor/servicing.py restated).
  */
+import { collectLogs } from '#drivers/agent/collect-logs.ts'
 import type { FlowContext } from '#drivers/driver.ts'
 import type { FlowDefinition } from '../flow-definition.ts'
 import { type AskedStep, own, planAsAsked, withAgent } from '../steps/plan.ts'
@@ -34,13 +35,17 @@ export const service: FlowDefinition = {
       rest: (all, ran) => all.slice(ran.length),
       ramdiskAt: () => ramdisk && deploy.usesAgent,
     })
-    if (ramdisk) await giveBack(ctx)
+    if (ramdisk) {
+      await collectLogs(ctx, { of: 'service', failed: false })
+      await giveBack(ctx)
+    }
     return 'done'
   },
 
   /** The instance comes back, unless a step failed: then the machine is left as the step left it, for a look. */
   async undo(ctx, _args, failure) {
     if (!usedRamdisk(ctx)) return
+    if (!failure.aborted) await collectLogs(ctx, { of: 'service', failed: true })
     if (failure.aborted || !hasStep(ctx.node, 'service')) return giveBack(ctx)
     const powerOff = ctx.config.conductor.poweroff_in_servicefail
     await ctx.interfaces.deploy.tearDownService(ctx, { instance: false, powerOff })

@@ -11,6 +11,7 @@ import type { Step } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
 import { powerTo, startMachine } from '../power.ts'
 import { fastTrackAtPrepare } from './agent-deploy.ts'
+import { collectLogs } from './collect-logs.ts'
 import { onFastTrack } from './fast-track.ts'
 import { powerOffInBand, tell } from './power-off.ts'
 import { awaitAgent, bootRamdisk, prepareRamdisk } from './ramdisk.ts'
@@ -52,6 +53,7 @@ export const tearDownAgentStep: Step = {
   priority: 40,
   kinds: ['deploy'],
   async run(ctx) {
+    await collectLogs(ctx, { of: 'deployment', failed: false })
     if (ctx.node.disable_power_off) {
       await ctx.flow.once('lock the agent down', async () => tell(await ctx.fresh(), 'system.lockdown'))
       return

@@ -161,11 +161,11 @@ export function openKeystone(access: KeystoneAccess, { clock }: { clock: Clock }
 }
 
 export interface JsonRequest {
-  readonly method: 'GET' | 'POST' | 'HEAD'
+  readonly method: 'GET' | 'POST' | 'HEAD' | 'PUT'
   readonly dispatcher: Dispatcher
   readonly timeoutMs: number
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string
+  readonly body?: string | Uint8Array
   readonly signal?: AbortSignal
 }
 

@@ -80,6 +80,8 @@ function told(kind: string, data: Readonly<Record<string, unknown>>): string {
       return `Wrote the image in ${data.seconds} s: ${data.received_bytes} bytes received (${data.received_twice_bytes} of them twice), ${data.written_bytes} written, ${data.zeroed_bytes} zeroed, ${data.kept_bytes} found in place`
     case 'inspection rules':
       return rulesTold(data)
+    case 'ramdisk logs':
+      return `Kept the ramdisk's logs of the ${data.of}: ${data.kept}`
     case 'unlocked':
       return `Taken from conductor ${data.holder}, which held it for "${data.purpose}" since ${data.since}`
     case 'power seen':
