@@ -1,7 +1,7 @@
-/** A real nginx (Debian: nginx) in a scenario's lab, with a configuration of its own; the system's is not read. */
+/** A real nginx (Debian: nginx) in a place of its own, with a configuration of its own; the system's is not read. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DeployWorld } from './world.ts'
+import type { Place } from './place.ts'
 
 export interface Nginx {
   readonly url: string
@@ -10,11 +10,8 @@ export interface Nginx {
 }
 
 /** @param root what is served; symbolic links are followed, wherever they lead */
-export async function startNginx(
-  world: DeployWorld,
-  { root, port = 8180 }: { root: string; port?: number },
-): Promise<Nginx> {
-  const directory = await world.folder(`nginx-${port}`)
+export async function startNginx(place: Place, { root, port = 8180 }: { root: string; port?: number }): Promise<Nginx> {
+  const directory = await place.folder(`nginx-${port}`)
   const access = join(directory, 'access.log')
   const configuration = join(directory, 'nginx.conf')
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => {
@@ -35,7 +32,7 @@ export async function startNginx(
       `  access_log ${access} plain;`,
       '  sendfile on;',
       '  server {',
-      `    listen ${world.address}:${port};`,
+      `    listen ${place.address}:${port};`,
       `    root ${root};`,
       '    disable_symlinks off;',
       '  }',
@@ -44,9 +41,9 @@ export async function startNginx(
     ].join('\n'),
   )
   const args = ['-p', directory, '-c', configuration]
-  await world.server({ name: `nginx-${port}`, command: '/usr/sbin/nginx', args, port })
+  await place.server({ name: `nginx-${port}`, command: '/usr/sbin/nginx', args, port })
   return {
-    url: `http://${world.address}:${port}`,
+    url: `http://${place.address}:${port}`,
     requests: async () => (await readFile(access, 'utf8')).split('\n').filter(line => line !== ''),
   }
 }

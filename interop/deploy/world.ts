@@ -3,27 +3,23 @@
  * the real servers that the scenario adds. Everything runs inside the lab's network namespace and ends with it.
  */
 import assert from 'node:assert/strict'
-import type { ChildProcess, SpawnOptions } from 'node:child_process'
-import { mkdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { buildDebianImage, type DebianImage } from '#lab/debian-image.ts'
 import type { Sections } from '#lab/service-process.ts'
 import { bootLimitMs, World } from '../../test/vm/world.ts'
-import type { Place, ServerOptions } from './place.ts'
-import { end, startServer } from './place.ts'
+import { PlaceInLab } from './place-in-lab.ts'
 import type { Scenario } from './scenario.ts'
 
-export class DeployWorld implements Place {
+export class DeployWorld extends PlaceInLab {
   /** Lab, machine, service and node, for all that is not here. */
   readonly lab: World
   /** Raw and qcow2, with sizes and checksums; it says `HOSTNAME login:` on the serial port. */
   readonly image: DebianImage
   /** What the run learned that belongs in its line of the table. */
   readonly notes: string[] = []
-  readonly #children: ChildProcess[] = []
-  readonly #forwards: { close(): Promise<void> }[] = []
 
   private constructor(lab: World, image: DebianImage) {
+    super(lab.lab, lab.directory)
     this.lab = lab
     this.image = image
   }
@@ -35,43 +31,9 @@ export class DeployWorld implements Place {
     return new DeployWorld(lab, image)
   }
 
-  async close(): Promise<void> {
-    for (const child of this.#children) await end(child)
-    for (const forward of this.#forwards) await forward.close()
+  override async close(): Promise<void> {
+    await super.close()
     await this.lab.close()
-  }
-
-  /** This host as the machine reaches it: servers listen here. */
-  get address(): string {
-    return this.lab.lab.state.network.address
-  }
-
-  /** A new directory of the world, gone with it. */
-  async folder(name: string): Promise<string> {
-    const path = join(this.lab.directory, name)
-    await mkdir(path, { recursive: true })
-    return path
-  }
-
-  spawn(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
-    return this.lab.lab.spawn(command, args, options)
-  }
-
-  async reach(url: string): Promise<string> {
-    const { hostname, port, pathname } = new URL(url)
-    const forward = await this.lab.lab.forward(hostname, Number(port))
-    this.#forwards.push(forward)
-    return `http://127.0.0.1:${forward.port}${pathname === '/' ? '' : pathname}`
-  }
-
-  async answers(port: number): Promise<boolean> {
-    const socket = await this.lab.lab.connect(this.address, port).catch(() => undefined)
-    socket?.destroy()
-    return socket !== undefined
-  }
-
-  async server(options: ServerOptions): Promise<void> {
-    this.#children.push(await startServer(this, options))
   }
 
   /** Starts the service anew with these options, on the same state. */
