@@ -15,13 +15,14 @@ import type { ImageInfo } from '#protocol/agent.ts'
 import type { ChunkedImage } from '#protocol/chunked-image.ts'
 import { type Checksum, checksumReference } from './checksum.ts'
 import type { StoredChunks } from './chunked/stored-form.ts'
+import type { StoredImage } from './entries.ts'
 import { ImageNotPrepared } from './faults.ts'
 import { ask, httpSettings } from './http.ts'
 import { type DownloadSource, type LocatedImage, locateImage } from './locate.ts'
 import { partitionLayout } from './partitions.ts'
 import { refuseDiskInPartition } from './safety.ts'
 import { type ImageReference, imageReference, resolveChecksum } from './source.ts'
-import { type ImageRequest, ImageStore, type StoredImage, type StoreProgress } from './store.ts'
+import { type ImageRequest, ImageStore, type StoreProgress } from './store.ts'
 
 /** What this file needs of a node and its surroundings; a driver's NodeContext has it. */
 export interface ImageContext {

@@ -12,8 +12,9 @@ import { zstdDecompressSync } from 'node:zlib'
 import { Compile } from 'typebox/compile'
 import { silent } from '#lib/log.ts'
 import { ChunkManifest, chunkBytes, emptyRanges, plainBytes } from '#protocol/chunked-image.ts'
+import type { StoredImage } from '../entries.ts'
 import { type FakeImageServer, startFakeImageServer } from '../fake-image-server.ts'
-import { type ImageRequest, ImageStore, type StoredImage, type StoreProgress } from '../store.ts'
+import { type ImageRequest, ImageStore, type StoreProgress } from '../store.ts'
 
 const run = promisify(execFile)
 const mib = 1024 * 1024
