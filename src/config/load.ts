@@ -152,7 +152,7 @@ async function read(sources: ConfigSources): Promise<Read> {
 
   for (const file of sources.files ?? []) await readIniFile(file, { assign, problems, warnings })
   readEnvironment(sources.env ?? {}, { assign, problems, warnings })
-  for (const [key, setting] of overridesAsTexts(sources.overrides ?? {})) settings.set(key, [setting])
+  for (const [key, given] of overridesAsTexts(sources.overrides ?? {})) settings.set(key, given)
 
   const values = resolveAll(settings, problems)
   if (problems.length === 0) problems.push(...crossChecks(values as unknown as Config))
@@ -225,14 +225,19 @@ function readEnvironment(
   }
 }
 
-function overridesAsTexts(overrides: Overrides): [string, Setting][] {
-  const texts: [string, Setting][] = []
+function overridesAsTexts(overrides: Overrides): [string, Setting[]][] {
+  const texts: [string, Setting[]][] = []
   for (const [group, members] of Object.entries(overrides)) {
     for (const [name, value] of Object.entries(members ?? {})) {
       const option = optionGroups[group]?.[name]
       if (!option) throw new Error(`there is no option [${group}] ${name} to override`)
-      const text = value === null ? null : escapeDollars(option.print(value))
-      texts.push([`${group}.${name}`, { text, origin: 'command line', spelled: `[${group}] ${name}` }])
+      // A key that may come again has a text for each of its values.
+      const printed = option.kind === 'texts' && Array.isArray(value) ? value.map(String) : [option.print(value)]
+      const settings = (value === null ? [null] : printed).map(one => {
+        const text = one === null ? null : escapeDollars(one)
+        return { text, origin: 'command line', spelled: `[${group}] ${name}` }
+      })
+      texts.push([`${group}.${name}`, settings])
     }
   }
   return texts

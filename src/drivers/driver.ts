@@ -58,6 +58,8 @@ export class HardwareFault extends Fault {
 }
 
 interface Validated {
+  /** Asked once, when the service starts. @throws InvalidInput naming the option that makes no sense for it */
+  checkConfig?(config: Config): void
   /** What it offers to deploying, cleaning, servicing, verifying. */
   readonly steps?: readonly Step[]
   /** Steps that differ from node to node, read anew at each call. @throws InvalidInput when they cannot be read */

@@ -98,7 +98,9 @@ async function loadInterfaces(
                 `this version has ${listed(loaders.keys())}${didYouMean(name, loaders.keys())}`,
             )
           }
-          return [name, (await load()).default] as const
+          const implementation = (await load()).default
+          implementation.checkConfig?.(config)
+          return [name, implementation] as const
         }),
       )
       return [type, new Map(implementations)] as const

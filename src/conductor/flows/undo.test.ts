@@ -44,6 +44,7 @@ for (const [definition, event, failed] of cases) {
           cleanUpRamdisk: async () => void files.delete('script'),
         },
         deploy: direct,
+        management: { macAddresses: async () => [] },
         inspect: inspectInterface,
       },
     }

@@ -54,6 +54,7 @@ export const inspector = {
   known_accelerators: path({
     default: null,
     ironic: 'the packaged file',
+    effective: true,
     help: 'File with known accelerators. Unset: built in.',
   }),
   cpu_capabilities: dict({
@@ -65,15 +66,21 @@ export const inspector = {
       pdpe1gb: 'cpu_hugepages_1g',
       smx: 'cpu_txt',
     },
+    effective: true,
     help: 'CPU flags and the capabilities they give.',
   }),
-  extra_hardware_strict: boolean({ default: false, help: 'Refuse malformed extra hardware data.' }),
-  pci_device_alias: texts({ default: [], help: 'PCI devices to count, each a JSON object.' }),
+  extra_hardware_strict: boolean({ default: false, effective: true, help: 'Refuse malformed extra hardware data.' }),
+  pci_device_alias: texts({ default: [], effective: true, help: 'PCI devices to count, each a JSON object.' }),
   physical_network_cidr_map: list({
     default: [],
+    effective: true,
     help: 'Networks and the physical network they belong to: CIDR:name.',
   }),
-  disk_partitioning_spacing: boolean({ default: true, help: 'Leave 1 GiB of room when local_gb is computed.' }),
+  disk_partitioning_spacing: boolean({
+    default: true,
+    effective: true,
+    help: 'Leave 1 GiB of room when local_gb is computed.',
+  }),
   status_check_period: integer({ default: 60, help: "Seconds between two looks at Ironic's former inspector." }),
   callback_endpoint_override: string({
     default: null,
