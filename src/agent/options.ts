@@ -75,6 +75,9 @@ export interface Settings {
   onlyDevices: string[]
   powerOffCommand: string[]
   rebootCommand: string[]
+  /** How often a disk's test of itself is asked about, and how long a burn-in waits for its partner's network. */
+  smartPollMs: number
+  networkRetryMs: number
   /** False: leave clock, caches and network interfaces of the machine alone. */
   ownsMachine: boolean
 }
@@ -204,6 +207,8 @@ export function readSettings(args: readonly string[], env: Record<string, string
       'only-devices': { type: 'string', default: env.FERRITE_AGENT_ONLY_DEVICES ?? '' },
       'power-off-command': { type: 'string', default: env.FERRITE_AGENT_POWER_OFF_COMMAND ?? 'poweroff -f' },
       'reboot-command': { type: 'string', default: env.FERRITE_AGENT_REBOOT_COMMAND ?? 'reboot -f' },
+      'smart-poll-ms': { type: 'string', default: '30000' },
+      'network-retry-ms': { type: 'string', default: '30000' },
       guest: { type: 'boolean', default: env.FERRITE_AGENT_GUEST === '1' },
     },
   })
@@ -217,6 +222,8 @@ export function readSettings(args: readonly string[], env: Record<string, string
     onlyDevices: list(values['only-devices']),
     powerOffCommand: words(values['power-off-command']),
     rebootCommand: words(values['reboot-command']),
+    smartPollMs: Number(values['smart-poll-ms']),
+    networkRetryMs: Number(values['network-retry-ms']),
     ownsMachine: !values.guest,
   }
 }

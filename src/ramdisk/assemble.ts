@@ -119,7 +119,9 @@ const configuration = {
   '/etc/mdadm/mdadm.conf': 'HOMEHOST <ignore>\nMAILADDR root\n',
 }
 
-function addFeature(tree: Tree, { programs, paths, match, exclude, data }: (typeof features)[Feature]): void {
+function addFeature(tree: Tree, feature: (typeof features)[Feature]): void {
+  const { programs, paths, exclude, data } = feature
+  const match: readonly RegExp[] = feature.match
   for (const name of programs) tree.program(name)
   for (const path of paths) tree.pick(path)
   for (const path of tree.find('/usr/')) {

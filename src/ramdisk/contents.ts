@@ -83,6 +83,16 @@ export const features = {
       ].join('\n'),
     },
   },
+  /** For the steps that burn machines in. */
+  'burn-in': {
+    packages: ['fio', 'stress-ng'],
+    programs: ['fio', 'stress-ng'],
+    paths: [],
+    match: [],
+    exclude: /^$/,
+    appended: {},
+    data: {},
+  },
 } as const
 
 export type Feature = keyof typeof features

@@ -12,6 +12,7 @@ import type { AgentContext } from '../context.ts'
 import { bootcInstallStep } from '../image/bootc-step.ts'
 import { writeImageStep } from '../image/write-image-step.ts'
 import { type BlockDevice, listBlockDevices } from './block-devices.ts'
+import { burnInSteps } from './burn-in/steps.ts'
 import { eraseDevices, eraseDevicesExpress } from './erase-devices.ts'
 import { eraseAllMetadata } from './erase-metadata.ts'
 import { cleanNvramStep, erasePstoreStep } from './firmware-memory.ts'
@@ -65,6 +66,7 @@ const steps: readonly Step[] = [
   erasePstoreStep,
   cleanNvramStep,
   ...raidSteps,
+  ...burnInSteps,
   writeImageStep,
   bootcInstallStep,
 ]
