@@ -9,9 +9,9 @@ import { findAgent } from '#db/agents.ts'
 import type { Channel } from '#db/channel.ts'
 import type { Db } from '#db/database.ts'
 import { appendEvent } from '#db/events.ts'
-import { type Found, writeFound } from '#db/inspections.ts'
+import { type Found, postFound } from '#db/inspections.ts'
 import { deleteNode, dropLease, findNode, type Node, takeLease, writeNode } from '#db/nodes.ts'
-import { portsByAddress, portsOf } from '#db/ports.ts'
+import { portsOf } from '#db/ports.ts'
 import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#drivers/driver.ts'
 import type { Registry } from '#drivers/registry.ts'
 import { cleanImageStore, releaseInstanceImage } from '#images/instance.ts'
@@ -39,6 +39,8 @@ import { undeploy } from './flows/undeploy.ts'
 import { verify } from './flows/verify.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { readBuiltInRules } from './inspection/built-in-rules.ts'
+import { checkDiscovery, Discovery, discover } from './inspection/discovery.ts'
+import { lookUp, nobody, type Told, toldBy } from './inspection/lookup.ts'
 import { keepInstanceBoots, takeOver } from './instance-boots.ts'
 import { Membership } from './membership.ts'
 import { movedFields } from './moves.ts'
@@ -146,6 +148,7 @@ export function createConductor(options: ConductorOptions): Conductor {
       verify,
       inspect(registry),
       clean,
+      discover(registry),
       deploy,
       undeploy,
       adopt,
@@ -226,6 +229,7 @@ export function createConductor(options: ConductorOptions): Conductor {
 
   const sensors = new SensorWatch({ db, hostname, config, clock, log, context: nodeContext })
   const heartbeats = new Heartbeats({ db, clock, log })
+  const discovery = new Discovery({ db, config, registry, clock, log })
   const stopping = new AbortController()
   let periodic: Promise<unknown> | undefined
   const tasks: PeriodicTask[] = [
@@ -275,6 +279,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     async start() {
       await readBuiltInRules(config.inspection_rules.built_in_rules)
       await membership.join()
+      checkDiscovery({ config, registry })
       await engine.start()
       membership.watch()
       await allocator.resume()
@@ -453,14 +458,12 @@ export function createConductor(options: ConductorOptions): Conductor {
     secretKeys: driver => registry.secretKeys(driver),
 
     async inspectionData(data, nodeUuid) {
-      const uuid = nodeUuid ?? (await nodeOf(data))
-      const node = await findNode(db, uuid)
-      if (!node || (node.provision_state !== 'inspecting' && node.provision_state !== 'inspect wait')) {
-        throw new NotFound('No node that waits for inspection data has one of these MAC addresses')
-      }
       const { inventory, ...plugin_data } = data
-      // An object by the API's schema.
-      await writeFound(db, uuid, { inventory: inventory as Found['inventory'], plugin_data }, timestamp(clock.now()))
+      const found = { inventory: inventory as Found['inventory'], plugin_data } // an object by the API's schema
+      const told = toldBy(found.inventory, nodeUuid)
+      const uuid = await lookUp(db, log, told)
+      if (uuid === undefined) return { uuid: await discovered(told, found) }
+      await postFound(db, uuid, found, timestamp(clock.now()))
       await engine.wake(uuid, 'inspection data')
       return { uuid }
     },
@@ -529,15 +532,13 @@ export function createConductor(options: ConductorOptions): Conductor {
     }
   }
 
-  /** The node of a ramdisk that posted inspection data, by the MAC addresses it found. */
-  async function nodeOf(data: Record<string, unknown>): Promise<string> {
-    const inventory = data.inventory as { interfaces?: { mac_address?: unknown }[] } | undefined // checked by the API
-    const addresses = (inventory?.interfaces ?? []).map(found => String(found.mac_address ?? ''))
-    const nodes = new Set((await portsByAddress(db, addresses)).map(port => port.node_uuid))
-    const [uuid, second] = nodes
-    if (uuid === undefined || second !== undefined) {
-      throw new NotFound('No node that waits for inspection data has one of these MAC addresses')
-    }
+  /** Makes a node of an unknown machine, where that is wanted. @throws NotFound where it is not */
+  async function discovered(told: Told, found: Found): Promise<string> {
+    if (!config.auto_discovery.enabled) throw nobody()
+    const { uuid, isNew } = await discovery.enrol(told, found)
+    if (!isNew) return uuid
+    const discoverer: Caller = { user: 'discovery', project: null, requestId: null }
+    await engine.begin({ nodeUuid: uuid, kind: 'discover', args: {}, event: null, caller: discoverer })
     return uuid
   }
 }

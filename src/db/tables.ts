@@ -109,7 +109,21 @@ export interface Tables {
     data: string | null
     error: string | null
   }
-  inspections: { node_uuid: string; found_at: string; data: string; outcome: string | null }
+  inspections: {
+    node_uuid: string
+    found_at: string
+    data: string
+    taken: Generated<number>
+    outcome: string | null
+  }
+  ramdisk_logs: {
+    node_uuid: string
+    boot_id: string
+    piece: number
+    came_at: string
+    size_bytes: number
+    text: string
+  }
   turnstiles: { name: string; passed_at_ms: number }
   conductors: {
     hostname: string

@@ -273,6 +273,8 @@ export interface DeployInterface extends Validated {
 export interface InspectInterface extends Validated {
   /** Finds out what the machine is and writes it down: properties, ports, inventory. */
   inspect(ctx: FlowContext): Promise<void>
+  /** Makes properties and ports of what a ramdisk posted of a machine that nobody inspected. Absent where none posts. */
+  process?(ctx: FlowContext): Promise<void>
   /** Puts boot and power back after a failure or an abort. */
   cleanUp(ctx: FlowContext): Promise<void>
 }

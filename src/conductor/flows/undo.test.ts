@@ -40,6 +40,7 @@ for (const [definition, event, failed] of cases) {
         },
         network: { attach: async () => {}, detach: async () => {} },
         boot: {
+          validate: async () => {},
           prepareRamdisk: async () => void files.add('script'),
           cleanUpRamdisk: async () => void files.delete('script'),
         },

@@ -11,6 +11,7 @@ export const inspector = {
   }),
   require_managed_boot: boolean({
     default: true,
+    effective: true,
     help: 'Refuse to inspect nodes whose ramdisk cannot be booted by us.',
   }),
   extra_kernel_params: string({
@@ -18,7 +19,11 @@ export const inspector = {
     effective: true,
     help: 'Further kernel parameters of ramdisks that inspect.',
   }),
-  force_dhcp: boolean({ default: false, help: 'Use DHCP also where virtual media could carry addresses.' }),
+  force_dhcp: boolean({
+    default: false,
+    effective: true,
+    help: 'Use DHCP also where virtual media could carry addresses.',
+  }),
   add_ports: choice({
     choices: ['all', 'active', 'pxe', 'disabled'],
     default: 'pxe',
@@ -90,9 +95,14 @@ export const inspector = {
 }
 
 export const auto_discovery = {
-  enabled: boolean({ default: false, mutable: true, help: 'Enrol machines that boot a ramdisk and are unknown.' }),
-  driver: string({ default: null, mutable: true, help: 'Hardware type of such nodes.' }),
-  inspection_scope: string({ default: null, help: 'Scope of rules for such nodes.' }),
+  enabled: boolean({
+    default: false,
+    mutable: true,
+    effective: true,
+    help: 'Enrol machines that boot a ramdisk and are unknown.',
+  }),
+  driver: string({ default: null, mutable: true, effective: true, help: 'Hardware type of such nodes.' }),
+  inspection_scope: string({ default: null, effective: true, help: 'Scope of rules for such nodes.' }),
 }
 
 export const pxe_filter = {

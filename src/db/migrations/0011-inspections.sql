@@ -5,6 +5,8 @@ CREATE TABLE inspections (
   found_at TEXT NOT NULL,
   -- {inventory, plugin_data}: as a ramdisk posted it, and then as the hooks left it.
   data TEXT NOT NULL,
+  -- 1: the inspection has begun to work on it, and nothing that comes later counts.
+  taken INTEGER NOT NULL DEFAULT 0,
   -- What the inspection rules change, until it is written. NULL: they have not run.
   outcome TEXT
 );

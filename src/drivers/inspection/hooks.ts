@@ -7,7 +7,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '#config/options.ts'
-import { findFound, writeFound } from '#db/inspections.ts'
+import { takeFound, writeFound } from '#db/inspections.ts'
 import { findInventory } from '#db/nodes.ts'
 import { portsOf } from '#db/ports.ts'
 import { closest } from '#lib/closest.ts'
@@ -73,7 +73,7 @@ export function checkHooks({ option, names }: HookList, config: Config): void {
  */
 export async function runHooks(ctx: FlowContext, { names }: HookList): Promise<void> {
   const { db, node } = ctx
-  const found = await findFound(db, node.uuid)
+  const found = await takeFound(db, node.uuid)
   if (!found) throw new InspectionFailed(`Nothing was found of node ${node.uuid}`)
   const of: HookContext = {
     ctx,

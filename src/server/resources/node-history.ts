@@ -121,6 +121,7 @@ function eventType(kind: string, about: unknown): string {
     deploy: 'deploying',
     clean: 'cleaning',
     inspect: 'introspection',
+    discover: 'introspection',
     verify: 'verify',
     undeploy: 'unprovision',
     adopt: 'adoption',
