@@ -23,6 +23,7 @@ import { standbyCommands } from './extensions/standby.ts'
 import { stepCommands } from './extensions/steps.ts'
 import { selectHardware } from './hardware/dispatch.ts'
 import { genericManager } from './hardware/generic.ts'
+import { lldpListenerFlag } from './hardware/lldp-listener.ts'
 import type { Hardware } from './hardware/manager.ts'
 import { plugIns } from './hardware/plug-in.ts'
 import { type HeartbeatLoop, startHeartbeat } from './heartbeat.ts'
@@ -209,5 +210,5 @@ async function main(): Promise<void> {
   }
 }
 
-// The hashing threads of a bundled agent load this very file.
-if (isMainThread) await main()
+// The hashing threads of a bundled agent, and the process that listens for LLDP, load this very file.
+if (isMainThread && process.argv[2] !== lldpListenerFlag) await main()

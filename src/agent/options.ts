@@ -35,6 +35,14 @@ export interface Options {
   inspectionUrls: string[]
   /** Null: not given, which means the defaults as soon as there is a URL. */
   inspectionCollectors: string[] | null
+  /** How long inspection waits for the boot's network card, or for all, to have an address; 0: not at all. */
+  dhcpWaitMs: number
+  dhcpAllInterfaces: boolean
+  /** For the collector extra-hardware: cpu, disk, mem. */
+  benchmarks: string[]
+  /** Put LLDP into each interface of the inventory, too. */
+  collectLldp: boolean
+  lldpTimeoutMs: number
   hardwareDelayMs: number
   diskWaitAttempts: number
   diskWaitPauseMs: number
@@ -111,6 +119,11 @@ const parameters: Record<string, Partial<{ [K in keyof Options]: (value: string,
   'ipa-tls-certificate-curve': { tlsCurve },
   'ipa-inspection-callback-url': { inspectionUrls: apiUrls },
   'ipa-inspection-collectors': { inspectionCollectors: list },
+  'ipa-inspection-dhcp-wait-timeout': { dhcpWaitMs: milliseconds },
+  'ipa-inspection-dhcp-all-interfaces': { dhcpAllInterfaces: boolean },
+  'ipa-inspection-benchmarks': { benchmarks: list },
+  'ipa-collect-lldp': { collectLldp: boolean },
+  'ipa-lldp-timeout': { lldpTimeoutMs: milliseconds },
   'ipa-hardware-initialization-delay': { hardwareDelayMs: milliseconds },
   'ipa-disk-wait-attempts': { diskWaitAttempts: number },
   'ipa-disk-wait-delay': { diskWaitPauseMs: milliseconds },
@@ -147,6 +160,11 @@ export function defaultOptions(): Options {
     tlsCurve: 'p384',
     inspectionUrls: [],
     inspectionCollectors: null,
+    dhcpWaitMs: 60_000,
+    dhcpAllInterfaces: false,
+    benchmarks: [],
+    collectLldp: false,
+    lldpTimeoutMs: 30_000,
     hardwareDelayMs: 0,
     diskWaitAttempts: 10,
     diskWaitPauseMs: 3_000,

@@ -48,7 +48,7 @@ export async function listBlockDevices({ settings }: AgentContext): Promise<Bloc
     const [first] = Value.Errors(LsblkAnswer, answer)
     throw new AgentFault('BlockDeviceError', `Cannot list disks: lsblk's ${first?.instancePath} ${first?.message}`)
   }
-  const seen = new Set<string>()
+  const seen = await pathsOf(answer.blockdevices)
   const kept = answer.blockdevices.filter(device => {
     const wanted =
       settings.onlyDevices.length > 0 ? settings.onlyDevices.includes(`/dev/${device.kname}`) : isDisk(device)
@@ -58,6 +58,13 @@ export async function listBlockDevices({ settings }: AgentContext): Promise<Bloc
   })
   const byPath = await byPathLinks()
   return await Promise.all(kept.map(device => describe(device, byPath)))
+}
+
+/** The single paths to disks that are there as a whole, too. */
+async function pathsOf(devices: readonly LsblkDevice[]): Promise<Set<string>> {
+  const whole = devices.filter(({ type }) => type === 'mpath')
+  const lists = await Promise.all(whole.map(({ kname }) => readdir(`/sys/class/block/${kname}/slaves`).catch(() => [])))
+  return new Set(lists.flat())
 }
 
 /** The disk as the inventory and the API have it. */

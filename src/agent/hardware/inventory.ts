@@ -7,17 +7,19 @@
  */
 import { readdir } from 'node:fs/promises'
 import { hostname, machine, totalmem } from 'node:os'
+import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
-import type { Inventory } from '#protocol/agent.ts'
+import type { Inventory, NetworkInterface } from '#protocol/agent.ts'
 import type { AgentContext } from '../context.ts'
 import { asDisk, listBlockDevices, readOrNull, trimmed } from './block-devices.ts'
 import { bmcAddresses } from './bmc.ts'
 import { presentBootMode } from './boot-mode.ts'
+import { collectLldp } from './lldp.ts'
 import { listNetworkInterfaces } from './network-interfaces.ts'
 
 export async function collectInventory(context: AgentContext): Promise<Inventory> {
   const [interfaces, cpu, disks, physicalMb, bmc, vendor] = await Promise.all([
-    listNetworkInterfaces(),
+    describeInterfaces(context),
     readCpu(),
     listBlockDevices(context),
     physicalMemoryMb(),
@@ -34,6 +36,19 @@ export async function collectInventory(context: AgentContext): Promise<Inventory
     boot: { current_boot_mode: presentBootMode(context.settings), pxe_interface: context.options.bootInterface },
     hostname: trimmed(hostname()),
   }
+}
+
+/** With what their switches say, where the options ask for it. */
+async function describeInterfaces({ options, log }: AgentContext): Promise<NetworkInterface[]> {
+  const interfaces = await listNetworkInterfaces()
+  if (!options.collectLldp) return interfaces
+  const names = interfaces.map(({ name }) => name)
+  const listening = { timeoutMs: options.lldpTimeoutMs, signal: new AbortController().signal }
+  const heard = await collectLldp(names, listening).catch(error => {
+    log.error(`LLDP is missing in the inventory: ${messageOf(error)}`)
+    return {} as Record<string, never>
+  })
+  return interfaces.map(one => ({ ...one, lldp: heard[one.name] ?? [] }))
 }
 
 async function readCpu(): Promise<Inventory['cpu']> {

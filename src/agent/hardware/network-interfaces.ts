@@ -25,19 +25,19 @@ function isReal(name: string): boolean {
 async function describe(name: string): Promise<NetworkInterface> {
   const sys = `/sys/class/net/${name}`
   const addresses = networkInterfaces()[name] ?? []
-  const speed = Number(trimmed(await readOrNull(`${sys}/speed`)) ?? -1)
+  const infiniband = await infinibandIdentity(sys)
   return {
     name,
-    mac_address: (await permanentAddress(name)) ?? trimmed(await readOrNull(`${sys}/address`)) ?? '',
+    mac_address: infiniband?.mac ?? (await permanentAddress(name)) ?? trimmed(await readOrNull(`${sys}/address`)) ?? '',
     ipv4_address: addresses.find(({ family }) => family === 'IPv4')?.address ?? null,
     ipv6_address: addresses.find(({ family }) => family === 'IPv6')?.address ?? null,
     has_carrier: trimmed(await readOrNull(`${sys}/carrier`)) === '1',
     lldp: null,
     vendor: trimmed(await readOrNull(`${sys}/device/vendor`)),
     product: trimmed(await readOrNull(`${sys}/device/device`)),
-    client_id: null,
-    biosdevname: null,
-    speed_mbps: speed > 0 ? speed : null,
+    client_id: infiniband?.clientId ?? null,
+    biosdevname: await biosName(name),
+    speed_mbps: await speedMbps(name),
     pci_address: await pciAddress(sys),
     driver: await linkName(`${sys}/device/driver`),
   }
@@ -53,6 +53,52 @@ async function permanentAddress(name: string): Promise<string | null> {
   } catch {
     return null
   }
+}
+
+/** What the card can do at most, else what the link does now. */
+async function speedMbps(name: string): Promise<number | null> {
+  const now = Number(trimmed(await readOrNull(`/sys/class/net/${name}/speed`)) ?? -1)
+  const stdout = await run('ethtool', [name]).then(
+    done => done.stdout,
+    () => '',
+  )
+  const most = fastestMode(stdout)
+  return most ?? (now > 0 ? now : null)
+}
+
+/** Mbit/s of the fastest of the modes that ethtool lists as supported. */
+export function fastestMode(ethtool: string): number | null {
+  const section = /Supported link modes:((?:.|\n\s{20,})*)/.exec(ethtool)?.[1] ?? ''
+  const speeds = [...section.matchAll(/\b(\d+)base/g)].map(([, speed]) => Number(speed))
+  return speeds.length === 0 ? null : Math.max(...speeds)
+}
+
+/** The name that the firmware has for a card; null without the program, and in virtual machines. */
+async function biosName(name: string): Promise<string | null> {
+  if (/\.\d+$/.test(name)) return null
+  return await run('biosdevname', ['-i', name]).then(
+    ({ stdout }) => trimmed(stdout),
+    () => null,
+  )
+}
+
+const INFINIBAND = '32'
+
+/**
+ * An InfiniBand card's address has 20 bytes. Ports are known by a MAC made of six of the last eight, DHCP by all of these.
+ * Source: openstack/ironic-python-agent `hardware_managers/mlnx.py`.
+ */
+async function infinibandIdentity(sys: string): Promise<{ mac: string; clientId: string } | null> {
+  if (trimmed(await readOrNull(`${sys}/type`)) !== INFINIBAND) return null
+  return infinibandOf(trimmed(await readOrNull(`${sys}/address`)) ?? '')
+}
+
+export function infinibandOf(address: string): { mac: string; clientId: string } | null {
+  const bytes = address.toLowerCase().split(':')
+  if (bytes.length !== 20) return null
+  const last = bytes.slice(-8)
+  const mac = [...last.slice(0, 3), ...last.slice(5)].join(':')
+  return { mac, clientId: `ff:00:00:00:00:00:02:00:00:02:c9:00:${last.join(':')}` }
 }
 
 /** The interface's device may be a virtio device below the PCI function. */
