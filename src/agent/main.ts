@@ -31,6 +31,7 @@ import { cleanUpAfterCrash } from './image/image-record.ts'
 import { inspect, inspectionUrls } from './inspection.ts'
 import { ApiRefused, IronicApi } from './ironic-api.ts'
 import { type Log, openLog } from './log.ts'
+import { streamLog } from './log-stream.ts'
 import { applyLookup, chooseToken, lookupNode } from './lookup.ts'
 import { readOptions, readSettings } from './options.ts'
 import { agentApi } from './server.ts'
@@ -48,6 +49,11 @@ export async function runAgent(args: readonly string[], signal: AbortSignal): Pr
   const log = openLog(store.path('agent.log'), options)
   const context: AgentContext = { options, settings, store, log, node: null }
   log.info(`Ferrite agent ${agentVersion} starts; API ${options.apiUrls.join(', ') || 'none given'}`)
+
+  const token = () => store.readText(TOKEN) ?? options.agentToken
+  void streamLog(context, { token, signal }).catch(error =>
+    log.warn(`The log is not told any more: ${messageOf(error)}`),
+  )
 
   await cleanUpAfterCrash(context)
   if (options.ntpServer !== null) await setClock(options.ntpServer, log)
@@ -72,7 +78,6 @@ export async function runAgent(args: readonly string[], signal: AbortSignal): Pr
     applyLookup(context, resumed)
   }
 
-  const token = () => store.readText(TOKEN) ?? options.agentToken
   const address = await ownAddress(context, signal)
   const certificate = ownCertificate(context, address)
   let heartbeat: HeartbeatLoop | null = null

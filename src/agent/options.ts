@@ -7,6 +7,7 @@
 import { parseArgs } from 'node:util'
 import { InvalidInput } from '#lib/fault.ts'
 import type { Curve } from '#lib/x509.ts'
+import { logUrlParameter } from '#protocol/ramdisk-log.ts'
 
 export type TlsVersion = '1.2' | '1.3'
 
@@ -57,6 +58,8 @@ export interface Options {
   debug: boolean
   /** BOOTIF as the boot loader wrote it. */
   bootInterface: string | null
+  /** Where pieces of this ramdisk's log go. */
+  logUrl: string | null
   // What the lookup's answer may change; there are no kernel parameters for these.
   md5Enabled: boolean
   deepInspection: boolean
@@ -71,6 +74,8 @@ export interface Settings {
   cmdlineFile: string
   /** Token, certificate and command records: tmpfs, so that they die with this boot and not with this process. */
   stateDir: string
+  /** What init and we say, as it goes to the consoles; null: nobody keeps it, so our own log is told. */
+  bootLogFile: string | null
   /** There while the firmware is UEFI. */
   efiDir: string
   /** Where the kernel shows the crash records that the firmware keeps. */
@@ -136,6 +141,7 @@ const parameters: Record<string, Partial<{ [K in keyof Options]: (value: string,
   'ipa-ignore-bootloader-failure': { ignoreBootloaderFailure: boolean },
   'ipa-debug': { debug: boolean },
   BOOTIF: { bootInterface: text },
+  [logUrlParameter]: { logUrl },
 }
 
 export function defaultOptions(): Options {
@@ -177,6 +183,7 @@ export function defaultOptions(): Options {
     ignoreBootloaderFailure: false,
     debug: false,
     bootInterface: null,
+    logUrl: null,
     md5Enabled: true,
     deepInspection: true,
     permittedImageFormats: ['raw', 'gpt', 'qcow2'],
@@ -233,6 +240,7 @@ export function readSettings(args: readonly string[], env: Record<string, string
   return {
     cmdlineFile: values['cmdline-file'],
     stateDir: values['state-dir'],
+    bootLogFile: values.guest ? null : '/run/log/ramdisk.log',
     efiDir: values['efi-dir'],
     pstoreDir: values['pstore-dir'],
     tempDir: values['temp-dir'],
@@ -256,6 +264,11 @@ function apiUrls(value: string, name: string): string[] {
     throw wrong(name, url, `a comma list of http:// or https:// URLs${hint}`)
   }
   return urls.map(url => url.replace(/\/+$/, ''))
+}
+
+function logUrl(value: string, name: string): string {
+  if (/^https?:\/\/[^/\s]+/.test(value)) return value
+  throw wrong(name, value, 'an http:// or https:// URL')
 }
 
 function number(value: string, name: string): number {

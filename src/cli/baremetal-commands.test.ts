@@ -32,6 +32,7 @@ for (const line of lines) {
 
 /** Commands that only we have. */
 const ownCommands = [
+  'node logs',
   'node unlock',
   'node vmedia list',
   'node vmedia attach',

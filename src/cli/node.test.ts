@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { takeLease } from '#db/nodes.ts'
+import { keepPiece } from '#db/ramdisk-logs.ts'
 import { startApi, type TestApi } from '#server/test-api.ts'
 import { TestClient } from './test-client.ts'
 
@@ -443,4 +444,24 @@ test('node delete', async () => {
   assert.equal(await cli.ok('node delete n3 n2'), 'Deleted node n3\nDeleted node n2\n')
   assert.equal((await api.call('GET', '/v1/nodes/n2')).status, 404)
   await cli.fails('node delete n2', 1, /HTTP 404/)
+})
+
+test('node logs', async () => {
+  await cli.fails('node logs n1', 1, /none of any boot/)
+  const { uuid } = await stored('n1')
+  const [old, last] = ['11111111-2222-4333-8444-555555555555', 'aaaaaaaa-2222-4333-8444-555555555555']
+  const piece = (bootId: string, number: number, text: string, at: string) =>
+    keepPiece(api.db, { nodeUuid: String(uuid), bootId, piece: number, text, at }, 10_000)
+  await piece(old, 0, 'older\n', '2026-01-01T00:00:00+00:00')
+  await piece(last, 0, '[ 1.00] one\n', '2026-01-01T00:01:00+00:00')
+  await piece(last, 1, '[ 2.00] two\n', '2026-01-01T00:01:01+00:00')
+  assert.equal(await cli.ok('node logs n1'), '[ 1.00] one\n[ 2.00] two\n')
+  assert.equal(await cli.ok('node logs n1 --boot 1111'), 'older\n')
+  await cli.fails('node logs n1 --boot 2222', 1, /none of a boot 2222/)
+  await cli.fails('node logs nobody', 1, /nobody/)
+  assert.equal(
+    (await cli.ok('node logs n1 --list')).split('\n')[0],
+    `${last}  2026-01-01T00:01:00+00:00 to 2026-01-01T00:01:01+00:00  24 bytes`,
+  )
+  await cli.fails('node logs n1 --list --follow', 2, /exclude each other/)
 })

@@ -14,3 +14,34 @@ function hide(key: string, value: unknown, keys: ReadonlySet<string> | undefined
   }
   return value
 }
+
+/** Fewer characters than this are no secret that could be found in a text without finding it in other words, too. */
+const shortestSecret = 6
+const named = `[\\w.-]*(?:passw|secret|token|rootpwd|sshkey|private_key|auth_key|temp_url_sig)[\\w.-]*`
+const textPatterns: readonly (readonly [RegExp, string])[] = [
+  // ipa-agent-token=x  "password": "x"  agent_token=x&
+  [new RegExp(`(${named}["']?\\s*[=:]\\s*)("[^"\\n]*"|'[^'\\n]*'|[^\\s&,;}"']+)`, 'gi'), '$1******'],
+  // scheme://user:password@
+  [/(\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:)[^\s/@]+@/gi, '$1******@'],
+]
+
+/**
+ * The text without what looks like a secret: values of names that speak of one, passwords in URLs, and `secrets`
+ * themselves wherever they stand.
+ */
+export function maskText(text: string, secrets: readonly string[] = []): string {
+  let masked = text
+  for (const secret of secrets) if (secret.length >= shortestSecret) masked = masked.replaceAll(secret, '******')
+  for (const [pattern, hidden] of textPatterns) masked = masked.replace(pattern, hidden)
+  return masked
+}
+
+/** Every text that mask() would hide, for maskText(). */
+export function secretsIn(value: Record<string, unknown>): string[] {
+  return Object.entries(value).flatMap(([key, inner]) => {
+    if (typeof inner === 'string') return secretWords.test(key) ? [inner] : []
+    return typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? secretsIn(inner as Record<string, unknown>) // a JSON object
+      : []
+  })
+}

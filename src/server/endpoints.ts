@@ -24,6 +24,7 @@ import { openapi } from './resources/openapi.ts'
 import { portgroups } from './resources/portgroups.ts'
 import { ports } from './resources/ports.ts'
 import { ramdisk } from './resources/ramdisk.ts'
+import { ramdiskLogs } from './resources/ramdisk-logs.ts'
 import { root } from './resources/root.ts'
 import { runbooks } from './resources/runbooks.ts'
 import { shards } from './resources/shards.ts'
@@ -56,5 +57,6 @@ export const endpoints: readonly Endpoint[] = [
   ...shards,
   ...events,
   ...ramdisk,
+  ...ramdiskLogs,
   ...openapi(() => endpoints),
 ]

@@ -45,6 +45,14 @@ export const ferrite = {
     help: 'Directory with the kernel and ramdisk that "ferrite ramdisk build" made, for nodes and settings that name none.',
   }),
 
+  ramdisk_log_size: integer({
+    default: 1_048_576,
+    min: 0,
+    mutable: true,
+    effective: true,
+    help: 'Bytes kept of what a ramdisk of ours tells while it boots and works, for each of the last three boots of a node ("ferrite node logs"); of a longer log the middle is dropped. 0: ramdisks are not asked to tell.',
+  }),
+
   manage_dnsmasq: boolean({
     default: false,
     effective: true,

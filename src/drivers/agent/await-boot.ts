@@ -8,6 +8,7 @@
 import { explainSilence, lastHopMs } from '#boot/hops.ts'
 import { Fault } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
+import { logUrlParameter } from '#protocol/ramdisk-log.ts'
 import type { FlowContext, RamdiskMode } from '../driver.ts'
 import { powerCycle } from '../power.ts'
 
@@ -67,7 +68,13 @@ export async function prepareNextBoot(
 ): Promise<void> {
   const { boot, deploy } = now.interfaces
   const more = await deploy.ramdiskParameters?.(now)
-  await boot.prepareRamdisk(now, { mode, parameters: { ...parameters, ...more } })
+  await boot.prepareRamdisk(now, { mode, parameters: { ...parameters, ...logParameters(now), ...more } })
+}
+
+/** Our ramdisk tells its log from the start; others pass over a parameter that they do not know. */
+function logParameters({ config }: FlowContext): AwaitedBoot['parameters'] {
+  const { api_url, ramdisk_log_size } = config.ferrite
+  return ramdisk_log_size === 0 ? {} : { [logUrlParameter]: `${api_url.replace(/\/+$/, '')}/v1/ramdisk_log` }
 }
 
 /** Has a boot that began made no progress for too long? Before its first hop only the firmware knows, so that counts not. */

@@ -4,6 +4,7 @@
  */
 import { findAgent, pregenerateToken } from '#db/agents.ts'
 import { takeLease, writeInventory } from '#db/nodes.ts'
+import { keepPiece } from '#db/ramdisk-logs.ts'
 import type { Endpoint } from '../endpoint.ts'
 
 import type { TestApi } from '../test-api.ts'
@@ -28,6 +29,7 @@ export interface Furnished {
 export const refusing = (id: string) => /Vmedia$|callVendor|^node\.[gs]etIndicator$/.test(id)
 
 const at = '2026-11-21T05:47:09.128000+00:00'
+const boot = '0f7a1d7e-2222-4333-8444-555555555555'
 const step = { interface: 'bios', step: 'apply', args: {} }
 const rule = { actions: [{ op: 'log', args: { msg: 'seen' } }], conditions: [{ op: 'is-true', args: { value: 1 } }] }
 
@@ -86,7 +88,7 @@ export async function furnish(api: TestApi, number = 1): Promise<Furnished> {
       allocation_ident: allocation,
       driver_name: 'fake-hardware',
     },
-    ...{ hostname: 'host-1', setting_name: 'Asset', event_uuid: history[0]?.uuid ?? '', indicator: 'led@system' },
+    ...{ hostname: 'host-1', setting_name: 'Asset', event_uuid: history[0]?.uuid ?? '', indicator: 'led@system', boot },
     ...{ method: 'none', vif_id: `vif-${number}`, trait: 'CUSTOM_OLD' },
   }
   const token = (await findAgent(api.db, booting))?.token
@@ -144,6 +146,9 @@ export async function furnish(api: TestApi, number = 1): Promise<Furnished> {
       params: { ...params, node_ident: booting },
       body: { callback_url: 'https://192.0.2.7:9999', agent_token: token, agent_version: '1' },
     },
+    'ramdisk.log': {
+      body: { boot_id: boot, piece: 0, text: 'x', addresses: [mac('03')], node_uuid: booting, agent_token: token },
+    },
     'ramdisk.continueInspection': {
       query: `node_uuid=${booting}`,
       body: { inventory: { interfaces: [{ mac_address: mac('03') }], cpu: { count: 4 } }, lldp_raw: {} },
@@ -162,6 +167,7 @@ async function storeFacts(api: TestApi, node_uuid: string): Promise<void> {
   const kind = { attribute_type: 'String', allowable_values: 'null', read_only: 0, reset_required: 1, unique: 0 }
   const setting = { node_uuid, ...times, ...limits, ...kind, name: 'Asset', value: 'a' }
   await api.db.insertInto('bios_settings').values(setting).execute()
+  await keepPiece(api.db, { nodeUuid: node_uuid, bootId: boot, piece: 0, text: 'x', at }, 1000)
   const versions = { initial_version: '1', current_version: '2', last_version_flashed: null }
   const component = {
     node_uuid,

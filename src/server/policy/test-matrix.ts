@@ -24,6 +24,7 @@ openapi.get                        public
 ramdisk.lookup                     public
 ramdisk.heartbeat                  public
 ramdisk.continueInspection         public
+ramdisk.log                        public
 
 node.list                          ++++    +++++  +++++  ooooo
 node.list:otherProject             ++++    .....  .....  +++++
@@ -63,6 +64,8 @@ node.detachVmedia                  ++.+    +++..  +++.-  -----
 node.listHistory                   ++++    +++++  ....-  -----
 node.listHistoryDetail             ++++    +++++  ....-  -----
 node.getHistory                    ++++    +++++  ....-  -----
+node.listRamdiskLogs               ++++    +++++  ....-  -----
+node.getRamdiskLog                 ++++    +++++  ....-  -----
 node.listBios                      ++++    +++++  ++++-  -----
 node.getBios                       ++++    +++++  ++++-  -----
 node.listFirmware                  ++++    +++++  ++++-  -----

@@ -1,4 +1,5 @@
 /** What the matrix of policies is tried on: a node with everything that can belong to one, and the things beside nodes. */
+import { keepPiece } from '#db/ramdisk-logs.ts'
 import type { Tables } from '#db/tables.ts'
 import { type Identity, nobody } from '../auth.ts'
 import type { TestApi } from '../test-api.ts'
@@ -66,6 +67,7 @@ export async function makeWorld(api: TestApi): Promise<World> {
     trait: 'CUSTOM_T',
     indicator: 'led@system',
     method: 'eject',
+    boot: '0f7a1d7e-2222-4333-8444-555555555555',
   }
   await api.call('PUT', `/v1/runbooks/${world.runbook_ident}/traits`, { body: { traits: ['CUSTOM_T'] } })
   await addRows(api, world)
@@ -77,7 +79,7 @@ export async function makeWorld(api: TestApi): Promise<World> {
 const at = '2026-11-21T05:47:09.128000+00:00'
 
 /** What no endpoint makes. */
-async function addRows({ db }: TestApi, { node, used, allocation_ident }: Readonly<Record<string, string>>) {
+async function addRows({ db }: TestApi, { node, used, allocation_ident, boot }: Readonly<Record<string, string>>) {
   const node_uuid = String(node)
   const times = { created_at: at, updated_at: null }
   const limits = { lower_bound: null, upper_bound: null, min_length: null, max_length: null }
@@ -90,6 +92,8 @@ async function addRows({ db }: TestApi, { node, used, allocation_ident }: Readon
     .execute()
   const data = JSON.stringify({ from: 'enroll', to: 'verifying' })
   await db.insertInto('events').values({ at, node_uuid, flow_id: null, kind: 'provision state', data }).execute()
+  const piece = { bootId: String(boot), piece: 0, text: 'x', at }
+  await keepPiece(db, { nodeUuid: node_uuid, ...piece }, 1000)
   const inventory = JSON.stringify({ inventory: {}, plugin_data: {} })
   await db.updateTable('nodes').set({ inventory }).where('uuid', '=', node_uuid).execute()
   // The other node is the one that the allocation found.
@@ -104,6 +108,7 @@ async function addRows({ db }: TestApi, { node, used, allocation_ident }: Readon
 
 /** In an order in which they may be emptied; filled the other way round. */
 const tables = [
+  'ramdisk_logs',
   'events',
   'bios_settings',
   'firmware_components',

@@ -27,7 +27,7 @@ const tokensFrom = 62
 const Json = Type.Record(Type.String(), Type.Unknown())
 const LookupDocument = Type.Object({ node: Json, config: Json })
 
-function checkEnabled(call: Pick<Call, 'config'>): void {
+export function checkEnabled(call: Pick<Call, 'config'>): void {
   if (!call.config.api.enable_ramdisk_endpoints) throw new Forbidden('Ramdisk endpoints are switched off here')
 }
 
@@ -38,13 +38,15 @@ interface LookupQuery {
 
 async function lookup(call: Call<unknown, LookupQuery>): Promise<Answer> {
   checkEnabled(call)
-  const node = await lookedUp(call)
+  const node = await lookedUp(call, call.query)
   return { json: await lookupJson(call, node) }
 }
 
 /** The node that the ramdisk runs on; whatever speaks against telling it looks the same to the caller. */
-async function lookedUp(call: Call<unknown, LookupQuery>): Promise<Node> {
-  const { addresses = [], node_uuid } = call.query
+export async function lookedUp(
+  call: Pick<Call, 'db' | 'config'>,
+  { addresses = [], node_uuid }: LookupQuery,
+): Promise<Node> {
   const valid = addresses.filter(one => /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(one))
   if (node_uuid === undefined && valid.length === 0) {
     throw new InvalidInput('Cannot look a node up: expected node_uuid, or addresses with at least one MAC address')
@@ -145,7 +147,7 @@ async function heartbeat(
   const { callback_url: url, agent_verify_ca: ca } = query
   const { nodeUuid, agent } = await calling(call, call.params.node_ident)
   // The token first: a stranger learns nothing of the agent from the other answers.
-  checkToken(query.agent_token, agent)
+  checkToken(query.agent_token, agent, 'the heartbeat')
   checkUrl(url, agent)
   if (query.agent_version === undefined && query.agent_status === undefined && call.version >= 36) {
     throw new InvalidInput('Cannot take the heartbeat: expected agent_version or agent_status')
@@ -203,13 +205,14 @@ function checkUrl(url: string, agent: Agent | undefined): void {
   }
 }
 
-function checkToken(token: string | undefined, agent: Agent | undefined): void {
+/** @param what cannot be taken without it */
+export function checkToken(token: string | undefined, agent: Agent | undefined, what: string): void {
   const expected = agent?.token ?? null
   const [given, wanted] = [Buffer.from(token ?? ''), Buffer.from(expected ?? '')]
   if (expected !== null && token !== undefined && given.length === wanted.length && timingSafeEqual(given, wanted))
     return
   const found = token === undefined ? 'it is missing' : 'it is not the one this node was given'
-  throw new InvalidInput(`Cannot take the heartbeat: agent_token: ${found}`)
+  throw new InvalidInput(`Cannot take ${what}: agent_token: ${found}`)
 }
 
 /** The rest of the inventory, and everything beside it, is the collectors' own. */
