@@ -124,14 +124,6 @@ export interface Tables {
     size_bytes: number
     text: string
   }
-  ramdisk_logs: {
-    node_uuid: string
-    boot_id: string
-    piece: number
-    came_at: string
-    size_bytes: number
-    text: string
-  }
   turnstiles: { name: string; passed_at_ms: number }
   conductors: {
     hostname: string
