@@ -2,6 +2,7 @@
  * What the API asks of the conductor: everything that touches a machine or its course. The API checks and writes rows
  * through the named queries; whatever needs a driver, a lease or a flow goes through here.
  */
+import type { Found } from '#db/inspections.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
@@ -103,6 +104,8 @@ export interface ConductorService {
   /** Keys of driver_info (of this hardware type; of all, without) that are secrets. */
   secretKeys(driver?: string): ReadonlySet<string>
 
+  /** What the last inspection of a node found; undefined where nothing is kept. */
+  inventory(nodeUuid: string): Promise<Found | undefined>
   /** Data from a ramdisk's inspection (POST /v1/continue_inspection): finds the node, stores, wakes its flow. */
   inspectionData(data: Record<string, unknown>, nodeUuid: string | null): Promise<{ uuid: string }>
 

@@ -40,6 +40,7 @@ import { verify } from './flows/verify.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { readBuiltInRules } from './inspection/built-in-rules.ts'
 import { checkDiscovery, Discovery, discover } from './inspection/discovery.ts'
+import { dropInventory, readInventory } from './inspection/inventory.ts'
 import { lookUp, nobody, type Told, toldBy } from './inspection/lookup.ts'
 import { keepInstanceBoots, takeOver } from './instance-boots.ts'
 import { Membership } from './membership.ts'
@@ -147,8 +148,8 @@ export function createConductor(options: ConductorOptions): Conductor {
     definitions: [
       verify,
       inspect(registry),
-      clean,
       discover(registry),
+      clean,
       deploy,
       undeploy,
       adopt,
@@ -228,8 +229,8 @@ export function createConductor(options: ConductorOptions): Conductor {
     )
 
   const sensors = new SensorWatch({ db, hostname, config, clock, log, context: nodeContext })
-  const heartbeats = new Heartbeats({ db, clock, log })
   const discovery = new Discovery({ db, config, registry, clock, log })
+  const heartbeats = new Heartbeats({ db, clock, log })
   const stopping = new AbortController()
   let periodic: Promise<unknown> | undefined
   const tasks: PeriodicTask[] = [
@@ -278,8 +279,8 @@ export function createConductor(options: ConductorOptions): Conductor {
     hostname,
     async start() {
       await readBuiltInRules(config.inspection_rules.built_in_rules)
-      await membership.join()
       checkDiscovery({ config, registry })
+      await membership.join()
       await engine.start()
       membership.watch()
       await allocator.resume()
@@ -444,6 +445,7 @@ export function createConductor(options: ConductorOptions): Conductor {
             // A node in maintenance may go from any state, with all that its last flow had published.
             await removeNodeFiles(config, uuid)
             await releaseInstanceImage({ node, config })
+            await forgetInventory(node)
             await deleteNode(db, uuid, token)
           },
         })
@@ -457,6 +459,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     driverProperties: async driver => registry.properties(driver),
     secretKeys: driver => registry.secretKeys(driver),
 
+    inventory: uuid => readInventory({ db, config, signal: never, shared: shared.get }, uuid),
     async inspectionData(data, nodeUuid) {
       const { inventory, ...plugin_data } = data
       const found = { inventory: inventory as Found['inventory'], plugin_data } // an object by the API's schema
@@ -529,6 +532,16 @@ export function createConductor(options: ConductorOptions): Conductor {
       if (error instanceof Fault) return { result: false, reason: error.message }
       log.error({ err: error, node: ctx.node.uuid }, `validating the ${type} interface failed with a bug`)
       return { result: false, reason: `Unexpected error: ${messageOf(error)}` }
+    }
+  }
+
+  /** A node in maintenance goes, whatever is left of it elsewhere. */
+  async function forgetInventory({ uuid, maintenance }: Node): Promise<void> {
+    try {
+      await dropInventory({ db, config, signal: never, shared: shared.get }, uuid)
+    } catch (error) {
+      if (!maintenance) throw error
+      log.warn({ node: uuid }, `inspection data of a node that goes is left behind: ${messageOf(error)}`)
     }
   }
 

@@ -186,8 +186,8 @@ describe('bad files name file, section, line, what was found and what was expect
     ],
     [
       'choice that is not done yet',
-      '[inventory]\ndata_backend = swift',
-      [/expected one of none, database \(this version does not do swift yet\)$/],
+      '[dhcp]\ndhcp_provider = neutron',
+      [/expected one of .* \(this version does not do neutron yet\)$/],
     ],
     ['list of choices', '[conductor]\npermitted_image_formats = raw,qcow', [/found "qcow"; did you mean qcow2\?$/]],
     ['empty list item', '[DEFAULT]\nenabled_hardware_types = a,,b', [/found nothing between two commas$/]],

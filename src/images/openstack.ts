@@ -34,7 +34,7 @@ export interface OpenstackService extends AsyncDisposable {
    * @throws OpenstackUnavailable when there is no answer
    */
   ask(
-    method: 'GET' | 'HEAD' | 'PUT',
+    method: 'GET' | 'HEAD' | 'PUT' | 'DELETE',
     url: string,
     signal: AbortSignal,
     content?: { readonly headers: Readonly<Record<string, string>>; readonly body?: Uint8Array },
@@ -47,6 +47,8 @@ type Shared = { readonly config: Config; shared<T extends object>(key: symbol, m
 const keys = { glance: Symbol('service of [glance]'), swift: Symbol('service of [swift]') }
 const titles = { glance: 'Glance', swift: 'Swift' }
 const defaultTimeoutS = 60
+/** What an inspection found is as long as a ramdisk may post. */
+const bodyLimitBytes = 64 * 1024 * 1024
 
 /** The process's one handle on the service. @throws InvalidInput when its section lacks something */
 export function openstackService({ config, shared }: Shared, section: ServiceSection): OpenstackService {
@@ -61,7 +63,7 @@ function openService(config: Config, section: ServiceSection): OpenstackService 
   const timeoutMs = (own.timeout ?? defaultTimeoutS) * 1000
   const { cafile, certfile, keyfile, insecure } = own
   const tls = { section, tls: { cafile, certfile, keyfile }, insecure, timeoutMs }
-  const agent = agentOf(tls)
+  const agent = agentOf({ ...tls, bodyLimitBytes })
   const keystone: Keystone | null =
     type === 'none' || type === 'http_basic'
       ? null
@@ -139,7 +141,7 @@ function catalogUrl(catalog: readonly CatalogEntry[], own: Config[ServiceSection
 }
 
 interface Question {
-  readonly method: 'GET' | 'HEAD' | 'PUT'
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE'
   readonly url: string
   readonly headers: Record<string, string>
   readonly body?: Uint8Array

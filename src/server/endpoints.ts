@@ -10,6 +10,7 @@ import { deployTemplates } from './resources/deploy-templates.ts'
 import { drivers } from './resources/drivers.ts'
 import { events } from './resources/events.ts'
 import { inspectionRules } from './resources/inspection-rules.ts'
+import { inspector } from './resources/inspector.ts'
 import { nodeFirmware } from './resources/node-firmware.ts'
 import { nodeHistory } from './resources/node-history.ts'
 import { nodeIndicators } from './resources/node-indicators.ts'
@@ -57,6 +58,7 @@ export const endpoints: readonly Endpoint[] = [
   ...shards,
   ...events,
   ...ramdisk,
+  ...inspector,
   ...ramdiskLogs,
   ...openapi(() => endpoints),
 ]

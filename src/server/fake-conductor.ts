@@ -8,8 +8,10 @@ import { noteHeartbeats } from '#db/agents.ts'
 import { registerConductor } from '#db/conductors.ts'
 import type { Db } from '#db/database.ts'
 import { breakLease } from '#db/handover.ts'
-import { deleteNode, dropLease, findNode, type Node, takeLease, writeNode } from '#db/nodes.ts'
+import type { Found } from '#db/inspections.ts'
+import { deleteNode, dropLease, findInventory, findNode, type Node, takeLease, writeNode } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
+import { portsByAddress } from '#db/ports.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Conflict, Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
@@ -179,8 +181,17 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
     },
     secretKeys: () => secrets,
 
-    async inspectionData(_data, nodeUuid) {
-      const node = nodeUuid === null ? undefined : await findNode(db, nodeUuid)
+    async inventory(uuid) {
+      return (await findInventory(db, uuid)) as Found | undefined // as tests wrote it
+    },
+    async inspectionData(data, nodeUuid) {
+      const { interfaces } = data.inventory as { interfaces: { mac_address: string }[] } // by its schema
+      const [port] = await portsByAddress(
+        db,
+        interfaces.map(one => one.mac_address),
+      )
+      const uuid = nodeUuid ?? port?.node_uuid
+      const node = uuid === undefined ? undefined : await findNode(db, uuid)
       if (node?.provision_state !== 'inspect wait') throw new NotFound('No node waits for inspection')
       return { uuid: node.uuid }
     },

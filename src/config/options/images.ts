@@ -96,11 +96,11 @@ export const inventory = {
     choices: ['none', 'database', 'swift'],
     default: 'database',
     effective: true,
-    notYet: ['swift'],
     help: 'Where inspection data is kept.',
   }),
   swift_data_container: string({
     default: 'introspection_data_container',
+    effective: true,
     help: 'Swift container of inspection data.',
   }),
 }

@@ -95,7 +95,7 @@ const renewBeforeMs = 60_000
 /** Who is refused does not ask again at once: Keystone locks users out who fail too often. */
 const refusedForMs = 5_000
 const connections = 16
-const bodyLimitBytes = 4 * 1024 * 1024
+const keystoneLimitBytes = 4 * 1024 * 1024
 
 /** @throws InvalidInput when a certificate's file cannot be read */
 export function openKeystone(access: KeystoneAccess, { clock }: { clock: Clock }): Keystone {
@@ -161,7 +161,7 @@ export function openKeystone(access: KeystoneAccess, { clock }: { clock: Clock }
 }
 
 export interface JsonRequest {
-  readonly method: 'GET' | 'POST' | 'HEAD' | 'PUT'
+  readonly method: 'GET' | 'POST' | 'HEAD' | 'PUT' | 'DELETE'
   readonly dispatcher: Dispatcher
   readonly timeoutMs: number
   readonly headers: Readonly<Record<string, string>>
@@ -186,7 +186,8 @@ export function agentOf({
   insecure,
   timeoutMs,
   section,
-}: Pick<KeystoneAccess, 'tls' | 'insecure' | 'timeoutMs' | 'section'>): Agent {
+  bodyLimitBytes = keystoneLimitBytes,
+}: Pick<KeystoneAccess, 'tls' | 'insecure' | 'timeoutMs' | 'section'> & { bodyLimitBytes?: number }): Agent {
   const contents = (name: keyof TlsFiles) => {
     const path = tls[name]
     return path === null ? undefined : contentsOf(section, name, path)

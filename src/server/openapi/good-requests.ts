@@ -149,6 +149,7 @@ export async function furnish(api: TestApi, number = 1): Promise<Furnished> {
     'ramdisk.log': {
       body: { boot_id: boot, piece: 0, text: 'x', addresses: [mac('03')], node_uuid: booting, agent_token: token },
     },
+    'inspector.continue': { body: { inventory: { interfaces: [{ mac_address: mac('03') }] }, root_disk: null } },
     'ramdisk.continueInspection': {
       query: `node_uuid=${booting}`,
       body: { inventory: { interfaces: [{ mac_address: mac('03') }], cpu: { count: 4 } }, lldp_raw: {} },

@@ -47,6 +47,8 @@ const ours = new Set([
   'GET /v1/drivers/properties',
   // What "baremetal node history list --long" asks for.
   'GET /v1/nodes/{node_ident}/history/detail',
+  // What ramdisks of before Ironic 22.1 call, of a service beside it.
+  'POST /v1/continue',
   // Ironic's locks end with their process only.
   'POST /v1/nodes/{node_ident}/unlock',
   // Ironic keeps archives of logs, after the event, where its API does not reach.

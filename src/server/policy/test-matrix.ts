@@ -24,6 +24,7 @@ openapi.get                        public
 ramdisk.lookup                     public
 ramdisk.heartbeat                  public
 ramdisk.continueInspection         public
+inspector.continue                 public
 ramdisk.log                        public
 
 node.list                          ++++    +++++  +++++  ooooo

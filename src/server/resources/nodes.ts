@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { type TSchema, Type } from 'typebox'
 import { findNodeRow, listNodeRows } from '#db/node-rows.ts'
-import { findInventory, insertNode } from '#db/nodes.ts'
+import { insertNode } from '#db/nodes.ts'
 import { InvalidInput, NotFound } from '#lib/fault.ts'
 import { Nullable, timestamp } from '#protocol/field.ts'
 import { interfaceTypes } from '#protocol/interfaces.ts'
@@ -230,7 +230,7 @@ export const nodes: readonly Endpoint[] = [
     }),
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      const found = await findInventory(call.db, node.uuid)
+      const found = await call.conductor.inventory(node.uuid)
       if (!found) throw new NotFound(`Node ${node.uuid} has no inventory: it was never inspected`)
       const { inventory = {}, plugin_data = {} } = found
       return { json: JSON.stringify({ inventory, plugin_data }) }

@@ -204,7 +204,9 @@ test('inspection data come at 1.1 and from 1.84', async () => {
   assert.equal((await post('1.84', {})).status, 400)
   const many = { inventory: { interfaces: Array(10_001).fill({ mac_address: mac }) } }
   assert.equal((await post('1.84', many)).status, 400)
-  assert.equal((await api.call('POST', '/v1/continue_inspection', { body, version: '1.1' })).status, 404)
+  const unknown = { inventory: { interfaces: [{ mac_address: '52:54:00:00:77:77' }] } }
+  assert.equal((await api.call('POST', '/v1/continue_inspection', { body: unknown, version: '1.1' })).status, 404)
+  assert.deepEqual((await api.call('POST', '/v1/continue_inspection', { body, version: '1.1' })).json, { uuid })
   await api.set(uuid, { provision_state: 'active' })
   assert.equal((await post('1.84')).status, 404)
 })

@@ -216,7 +216,7 @@ export function checkToken(token: string | undefined, agent: Agent | undefined, 
 }
 
 /** The rest of the inventory, and everything beside it, is the collectors' own. */
-const InspectionBody = Type.Object({
+export const InspectionBody = Type.Object({
   inventory: Type.Object({
     bmc_address: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     bmc_v6address: Type.Optional(Type.Union([Type.String(), Type.Null()])),
