@@ -4,7 +4,7 @@
  */
 
 import type { Node } from '#db/nodes.ts'
-import type { NodeContext } from '#drivers/driver.ts'
+import { type NodeContext, Unsupported } from '#drivers/driver.ts'
 import { Fault, InvalidInput } from '#lib/fault.ts'
 import { type BootMode, bootModes } from '#protocol/states.ts'
 
@@ -44,14 +44,20 @@ export async function deployBootMode(ctx: NodeContext): Promise<BootMode> {
   return requestedBootMode(ctx.node) ?? (await present()) ?? ctx.config.deploy.default_boot_mode
 }
 
-/** Changes the firmware's boot mode when another one is asked for than it has. */
+/**
+ * Changes the firmware's boot mode when another one is asked for than it has. Where the management interface can neither
+ * tell nor set it (IPMI cannot), the operator has seen to it.
+ */
 export async function syncBootMode(ctx: NodeContext): Promise<void> {
   const wanted = requestedBootMode(ctx.node)
   if (wanted === null) return
   const { management } = ctx.interfaces
   const present = await management.getBootMode(ctx)
   if (present === wanted) return
-  await management.setBootMode(ctx, wanted)
+  await management.setBootMode(ctx, wanted).catch(error => {
+    if (present !== null || !(error instanceof Unsupported)) throw error
+    ctx.log.info({ wanted }, `the boot mode stays as it is: ${error.message}`)
+  })
 }
 
 /** A capability out of `name:value,name:value` or an object. */
