@@ -4,6 +4,7 @@
  */
 
 import { removeNodeFiles } from '#boot/ipxe.ts'
+import { PxeFilter } from '#boot/pxe-filter.ts'
 import type { Config } from '#config/options.ts'
 import { findAgent } from '#db/agents.ts'
 import type { Channel } from '#db/channel.ts'
@@ -135,6 +136,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     onFenced: () => engine.fence(),
   })
 
+  const filter = new PxeFilter({ db, config })
   const engine: FlowEngine = new FlowEngine({
     peers: membership,
     db,
@@ -147,7 +149,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     waitsInMaintenance: () => config.conductor.allow_provisioning_in_maintenance,
     definitions: [
       verify,
-      inspect(registry),
+      inspect({ ...registry, allowBoots: () => filter.sync() }),
       discover(registry),
       clean,
       deploy,
@@ -246,6 +248,11 @@ export function createConductor(options: ConductorOptions): Conductor {
         for (const host of await handOutAll({ db, clock, config })) engine.call(host)
       },
     },
+    {
+      name: 'filter of network boots',
+      everyS: () => (config.pxe_filter.dhcp_hostsdir === null ? 0 : config.pxe_filter.sync_period),
+      run: () => filter.sync(),
+    },
     { name: 'allocations left over', everyS: () => 10, run: () => allocator.resume() },
     {
       name: 'instances that boot from the network',
@@ -280,6 +287,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     async start() {
       await readBuiltInRules(config.inspection_rules.built_in_rules)
       checkDiscovery({ config, registry })
+      await filter.check()
       await membership.join()
       await engine.start()
       membership.watch()
@@ -288,8 +296,12 @@ export function createConductor(options: ConductorOptions): Conductor {
       const boots = keepBoots(signal).catch(error =>
         log.error({ err: error }, 'cannot look for instances that boot from the network; trying again in time'),
       )
+      const filtered = filter
+        .sync()
+        .catch(error => log.error({ err: error }, 'cannot filter network boots; trying again in time'))
       periodic = Promise.all([
         boots,
+        filtered,
         runPeriodically(tasks, { clock, log, signal }),
         watch.run(signal),
         sensors.run(signal),

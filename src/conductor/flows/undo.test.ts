@@ -11,7 +11,11 @@ import { clean } from './clean.ts'
 import { inspect } from './inspect.ts'
 
 /** What rules would ask; none runs here. */
-const noDrivers = { interfacesFor: () => assert.fail('no rule runs'), secretKeys: () => new Set<string>() }
+const noDrivers = {
+  allowBoots: async () => {},
+  interfacesFor: () => assert.fail('no rule runs'),
+  secretKeys: () => new Set<string>(),
+}
 
 const cases: [definition: FlowDefinition, event: string, failed: string][] = [
   [clean, 'provide', 'clean failed'],

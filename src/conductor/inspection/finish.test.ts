@@ -50,7 +50,7 @@ async function world(overrides: Overrides = {}) {
       },
     },
   }
-  const running = await startEngine(inspect(registry), { context })
+  const running = await startEngine(inspect({ ...registry, allowBoots: async () => {} }), { context })
   return {
     ...running,
     async inspected(more: object = {}) {

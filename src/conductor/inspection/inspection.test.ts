@@ -3,6 +3,9 @@
  * nobody enrolled. The ramdisk is a call with what it would post.
  */
 import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { loadConfig, type Overrides } from '#config/load.ts'
 import { openDatabase } from '#db/database.ts'
@@ -242,4 +245,14 @@ test('discovery that could enrol nothing is refused when the service starts', as
     }),
     /expected \[DEFAULT\] default_inspect_interface = agent/,
   )
+})
+
+test('a filter of network boots lets the machine through as soon as its inspection begins', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ferrite-hostsdir-'))
+  await using w = await world({ pxe_filter: { dhcp_hostsdir: directory } })
+  const uuid = await w.add('manageable', [mac(1)])
+  await w.inspect(uuid)
+  assert.equal(await readFile(join(directory, mac(1)), 'utf8'), `${mac(1)}\n`)
+  await rm(directory, { recursive: true })
+  await assert.rejects(world({ pxe_filter: { dhcp_hostsdir: directory } }), /dhcp_hostsdir is .* no directory/)
 })

@@ -106,13 +106,18 @@ export const auto_discovery = {
 }
 
 export const pxe_filter = {
-  dhcp_hostsdir: path({ default: null, help: "dnsmasq's dhcp-hostsdir that lets machines boot for inspection." }),
+  dhcp_hostsdir: path({
+    default: null,
+    effective: true,
+    help: "dnsmasq's dhcp-hostsdir that lets machines boot for inspection.",
+  }),
   supported_inspect_interfaces: list({
     default: ['agent'],
     mutable: true,
+    effective: true,
     help: 'Inspect interfaces whose nodes are let through.',
   }),
-  sync_period: integer({ default: 45, min: 0, mutable: true, help: 'Seconds between two updates.' }),
+  sync_period: integer({ default: 45, min: 0, mutable: true, effective: true, help: 'Seconds between two updates.' }),
 }
 
 export const inspection_rules = {
