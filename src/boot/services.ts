@@ -6,12 +6,13 @@ import type { Config } from '#config/options.ts'
 import type { Db } from '#db/database.ts'
 import type { Node } from '#db/nodes.ts'
 import { portsOf } from '#db/ports.ts'
+import { Sightings } from '#db/sightings.ts'
 import { startFileServer, type Transfer } from '#images/file-server.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
+import type { Hop, Trouble } from '#protocol/boot.ts'
 import { type Dnsmasq, startDnsmasq } from './dnsmasq.ts'
 import type { DnsmasqEvent } from './dnsmasq-log.ts'
-import { type Hop, recordHop } from './hops.ts'
 import { followPorts } from './ipxe.ts'
 import { prepareBootRoots } from './root.ts'
 
@@ -31,8 +32,12 @@ export async function startBootServices(world: {
   const { config, db, clock, log } = world
   const { ferrite, deploy } = config
   await prepareBootRoots(config, log)
-  const note = (hop: Parameters<typeof recordHop>[1]) => {
-    recordHop(db, hop).catch(error => log.warn({ err: error }, 'a hop of a boot could not be written down'))
+  const sightings = new Sightings({ db, clock })
+  const macOfIp = new Map<string, string>()
+  const note = (seen: Seen | undefined) => {
+    if (!seen) return
+    const written = 'hop' in seen ? sightings.hop(seen) : sightings.trouble(seen, seen.trouble)
+    written.catch(error => log.warn({ err: error }, 'what was seen of a boot could not be written down'))
   }
 
   await using started = new AsyncDisposableStack()
@@ -43,18 +48,15 @@ export async function startBootServices(world: {
       root: deploy.http_root,
       maxConnections: ferrite.http_max_connections,
       log: log.child({ part: 'http' }),
-      onTransfer: transfer => {
-        const hop = hopOfTransfer(transfer)
-        if (hop) note({ ...hop, nowMs: clock.now() })
-      },
+      onTransfer: transfer => note(seenInTransfer(transfer, macOfIp.get(transfer.remoteAddress))),
     })
     started.defer(() => files.close())
   }
   let dnsmasq: Dnsmasq | undefined
   if (ferrite.manage_dnsmasq) {
     const onEvent = (event: DnsmasqEvent) => {
-      const hop = hopOfEvent(event)
-      if (hop) note({ ...hop, nowMs: clock.now() })
+      if (event.kind === 'dhcp' && event.message === 'ack' && event.ip !== null) macOfIp.set(event.ip, event.mac)
+      note(seenInEvent(event))
     }
     dnsmasq = await startDnsmasq({
       config,
@@ -81,7 +83,7 @@ async function bootMacs(db: Db): Promise<string[]> {
   return rows.map(row => row.address)
 }
 
-type Seen = { hop: Hop; mac?: string; nodeUuid?: string; data: Record<string, unknown> }
+type Seen = { mac?: string; nodeUuid?: string } & ({ hop: Hop; data: Record<string, unknown> } | { trouble: Trouble })
 
 const ofNode = /^\/([0-9a-f]{8}-[0-9a-f-]{27})\/(\w+)$/
 const ofMac = /^\/[\w.-]+\/((?:[0-9a-f]{2}-){5}[0-9a-f]{2})$/
@@ -95,22 +97,36 @@ const hopOfFile: Readonly<Record<string, Hop>> = {
   ramdisk: 'ramdisk',
 }
 
-/** A whole file that a machine fetched, as a hop; undefined for everything else. */
-function hopOfTransfer({ path, status, bytes, seconds, complete }: Transfer): Seen | undefined {
-  if (status !== 200 || !complete) return undefined
-  const data = { path, bytes, seconds }
-  const mac = ofMac.exec(path)?.[1]
-  if (mac) return { hop: 'script', mac: mac.replaceAll('-', ':'), data }
+/** What a machine fetched, or failed to fetch; undefined for what is no part of a boot. */
+function seenInTransfer(
+  { path, status, bytes, sizeBytes, seconds, complete }: Transfer,
+  asker?: string,
+): Seen | undefined {
   const [, nodeUuid, file = ''] = ofNode.exec(path) ?? []
-  const hop = hopOfFile[file]
-  return hop && nodeUuid ? { hop, nodeUuid, data } : undefined
+  const mac = ofMac.exec(path)?.[1]?.replaceAll('-', ':') ?? (path === '/boot.ipxe' ? asker : undefined)
+  const hop = nodeUuid ? hopOfFile[file] : path === '/boot.ipxe' ? 'ipxe' : 'script'
+  const of = nodeUuid ? { nodeUuid } : mac ? { mac } : undefined
+  if (!of || !hop) return undefined
+  if (status === 200 && complete) return { ...of, hop, data: { path, bytes, seconds } }
+  return { ...of, trouble: { what: 'http failed', path, status, bytes, sizeBytes } }
 }
 
-function hopOfEvent(event: DnsmasqEvent): Seen | undefined {
-  if (event.mac === null) return undefined
-  if (event.kind === 'tftp') {
-    return event.outcome === 'sent' ? { hop: 'tftp', mac: event.mac, data: { file: event.file } } : undefined
+function seenInEvent(event: DnsmasqEvent): Seen | undefined {
+  const { kind, mac } = event
+  if (mac === null) return undefined
+  if (kind === 'tftp') {
+    const { file, outcome } = event
+    if (outcome === 'sent') return { hop: 'tftp', mac, data: { file } }
+    return { mac, trouble: { what: 'tftp failed', file, outcome } }
   }
-  if (event.message !== 'discover' && event.message !== 'offer' && event.message !== 'ack') return undefined
-  return { hop: `dhcp ${event.message}`, mac: event.mac, data: { ip: event.ip, detail: event.detail } }
+  const { message, ip, detail } = event
+  const isRefused = message === 'nak' || message === 'decline' || detail === noAddress
+  if (isRefused) return { mac, trouble: { what: 'dhcp refused', mac, detail: detail ?? message } }
+  if (message === 'discover' || message === 'offer' || message === 'request' || message === 'ack') {
+    return { hop: `dhcp ${message}`, mac, data: { ip, detail } }
+  }
+  return undefined
 }
+
+/** What dnsmasq says when its range is used up. */
+const noAddress = 'no address available'

@@ -201,6 +201,12 @@ test('node unlock', async () => {
   await cli.fails('node unlock n2', 1, /nobody holds it.*HTTP 409/)
 })
 
+test('node why', async () => {
+  const { verdict, cause, summary } = await cli.one('node why n1')
+  assert.deepEqual([verdict, cause, summary], ['fine', 'fine', 'Nothing is wrong'])
+  await cli.fails('node why nobody', 1, /HTTP 404/)
+})
+
 test('node inject nmi', async () => {
   await cli.ok('node inject nmi n1')
   await cli.fails('node inject nmi n3', 1, /takes no NMI.*HTTP 400/)

@@ -107,6 +107,16 @@ const unlock = command({
   },
 })
 
+const why = command({
+  about: 'Say why a node is where it is, what was seen that says so, and what to do',
+  args: { node },
+  options: {},
+  shows: 'one',
+  async run({ args }, { api }) {
+    return { kind: 'one', item: await api.get(`${nodePath(args.node)}/why`) }
+  },
+})
+
 export const commands: Commands = {
   ...resourceCommands(resource),
   show: showNode,
@@ -116,5 +126,6 @@ export const commands: Commands = {
   ...provisioning,
   reboot,
   unlock,
+  why,
   'children list': childrenList,
 }

@@ -7,6 +7,7 @@ import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
 import type { BootDevice, BootMode, PowerTarget, Verb } from '#protocol/states.ts'
+import type { Explanation } from '#protocol/why.ts'
 
 /** Who asked. */
 export interface Caller {
@@ -65,6 +66,9 @@ export interface ConductorService {
    * record. Tells who held it, for what, since when. @throws Conflict when nobody does
    */
   unlock(node: Node, caller: Caller): Promise<{ holder: string; purpose: string; since: string }>
+
+  /** Why the node is where it is: the first thing that is not as it should be, or what is waited for. */
+  why(node: Node): Promise<Explanation>
 
   /**
    * Starts a change of the boot mode, or of secure boot; the outcome lands in the node's field of that name, or in

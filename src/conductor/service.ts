@@ -53,6 +53,7 @@ import { SensorWatch } from './sensors.ts'
 import { Shared } from './shared.ts'
 import { actionTold, asked, moveTold } from './told.ts'
 import { Watch } from './watch.ts'
+import { explain } from './why/explain.ts'
 
 export interface ConductorOptions {
   db: Db
@@ -398,6 +399,8 @@ export function createConductor(options: ConductorOptions): Conductor {
         await ctx.interfaces.management.injectNmi(ctx)
       })
     },
+
+    why: node => explain({ db, config, clock, context: nodeContext }, node),
 
     async unlock(node, caller) {
       const lease = await engine.unlock(node.uuid, caller)

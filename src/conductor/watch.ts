@@ -10,6 +10,7 @@ import type { Db } from '#db/database.ts'
 import { appendEvent } from '#db/events.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import { countFailures, enlist, observe, type Purpose, takeDue, type Watched } from '#db/watches.ts'
+import { told } from '#drivers/bmc-view.ts'
 import type { NodeContext } from '#drivers/driver.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
@@ -191,15 +192,5 @@ async function readPower(ctx: NodeContext): Promise<{ state: PowerState } | { pr
   } catch (error) {
     if (!(error instanceof Fault)) throw error
     return { problem: messageOf(error) }
-  }
-}
-
-/** A value that is nice to have: undefined when the BMC cannot tell it, or not now. */
-async function told<T>(ask: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await ask()
-  } catch (error) {
-    if (error instanceof Fault) return undefined
-    throw error
   }
 }

@@ -129,6 +129,20 @@ const liveFlowOfNode = prepared((db, { nodeUuid }: { nodeUuid: string }) =>
     .limit(1),
 )
 
+/** The flow of a node that ended last, power changes left out. */
+export async function lastFlow(db: Db | Trx, nodeUuid: string): Promise<FlowRow | undefined> {
+  const row = await db
+    .selectFrom('flows')
+    .selectAll()
+    .where('node_uuid', '=', nodeUuid)
+    .where('state', 'not in', live)
+    .where('kind', '!=', 'power')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row && readFlow(row as Row) // numbers, as both engines give them
+}
+
 /** Flows of a conductor that can be run now: ready ones first, then those that were woken or whose time has come. */
 export async function runnableFlows(
   db: Db | Trx,

@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto'
 import type { TlsOptions } from 'node:tls'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { Sightings } from '#db/sightings.ts'
 import { type Minor, maximum, minimum, versionText } from '#protocol/microversion.ts'
 import { answerOptions, logAnswer, notFound, refuse, send } from './answer-request.ts'
 import { type Authenticator, type Identity, noauth, nobody } from './auth.ts'
@@ -47,7 +48,7 @@ declare module 'fastify' {
   }
 }
 
-export interface AppOptions extends Omit<World, 'fleet'> {
+export interface AppOptions extends Omit<World, 'fleet' | 'sightings'> {
   /** Default: nobody is asked who they are. */
   auth?: Authenticator
   /** Default: everyone may do everything. */
@@ -62,7 +63,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   const { config, log, auth = noauth, policy = unrestricted, endpoints = allEndpoints } = options
   const { api } = config
   const fleet = fleetSource({ ...options, heartbeatTimeoutS: config.conductor.heartbeat_timeout })
-  const world: World = { ...options, fleet }
+  const world: World = { ...options, fleet, sightings: new Sightings(options) }
   const routes = routeTable(endpoints)
   const unread = unreadAnswers()
   const incoming = incomingBodies()

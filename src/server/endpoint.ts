@@ -8,6 +8,7 @@ import type { Static, TSchema } from 'typebox'
 import type { Caller, ConductorService } from '#conductor/conductor.ts'
 import type { Config } from '#config/options.ts'
 import type { Db } from '#db/database.ts'
+import type { Sightings } from '#db/sightings.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Minor } from '#protocol/microversion.ts'
@@ -25,6 +26,7 @@ export interface World {
   readonly log: Log
   readonly clock: Clock
   readonly fleet: FleetSource
+  readonly sightings: Sightings
 }
 
 /** The groups of options that the API reads. */

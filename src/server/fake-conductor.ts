@@ -140,6 +140,11 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
       if (node.driver === 'redfish') throw new InvalidInput('This machine takes no NMI')
     },
 
+    async why({ uuid: node_uuid, provision_state }) {
+      const nothing = { evidence: [], actions: [] }
+      return { node_uuid, provision_state, verdict: 'fine', cause: 'fine', summary: 'Nothing is wrong', ...nothing }
+    },
+
     async unlock(node) {
       const lease = await breakLease(db, node.uuid)
       if (!lease) throw new Conflict(`Cannot unlock node ${node.uuid}: nobody holds it`)

@@ -37,6 +37,8 @@ try {
       `did not call within ${callbackTimeoutS} s .*No DHCP request of .*${wrongMac} reached interface lan0: .*wrong`,
     ),
   )
+  const why = await bench.api.get(`/v1/nodes/${machine.name}/why`)
+  assert.deepEqual([why.verdict, why.cause], ['failed', 'wrong-port-address'])
   assert.deepEqual([node.power_state, machine.running, machine.hardware.powerOns], ['power off', 'off', 1])
 
   await address(machine.mac)

@@ -64,6 +64,8 @@ describe('a machine with something wrong', () => {
     await world.lab.fault(world.machine.name, 'link-down')
     const { last_error, reservation } = await world.bring('active', 'deploy failed')
     assert.match(String(last_error), noDhcp(mac))
+    const why = await world.service.api.get(`/v1/nodes/${world.uuid}/why`)
+    assert.deepEqual([why.verdict, why.cause], ['failed', 'no-dhcp'])
     assert.deepEqual([reservation, (await world.status()).power], [null, 'Off'])
   })
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { recordHop } from '#boot/hops.ts'
 import { loadConfig } from '#config/load.ts'
 import { issueToken, recordHeartbeat } from '#db/agents.ts'
 import { eventsOf } from '#db/events.ts'
+import { Sightings } from '#db/sightings.ts'
 import { awaitAgent, bootRamdisk } from '#drivers/agent/ramdisk.ts'
 import { type Clock, systemClock } from '#lib/clock.ts'
 import type { FlowDefinition } from '../flow-definition.ts'
@@ -39,6 +39,10 @@ async function booting() {
           state = to
         },
       },
+      management: {
+        macAddresses: async () => [],
+        getBootDevice: async () => ({ boot_device: null, persistent: null }),
+      },
       boot: {
         async prepareRamdisk() {
           seen.prepared++
@@ -62,7 +66,7 @@ async function booting() {
     waits,
     db: world.db,
     node: () => world.node(uuid),
-    hop: () => recordHop(world.db, { nowMs: clock.now(), hop: 'script', nodeUuid: uuid }),
+    hop: () => new Sightings({ db: world.db, clock }).hop({ hop: 'script', nodeUuid: uuid }),
     async pass(seconds: number) {
       offsetMs += seconds * 1000
       await world.engine.wake(uuid, 'heartbeat')

@@ -5,10 +5,12 @@
  *
  * Source: [pxe] boot_retry_timeout (ironic/drivers/modules/pxe_base.py restated); the rest is Ferrite's own.
  */
-import { explainSilence, lastHopMs } from '#boot/hops.ts'
+import { explainSilence } from '#boot/diagnosis.ts'
+import { lastHopMs } from '#db/sightings.ts'
 import { Fault } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import { logUrlParameter } from '#protocol/ramdisk-log.ts'
+import { bmcView } from '../bmc-view.ts'
 import type { FlowContext, RamdiskMode } from '../driver.ts'
 import { powerCycle } from '../power.ts'
 
@@ -131,7 +133,8 @@ async function silent(ctx: FlowContext, since: string, timeoutS: number): Promis
   return new NoAgent(`The agent did not call within ${timeoutS} s of power-on. ${await explained(ctx, since)}`)
 }
 
-function explained(ctx: FlowContext, since: string): Promise<string> {
+async function explained(ctx: FlowContext, since: string): Promise<string> {
   const { manage_dnsmasq: managed, dhcp_interface: dhcpInterface } = ctx.config.ferrite
-  return explainSilence(ctx.db, ctx.flow.nodeUuid, { since, managed, dhcpInterface })
+  const bmc = await bmcView(ctx)
+  return explainSilence(ctx.db, ctx.flow.nodeUuid, { since, managed, dhcpInterface, bmc })
 }

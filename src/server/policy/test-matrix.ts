@@ -56,6 +56,7 @@ node.setBootDevice                 ++.+    ++..+  ....-  -----
 node.getSupportedBootDevices       ++.+    ++..+  ....-  -----
 node.injectNmi                     ++.+    ++..+  ....-  -----
 node.unlock                        ++.+    ++..+  ....-  -----
+node.why                           ++++    +++++  ....-  -----
 node.listIndicators                ++++    +++++  ++++-  -----
 node.getIndicator                  ++++    +++++  ++++-  -----
 node.setIndicator                  ++.+    +++.+  ....-  -----

@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import { InvalidInput } from '#lib/fault.ts'
 import { Nullable } from '#protocol/field.ts'
 import { type BootDevice, bootDevices } from '#protocol/states.ts'
+import { Explanation } from '#protocol/why.ts'
 import { type Endpoint, endpoint } from '../endpoint.ts'
 import { holding, mustFindNode } from '../find-node.ts'
 import { boolean, text } from '../parameters.ts'
@@ -57,6 +58,20 @@ export const nodeManagement: readonly Endpoint[] = [
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
       return { json: JSON.stringify(await call.conductor.unlock(node, call.caller)) }
+    },
+  }),
+  endpoint({
+    id: 'node.why',
+    method: 'GET',
+    path: `${path}/why`,
+    from: '1.1',
+    status: 200,
+    policy: ['baremetal:node:history:get'],
+    response: Explanation,
+    doc: "Ferrite's own: why the node is where it is, with evidence and what to do.",
+    async handle(call) {
+      const node = await mustFindNode(call, call.params.node_ident)
+      return { json: JSON.stringify(await call.conductor.why(node)) }
     },
   }),
   endpoint({

@@ -24,6 +24,7 @@ import { list, text, uuid, word } from '../parameters.ts'
 import { nodeContext, nodeView } from './node-view.ts'
 
 const tokensFrom = 62
+const isMac = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/
 const Json = Type.Record(Type.String(), Type.Unknown())
 const LookupDocument = Type.Object({ node: Json, config: Json })
 
@@ -38,8 +39,30 @@ interface LookupQuery {
 
 async function lookup(call: Call<unknown, LookupQuery>): Promise<Answer> {
   checkEnabled(call)
-  const node = await lookedUp(call, call.query)
-  return { json: await lookupJson(call, node) }
+  try {
+    const node = await lookedUp(call, call.query)
+    return { json: await lookupJson(call, node) }
+  } catch (error) {
+    if (error instanceof NotFound) await noteUnmet(call)
+    throw error
+  }
+}
+
+/** An operator may read what the caller may not: why nothing was told. */
+async function noteUnmet({ db, sightings, query, address }: Call<unknown, LookupQuery>): Promise<void> {
+  const macs = (query.addresses ?? []).filter(one => isMac.test(one))
+  const uuids = new Set((await portsByAddress(db, macs)).map(port => port.node_uuid))
+  if (query.node_uuid !== undefined) uuids.add(query.node_uuid)
+  if (uuids.size === 0) await sightings.stranger('lookup', macs)
+  for (const nodeUuid of uuids) {
+    const node = await findNode(db, nodeUuid)
+    if (!node) continue
+    const why =
+      uuids.size > 1
+        ? `its addresses ${macs.join(', ')} belong to ${uuids.size} nodes`
+        : `the node is in state "${node.provision_state}", which waits for no ramdisk`
+    await sightings.trouble({ nodeUuid }, { what: 'lookup refused', reason: `${why} (asked by ${address})` })
+  }
 }
 
 /** The node that the ramdisk runs on; whatever speaks against telling it looks the same to the caller. */
@@ -47,7 +70,7 @@ export async function lookedUp(
   call: Pick<Call, 'db' | 'config'>,
   { addresses = [], node_uuid }: LookupQuery,
 ): Promise<Node> {
-  const valid = addresses.filter(one => /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(one))
+  const valid = addresses.filter(one => isMac.test(one))
   if (node_uuid === undefined && valid.length === 0) {
     throw new InvalidInput('Cannot look a node up: expected node_uuid, or addresses with at least one MAC address')
   }
@@ -129,23 +152,35 @@ const heartbeatArguments = {
   agent_status_message: text({ from: '1.72', below: 400 }),
 }
 
-async function heartbeat(
-  call: Call<
-    { node_ident: string },
-    {
-      readonly callback_url: string
-      readonly agent_version: string | undefined
-      readonly agent_token: string | undefined
-      readonly agent_verify_ca: string | undefined
-      readonly agent_status: string | undefined
-      readonly agent_status_message: string | undefined
-    }
-  >,
-): Promise<undefined> {
+type HeartbeatCall = Call<
+  { node_ident: string },
+  {
+    readonly callback_url: string
+    readonly agent_version: string | undefined
+    readonly agent_token: string | undefined
+    readonly agent_verify_ca: string | undefined
+    readonly agent_status: string | undefined
+    readonly agent_status_message: string | undefined
+  }
+>
+
+async function heartbeat(call: HeartbeatCall): Promise<undefined> {
   checkEnabled(call)
+  const known = await calling(call, call.params.node_ident)
+  try {
+    await takeHeartbeat(call, known)
+  } catch (error) {
+    if (error instanceof InvalidInput) {
+      const reason = `${error.message} (sent by ${call.address})`
+      await call.sightings.trouble(known, { what: 'heartbeat refused', reason })
+    }
+    throw error
+  }
+}
+
+async function takeHeartbeat(call: HeartbeatCall, { nodeUuid, agent }: Calling): Promise<void> {
   const { query, config, db } = call
   const { callback_url: url, agent_verify_ca: ca } = query
-  const { nodeUuid, agent } = await calling(call, call.params.node_ident)
   // The token first: a stranger learns nothing of the agent from the other answers.
   checkToken(query.agent_token, agent, 'the heartbeat')
   checkUrl(url, agent)
@@ -178,8 +213,13 @@ async function heartbeat(
   await call.conductor.wake(nodeUuid, 'heartbeat')
 }
 
+interface Calling {
+  nodeUuid: string
+  agent: Agent | undefined
+}
+
 /** Who calls. An agent names its node by UUID, so one row answers most heartbeats. @throws NotFound */
-async function calling(call: Call, ident: string): Promise<{ nodeUuid: string; agent: Agent | undefined }> {
+async function calling(call: Call, ident: string): Promise<Calling> {
   const known = looksLikeUuid(ident) ? await findAgent(call.db, ident) : undefined
   if (known) return { nodeUuid: known.node_uuid, agent: known }
   const { uuid } = await mustFindNode(call, ident)

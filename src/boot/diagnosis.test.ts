@@ -1,0 +1,247 @@
+/** What is seen of a boot is written down, read back, and explained by the first hop that is missing. */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { after, before, test } from 'node:test'
+import { addNode } from '#conductor/test-engine.ts'
+import type { Db } from '#db/database.ts'
+import { bootRecord, Sightings } from '#db/sightings.ts'
+import { freshDatabase } from '#db/test-database.ts'
+import type { Hop, Trouble } from '#protocol/boot.ts'
+import { timestamp } from '#protocol/field.ts'
+import { type BootSetting, diagnoseBoot, inWords } from './diagnosis.ts'
+
+const mac = '52:54:00:00:00:01'
+const disabled = '52:54:00:00:00:02'
+const stranger = '52:54:00:00:00:99'
+const startMs = Date.UTC(2026, 0, 1, 12)
+
+let db: Db
+before(async () => {
+  db = await freshDatabase()
+})
+after(() => db.destroy())
+
+/** A node with a port that boots and one that may not. */
+async function machine({ ports = true } = {}): Promise<string> {
+  await db.deleteFrom('ports').execute()
+  await db.deleteFrom('events').execute()
+  const node_uuid = await addNode(db, 'wait call-back')
+  const addresses = ports ? [mac, disabled] : []
+  for (const address of addresses) {
+    const pxe_enabled = address === mac ? 1 : 0
+    const row = { uuid: randomUUID(), node_uuid, address, pxe_enabled, created_at: timestamp(startMs) }
+    const empty = { extra: '{}', internal_info: '{}', local_link_connection: '{}' }
+    const flags = { is_smartnic: 0, available_for_dynamic_portgroup: 0 }
+    await db
+      .insertInto('ports')
+      .values({ ...row, ...empty, ...flags })
+      .execute()
+  }
+  return node_uuid
+}
+
+type Seen = (see: {
+  hops(...hops: Hop[]): Promise<void>
+  trouble(trouble: Trouble): Promise<void>
+  asked(by: 'dhcp' | 'lookup', address: string): Promise<void>
+}) => Promise<void>
+
+const http = (path: string, status: number, bytes = 0): Trouble => ({
+  ...{ what: 'http failed', path, status, bytes, sizeBytes: 1000 },
+})
+const dhcp: Hop[] = ['dhcp discover', 'dhcp offer', 'dhcp request', 'dhcp ack']
+const bmc = { power: 'power on', macs: [mac], bootDevice: 'pxe' }
+
+const cases: [what: string, seen: Seen, cause: string, words: RegExp, setting?: Partial<BootSetting>][] = [
+  [
+    'nothing at all',
+    async () => {},
+    'no-dhcp',
+    /No DHCP request of MAC address 52:54:00:00:00:01 reached interface lan0/,
+  ],
+  ['nothing, and DHCP is somebody else', async () => {}, 'nothing-fetched', /DHCP server's log/, { managed: false }],
+  ['the BMC says off', async () => {}, 'power-off', /off/, { bmc: { ...bmc, power: 'power off' } }],
+  [
+    'the BMC boots the disk',
+    async () => {},
+    'wrong-boot-device',
+    /did not keep/,
+    { bmc: { ...bmc, bootDevice: 'disk' } },
+  ],
+  [
+    'the BMC knows other NICs',
+    async () => {},
+    'wrong-port-address',
+    /names 52:54:00:00:00:99/,
+    { bmc: { ...bmc, macs: [stranger] } },
+  ],
+  [
+    'another NIC of the machine asks',
+    see => see.asked('dhcp', stranger),
+    'wrong-port-address',
+    /BMC names/,
+    { bmc: { ...bmc, macs: [stranger] } },
+  ],
+  [
+    'somebody asks',
+    see => see.asked('dhcp', stranger),
+    'unknown-mac-asked',
+    /on MAC address 52:54:00:00:00:99, which no port has/,
+  ],
+  ['no answer', see => see.hops('dhcp discover'), 'dhcp-unanswered', /no address was given/],
+  [
+    'refused an address',
+    async see => {
+      await see.hops('dhcp discover')
+      await see.trouble({ what: 'dhcp refused', mac, detail: 'no address available' })
+    },
+    'dhcp-refused',
+    /refused: the range is used up/,
+  ],
+  ['no boot file', see => see.hops(...dhcp), 'no-boot-file-asked', /asked for no boot file/],
+  [
+    'no loader',
+    async see => {
+      await see.hops(...dhcp)
+      await see.trouble({ what: 'tftp failed', file: '/srv/tftp/snponly.efi', outcome: 'not found' })
+    },
+    'tftp-file-missing',
+    /snponly\.efi, which is not there/,
+  ],
+  [
+    'a loader that breaks off',
+    async see => {
+      await see.hops(...dhcp)
+      await see.trouble({ what: 'tftp failed', file: '/srv/tftp/snponly.efi', outcome: 'failed' })
+    },
+    'tftp-broken',
+    /transfer of .*snponly\.efi failed/,
+  ],
+  ['a silent loader', see => see.hops(...dhcp, 'tftp'), 'loader-silent', /never asked for the boot script/],
+  ['no script of the node', see => see.hops(...dhcp, 'tftp', 'ipxe'), 'no-script', /boot script of the node/],
+  [
+    'a script that is not served',
+    async see => {
+      await see.hops(...dhcp, 'tftp', 'ipxe')
+      await see.trouble(http('/pxelinux.cfg/52-54-00-00-00-01', 404))
+    },
+    'script-not-served',
+    /boot script and got HTTP 404/,
+  ],
+  ['no kernel', see => see.hops(...dhcp, 'tftp', 'script'), 'no-kernel', /not the kernel/],
+  [
+    'a kernel that is not served',
+    async see => {
+      await see.hops(...dhcp, 'tftp', 'script')
+      await see.trouble(http('/x/deploy_kernel', 403))
+    },
+    'kernel-not-served',
+    /the kernel and got HTTP 403/,
+  ],
+  ['half a ramdisk, silently', see => see.hops(...dhcp, 'script', 'kernel'), 'no-ramdisk', /not the whole ramdisk/],
+  [
+    'half a ramdisk',
+    async see => {
+      await see.hops(...dhcp, 'script', 'kernel')
+      await see.trouble(http('/x/deploy_ramdisk', 200, 600))
+    },
+    'ramdisk-transfer-broken',
+    /broke off after 600 of 1000 bytes/,
+  ],
+  [
+    'a ramdisk that is silent',
+    see => see.hops(...dhcp, 'script', 'kernel', 'ramdisk'),
+    'ramdisk-silent',
+    /console log/,
+  ],
+  [
+    'an agent that nobody knows',
+    async see => {
+      await see.hops(...dhcp, 'script', 'kernel', 'ramdisk')
+      await see.asked('lookup', stranger)
+    },
+    'unknown-mac-looked-up',
+    /52:54:00:00:00:99, which no port has, looked for its node/,
+  ],
+  [
+    'a look-up that is refused',
+    async see => {
+      await see.hops(...dhcp, 'script', 'kernel', 'ramdisk')
+      await see.trouble({ what: 'lookup refused', reason: 'the node is in state "active"' })
+    },
+    'lookup-refused',
+    /look-up was refused/,
+  ],
+  [
+    'an agent that is silent',
+    see => see.hops(...dhcp, 'kernel', 'ramdisk', 'lookup'),
+    'no-heartbeat',
+    /no heartbeat followed/,
+  ],
+  [
+    'heartbeats that are refused',
+    async see => {
+      await see.hops(...dhcp, 'kernel', 'ramdisk', 'lookup')
+      await see.trouble({ what: 'heartbeat refused', reason: 'agent_token: it is not the one this node was given' })
+    },
+    'heartbeat-refused',
+    /are refused/,
+  ],
+]
+
+for (const [what, seen, cause, words, setting] of cases) {
+  test(`${what}: ${cause}`, async () => {
+    const uuid = await machine()
+    const clock = { now: () => startMs + 5000 }
+    const sightings = new Sightings({ db, clock })
+    // Of an earlier boot, which says nothing about this one.
+    const earlier = new Sightings({ db, clock: { now: () => startMs - 60_000 } })
+    await earlier.hop({ hop: 'lookup', nodeUuid: uuid })
+    await earlier.trouble({ nodeUuid: uuid }, { what: 'heartbeat refused', reason: 'old' })
+    await earlier.stranger('dhcp', ['52:54:00:00:00:77'])
+    await seen({
+      async hops(...hops) {
+        for (const hop of hops) await sightings.hop(hop === 'lookup' ? { hop, nodeUuid: uuid } : { hop, mac })
+      },
+      trouble: trouble => sightings.trouble({ nodeUuid: uuid }, trouble),
+      asked: (by, address) =>
+        by === 'dhcp' ? sightings.hop({ hop: 'dhcp discover', mac: address }) : sightings.stranger(by, [address]),
+    })
+    const record = await bootRecord(db, uuid, timestamp(startMs))
+    const diagnosis = diagnoseBoot(record, { managed: true, dhcpInterface: 'lan0', ...setting })
+    assert.equal(diagnosis.cause, cause)
+    assert.match(inWords(diagnosis), words)
+    assert.match(diagnosis.evidence.at(-1) ?? '', /^switched on at 12:00:00$/)
+    assert.ok(diagnosis.actions.length > 0)
+    assert.doesNotMatch(JSON.stringify(diagnosis), /00:77|old/)
+  })
+}
+
+test('a port that may not boot, and one that is not there', async () => {
+  const uuid = await machine()
+  const sightings = new Sightings({ db, clock: { now: () => startMs + 1000 } })
+  await sightings.stranger('dhcp', [disabled])
+  const setting = { managed: true, dhcpInterface: 'lan0' }
+  const found = diagnoseBoot(await bootRecord(db, uuid, timestamp(startMs)), setting)
+  assert.deepEqual(
+    [found.cause, found.actions[0]],
+    ['port-not-enabled', 'set pxe_enabled on that port, or change the boot order'],
+  )
+  const without = diagnoseBoot(await bootRecord(db, await machine({ ports: false }), timestamp(startMs)), setting)
+  assert.equal(without.cause, 'no-boot-port')
+})
+
+test('whoever asks in a loop, or under ever new addresses, fills no database', async () => {
+  const uuid = await machine()
+  let nowMs = startMs
+  const sightings = new Sightings({ db, clock: { now: () => nowMs } })
+  const count = async () => (await db.selectFrom('events').select('id').execute()).length
+  for (let time = 0; time < 50; time++) await sightings.trouble({ nodeUuid: uuid }, http('/x', 404))
+  assert.equal(await count(), 1)
+  nowMs += 31_000
+  await sightings.trouble({ nodeUuid: uuid }, http('/x', 404))
+  assert.equal(await count(), 2)
+  for (let one = 0; one < 1000; one++)
+    await sightings.stranger('dhcp', [`52:54:00:01:${(one >> 8).toString(16)}:${one & 255}`])
+  assert.ok((await count()) < 100, `${await count()} events`)
+})

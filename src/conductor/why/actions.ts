@@ -1,0 +1,47 @@
+/** What to do about a failure, by the code of its fault. Messages say what was found; this is the next move. */
+
+const again = 'then ask for it again'
+
+export const actionsOf: Readonly<Record<string, readonly string[]>> = {
+  'bmc-unreachable': ['see that the BMC answers at the address in driver_info, from this conductor', again],
+  'bmc-access-denied': ['correct user name and password in driver_info; the account may be locked for a while', again],
+  'bmc-not-trusted': [
+    "give the authority of the BMC's certificate (redfish_verify_ca in driver_info), or trust it as it is",
+  ],
+  'bmc-not-redfish': ['correct the address, or the system ID, in driver_info: something else answers there'],
+  'bmc-no-session': ['see whether the BMC has too many sessions open, and end some'],
+  'bmc-refused': ["see the BMC's own event log; its firmware may have to be updated for this request"],
+  'bmc-unreadable': ['see the answer in the service log; the BMC may have to be restarted'],
+  'power-state-timeout': [
+    "look at the BMC's event log and the power supply; a machine that shuts down slowly needs a larger [conductor] power_state_change_timeout",
+  ],
+  'power-failure': ['bring the BMC back; the node leaves maintenance by itself when it answers'],
+  'image-unreachable': ['see that the image is served at its URL, to this conductor and to the ramdisk', again],
+  'image-checksum-mismatch': ['correct image_checksum or image_os_hash_value, or find out who changed the image'],
+  'image-refused': ['use an image of a permitted format, without a backing file, that fits the disk'],
+  'image-store-full': ['make room, or raise the limits of the image cache', again],
+  'image-not-prepared': ['see the service log for what qemu-img or the worker said', again],
+  'boot-file-unavailable': ['see that deploy_kernel and deploy_ramdisk are where driver_info or the configuration say'],
+  'agent-busy': ['wait for the command that runs, or reboot the ramdisk'],
+  'agent-lost': ["read the ramdisk's log: the machine crashed, lost its network, or was switched off", again],
+  'agent-refused': ["read the ramdisk's log for what the agent said", again],
+  'agent-error': ["read the ramdisk's log for what the step said", again],
+  'no-heartbeat': ["read the ramdisk's log: the agent came once and stayed silent afterwards"],
+  'no-conductor': ['start a conductor of that group that has this driver enabled'],
+  'playbook-failed': ['see the task in the history of the node, and the log of the playbook'],
+  'installation-failed': ["see the installer's own words, and its console"],
+  'template-wrong': ['correct the template at the line that is named'],
+  'openstack-unavailable': ['see that Keystone and the service that is named answer, and the credentials'],
+  'database-unavailable': ['bring the database back; the work goes on by itself'],
+  'invalid-input': ['correct the field that is named', again],
+  inspection: ['correct what the hook names, or leave the hook out of [inspector] hooks', again],
+  'inspection-rule': ['correct the rule that is named, or what it expects of the machine', again],
+  'rule-regex': ['give the rule an expression that is quicker to decide', again],
+  'rule-api-call': ['see that the URL of the rule answers this conductor', again],
+  'inventory-unreachable': ['see that the store of inventories, [inventory] data_backend, answers', again],
+  'archive-refused': ["the ramdisk's log was too large, or no archive: read it on the console"],
+  'dnsmasq-failed': ['see the service log for what dnsmasq said of its configuration'],
+  unsupported: ['use an interface of the hardware type that can do it'],
+  aborted: ['it was ended by request; ask for it again when it is wanted'],
+  internal: ['report it, with the entry of the service log'],
+}

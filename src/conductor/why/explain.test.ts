@@ -1,0 +1,105 @@
+/** Why a node is where it is, as its rows tell; what is seen of a boot is explained in src/boot/diagnosis.test.ts. */
+import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import type { Db } from '#db/database.ts'
+import { insertFlow, updateFlow, writeProgress } from '#db/flows.ts'
+import { findNode } from '#db/nodes.ts'
+import { freshDatabase } from '#db/test-database.ts'
+import { systemClock } from '#lib/clock.ts'
+import { timestamp } from '#protocol/field.ts'
+import type { ProvisionState } from '#protocol/states.ts'
+import type { Explanation } from '#protocol/why.ts'
+import { addNode } from '../test-engine.ts'
+import { actionsOf } from './actions.ts'
+import { explain } from './explain.ts'
+
+let db: Db
+before(async () => {
+  db = await freshDatabase()
+})
+after(() => db.destroy())
+
+/** A node in that state, with its last or present work. */
+async function why(
+  state: ProvisionState,
+  given: { node?: object; flow?: Parameters<typeof updateFlow>[2]; position?: number } = {},
+): Promise<Explanation> {
+  const uuid = await addNode(db, state, given.node)
+  if (given.flow) {
+    const asked = { args: {}, requested_by: null, requested_project: null, request_id: null }
+    const held = { conductor: 'host-1', lease_token: 0, nowMs: Date.now() }
+    const id = await insertFlow(db, { node_uuid: uuid, kind: 'deploy', ...asked, ...held })
+    await updateFlow(db, id, given.flow)
+    const { position } = given
+    const numbers = { bytes: 0, total_bytes: null, rate_bytes_per_s: null, eta_s: null }
+    const queued = { step: 'deploy.deploy', phase: 'queued', ...numbers, updated_at: timestamp(Date.now()) }
+    if (position !== undefined) await writeProgress(db, id, { ...queued, position })
+  }
+  const node = await findNode(db, uuid)
+  assert.ok(node)
+  const nobody = async () => assert.fail('the BMC has nothing to do with it')
+  const world = { db, config: { ferrite: { manage_dnsmasq: true, dhcp_interface: 'lan0' } }, clock: systemClock }
+  return explain({ ...world, config: world.config as never, context: nobody }, node)
+}
+
+test('a node that rests', async () => {
+  const { verdict, cause, summary } = await why('available')
+  assert.deepEqual([verdict, cause], ['fine', 'fine'])
+  assert.match(summary, /rests in "available"/)
+})
+
+test('maintenance, with its reason', async () => {
+  const { cause, summary } = await why('active', { node: { maintenance: true, maintenance_reason: 'new fan' } })
+  assert.deepEqual([cause, summary], ['maintenance', 'An operator put the node in maintenance: new fan'])
+})
+
+test('a BMC that was lost', async () => {
+  const node = { maintenance: true, fault: 'power failure', maintenance_reason: 'BMC does not answer' }
+  const { verdict, cause, summary, actions } = await why('active', { node })
+  assert.deepEqual([verdict, cause, summary], ['failed', 'power-failure', 'BMC does not answer'])
+  assert.match(actions.join(), /bring the BMC back/)
+})
+
+test('a failure, by the code of its fault', async () => {
+  const flow = {
+    state: 'failed',
+    error: 'The image has sha256 1, expected 2',
+    error_code: 'image-checksum-mismatch',
+  } as const
+  const found = await why('deploy failed', { node: { last_error: flow.error }, flow: { ...flow, ended_at: 'noon' } })
+  assert.deepEqual([found.verdict, found.cause, found.summary], ['failed', flow.error_code, flow.error])
+  assert.deepEqual(found.evidence, ['deploy ended at noon on host-1'])
+  assert.match(found.actions.join(), /correct image_checksum/)
+})
+
+test('work that waits for its turn', async () => {
+  const found = await why('deploying', { flow: { state: 'waiting' }, position: 7 })
+  assert.deepEqual([found.verdict, found.cause], ['waiting', 'queued'])
+  assert.match(found.summary, /place 7 in the queue/)
+})
+
+test('work that goes on, and a node that is held', async () => {
+  const node = { deploy_step: { interface: 'deploy', step: 'write_image', priority: 80 } }
+  const working = await why('deploying', { node, flow: { state: 'running' } })
+  assert.deepEqual([working.cause, working.summary], ['working', 'deploy is under way: deploy.write_image'])
+  const held = await why('deploy hold', { flow: { state: 'waiting' } })
+  assert.deepEqual([held.cause, held.actions], ['held', ['let it go on with the verb unhold']])
+})
+
+test('every fault that can end work says what to do next', () => {
+  const src = join(import.meta.dirname, '../..')
+  const files = ['drivers', 'images', 'boot', 'conductor'].flatMap(folder =>
+    globSync(`${folder}/**/*.ts`, { cwd: src }),
+  )
+  const sources = files.filter(file => !file.endsWith('.test.ts'))
+  const codes = sources.flatMap(file => [
+    ...readFileSync(join(src, file), 'utf8').matchAll(/readonly code = '([^']+)'/g),
+  ])
+  const found = new Set(codes.map(([, code = '']) => code))
+  assert.ok(found.size > 15, `only ${found.size} codes were found`)
+  // A boot that nobody heard of is explained by its hops.
+  const silent = [...found].filter(code => !(code in actionsOf) && code !== 'no-agent')
+  assert.deepEqual(silent.sort(), [])
+})

@@ -1,0 +1,24 @@
+/** What the BMC says of a machine whose boot is in question; what it does not tell is left out. */
+import type { BmcView } from '#boot/diagnosis.ts'
+import { Fault } from '#lib/fault.ts'
+import type { NodeContext } from './driver.ts'
+
+export async function bmcView(ctx: NodeContext): Promise<BmcView> {
+  const { power, management } = ctx.interfaces
+  const [state, macs, device] = await Promise.all([
+    told(() => power.get(ctx)),
+    told(() => management.macAddresses(ctx)),
+    told(() => management.getBootDevice(ctx)),
+  ])
+  return { power: state ?? null, macs: macs ?? [], bootDevice: device?.boot_device ?? null }
+}
+
+/** A value that is nice to have: undefined when the BMC cannot tell it, or not now. */
+export async function told<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    return undefined
+  }
+}

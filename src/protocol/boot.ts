@@ -1,0 +1,46 @@
+/**
+ * A network boot as a conversation: DHCP, TFTP, scripts, kernel and ramdisk over HTTP, the agent's look-up. Its hops, in
+ * their order, and what may go wrong on the way, as they are written down in the log of events.
+ */
+
+export const hops = [
+  'dhcp discover',
+  'dhcp offer',
+  'dhcp request',
+  'dhcp ack',
+  'tftp',
+  'ipxe',
+  'script',
+  'kernel',
+  'ramdisk',
+  'lookup',
+] as const
+export type Hop = (typeof hops)[number]
+
+/** Something that went wrong in a boot, where it was seen. */
+export type Trouble =
+  | { what: 'dhcp refused'; mac: string; detail: string | null }
+  | { what: 'tftp failed'; file: string; outcome: 'not found' | 'failed' }
+  | { what: 'http failed'; path: string; status: number; bytes: number; sizeBytes: number | null }
+  | { what: 'lookup refused'; reason: string }
+  | { what: 'heartbeat refused'; reason: string }
+
+/** A machine that no port knows. */
+export interface Stranger {
+  /** What it asked for. */
+  asked: 'dhcp' | 'lookup'
+  macs: readonly string[]
+  at: string
+}
+
+/** What was seen of a boot. Times are the API's. */
+export interface BootRecord {
+  /** When the machine was switched on. */
+  since: string
+  /** MAC addresses of ports that may boot from the network, and of those that may not. */
+  macs: readonly string[]
+  otherMacs: readonly string[]
+  hops: readonly { hop: Hop; at: string; data: Readonly<Record<string, unknown>> }[]
+  troubles: readonly (Trouble & { at: string })[]
+  strangers: readonly Stranger[]
+}
