@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,10 +8,9 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Value } from 'typebox/value'
 import { LogPiece } from '#protocol/ramdisk-log.ts'
-import type { AgentContext } from './context.ts'
-import { streamLog } from './log-stream.ts'
-import { defaultOptions, readSettings } from './options.ts'
-import { Store } from './store.ts'
+import { LogStream } from './log-stream.ts'
+import { defaultOptions } from './options.ts'
+import { lookupFile, Store, tokenFile } from './store.ts'
 
 /** A service that takes pieces, and an agent whose own log is all there is. */
 async function world() {
@@ -30,30 +29,25 @@ async function world() {
   await once(server, 'listening')
   const address = server.address()
   assert.ok(typeof address === 'object' && address !== null)
-  const context: AgentContext = {
-    options: { ...defaultOptions(), logUrl: `http://127.0.0.1:${address.port}/v1/ramdisk_log` },
-    settings: readSettings(['--guest', '--state-dir', dir], {}),
-    store: new Store(dir),
-    log: { info() {}, warn() {}, error() {}, debug() {} },
-    node: null,
-  }
+  const url = `http://127.0.0.1:${address.port}/v1/ramdisk_log`
+  const cmdlineFile = join(dir, 'cmdline')
   let stop = new AbortController()
-  let running: Promise<void> = Promise.resolve()
-  const secret: { token: string | null } = { token: null }
+  let stream: LogStream | undefined
   return {
-    context,
+    store: new Store(dir),
+    url,
     pieces,
     answers,
-    secret,
     say: (text: string) => appendFileSync(join(dir, 'agent.log'), text),
-    start() {
+    start(cmdline = `quiet ferrite-log-url=${url}`): LogStream {
       stop = new AbortController()
-      running = streamLog(context, { token: () => secret.token, signal: stop.signal })
-      return running
+      writeFileSync(cmdlineFile, cmdline)
+      stream = LogStream.start(['--guest', '--state-dir', dir, '--cmdline-file', cmdlineFile], {}, stop.signal)
+      return stream
     },
     async stop() {
       stop.abort()
-      await running
+      await stream?.finish()
     },
     /** Waits until this has been told in all. */
     async told(text: string) {
@@ -105,7 +99,7 @@ test('a process that is started again goes on behind what was taken', async () =
   await agent.told('one\n')
   for (
     const end = performance.now() + 60_000;
-    performance.now() < end && agent.context.store.readText('log-stream.json') === null;
+    performance.now() < end && agent.store.readText('log-stream.json') === null;
   ) {
     await sleep(10)
   }
@@ -121,13 +115,15 @@ test('a process that is started again goes on behind what was taken', async () =
 
 test('the token proves who we are once it is known, and is in no text', async () => {
   await using agent = await world()
-  agent.secret.token = 'a-token-that-is-long-enough-to-be-adopted-1'
-  agent.context.node = { uuid: '6d85703a-565d-469a-96ce-30b6de53079d', properties: {}, instance_info: {} }
-  agent.say(`with ${agent.secret.token}, ipa-agent-token=other\n`)
+  const token = 'a-token-that-is-long-enough-to-be-adopted-1'
+  const node = { uuid: '6d85703a-565d-469a-96ce-30b6de53079d', properties: {}, instance_info: {} }
+  agent.store.writeText(tokenFile, token)
+  agent.store.write(lookupFile, { node, config: { heartbeat_timeout: 300 } })
+  agent.say(`with ${token}, ipa-agent-token=other\n`)
   agent.start()
   await agent.told('with ******, ipa-agent-token=******\n')
-  assert.equal(agent.pieces[0]?.agent_token, agent.secret.token)
-  assert.equal(agent.pieces[0]?.node_uuid, agent.context.node.uuid)
+  assert.equal(agent.pieces[0]?.agent_token, token)
+  assert.equal(agent.pieces[0]?.node_uuid, node.uuid)
 })
 
 test('long logs go in pieces of whole lines', async () => {
@@ -142,12 +138,28 @@ test('long logs go in pieces of whole lines', async () => {
   )
 })
 
-test('a receiver that wants none is left alone, and without an address nothing begins', async () => {
+test('a receiver that wants none is left alone', async () => {
   await using agent = await world()
   agent.answers.push(403)
   agent.say('one\n')
-  await agent.start()
+  await agent.start().finish()
   assert.deepEqual(agent.pieces, [])
-  agent.context.options.logUrl = null
-  await agent.start()
+})
+
+test('a start that fails tells its last words before the process ends', async () => {
+  await using agent = await world()
+  const stream = agent.start()
+  agent.say('cannot read the kernel parameter ipa-api-url\n')
+  await stream.finish()
+  await agent.told('cannot read the kernel parameter ipa-api-url\n')
+})
+
+test('an address that comes with virtual media is learnt later; without one nothing is told', async () => {
+  await using agent = await world()
+  agent.say('one\n')
+  await agent.start('quiet').finish()
+  assert.deepEqual(agent.pieces, [])
+  const stream = agent.start('quiet boot_method=vmedia')
+  stream.learn({ ...defaultOptions(), logUrl: agent.url })
+  await agent.told('one\n')
 })

@@ -31,36 +31,29 @@ import { cleanUpAfterCrash } from './image/image-record.ts'
 import { inspect, inspectionUrls } from './inspection.ts'
 import { ApiRefused, IronicApi } from './ironic-api.ts'
 import { type Log, openLog } from './log.ts'
-import { streamLog } from './log-stream.ts'
+import { LogStream } from './log-stream.ts'
 import { applyLookup, chooseToken, lookupNode } from './lookup.ts'
 import { readOptions, readSettings } from './options.ts'
 import { agentApi } from './server.ts'
-import { Store } from './store.ts'
-
-const LOOKUP = 'lookup.json'
-const TOKEN = 'token'
+import { lookupFile, Store, tokenFile } from './store.ts'
 
 /** Runs until `signal` is aborted. Resolves when there is nothing to do any more; rejects when the start failed. */
-export async function runAgent(args: readonly string[], signal: AbortSignal): Promise<void> {
+export async function runAgent(args: readonly string[], signal: AbortSignal, told?: LogStream): Promise<void> {
   const startedAt = Date.now() / 1000
   const settings = readSettings(args, process.env)
   const options = readOptions(await readFile(settings.cmdlineFile, 'utf8'))
   const store = new Store(settings.stateDir)
   const log = openLog(store.path('agent.log'), options)
   const context: AgentContext = { options, settings, store, log, node: null }
+  told?.learn(options)
   log.info(`Ferrite agent ${agentVersion} starts; API ${options.apiUrls.join(', ') || 'none given'}`)
-
-  const token = () => store.readText(TOKEN) ?? options.agentToken
-  void streamLog(context, { token, signal }).catch(error =>
-    log.warn(`The log is not told any more: ${messageOf(error)}`),
-  )
 
   await cleanUpAfterCrash(context)
   if (options.ntpServer !== null) await setClock(options.ntpServer, log)
   const hardware = await selectHardware(context, [genericManager(context), ...(await plugIns(context))])
   await sleep(options.hardwareDelayMs, undefined, { signal })
 
-  const resumed = store.read(LOOKUP, LookupAnswerSchema)
+  const resumed = store.read(lookupFile, LookupAnswerSchema)
   const inspectedUuid = resumed === null ? await inspectIfAsked(context, hardware, signal) : null
   if (options.apiUrls.length === 0) {
     log.info('No API URL: nothing more to do')
@@ -78,6 +71,7 @@ export async function runAgent(args: readonly string[], signal: AbortSignal): Pr
     applyLookup(context, resumed)
   }
 
+  const token = () => store.readText(tokenFile) ?? options.agentToken
   const address = await ownAddress(context, signal)
   const certificate = ownCertificate(context, address)
   let heartbeat: HeartbeatLoop | null = null
@@ -147,9 +141,9 @@ export async function runAgent(args: readonly string[], signal: AbortSignal): Pr
 /** Learns token, node and options from an answer, and keeps what a restarted process must know. */
 function adopt(context: AgentContext, answer: LookupAnswer): LookupAnswer {
   const { store, options } = context
-  const token = chooseToken(answer.config, store.readText(TOKEN) ?? options.agentToken)
-  if (token !== null) store.writeText(TOKEN, token)
-  store.write(LOOKUP, answer)
+  const token = chooseToken(answer.config, store.readText(tokenFile) ?? options.agentToken)
+  if (token !== null) store.writeText(tokenFile, token)
+  store.write(lookupFile, answer)
   applyLookup(context, answer)
   return answer
 }
@@ -204,13 +198,19 @@ async function idle(signal: AbortSignal): Promise<void> {
 async function main(): Promise<void> {
   const stop = new AbortController()
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
+  const args = process.argv.slice(2)
+  let told: LogStream | undefined
   try {
-    await runAgent(process.argv.slice(2), stop.signal)
+    // Before all that may fail, and after it: the log says why.
+    told = LogStream.start(args, process.env, stop.signal)
+    await runAgent(args, stop.signal, told)
     if (!stop.signal.aborted) await idle(stop.signal)
   } catch (error) {
     if (!stop.signal.aborted) {
       process.stderr.write(`ferrite-agent: ${error instanceof Error ? error.stack : String(error)}\n`)
       process.exitCode = 1
+      await told?.finish()
+      process.exit()
     }
   }
 }

@@ -141,7 +141,7 @@ const parameters: Record<string, Partial<{ [K in keyof Options]: (value: string,
   'ipa-ignore-bootloader-failure': { ignoreBootloaderFailure: boolean },
   'ipa-debug': { debug: boolean },
   BOOTIF: { bootInterface: text },
-  [logUrlParameter]: { logUrl },
+  [logUrlParameter]: { logUrl: text },
 }
 
 export function defaultOptions(): Options {
@@ -264,11 +264,6 @@ function apiUrls(value: string, name: string): string[] {
     throw wrong(name, url, `a comma list of http:// or https:// URLs${hint}`)
   }
   return urls.map(url => url.replace(/\/+$/, ''))
-}
-
-function logUrl(value: string, name: string): string {
-  if (/^https?:\/\/[^/\s]+/.test(value)) return value
-  throw wrong(name, value, 'an http:// or https:// URL')
 }
 
 function number(value: string, name: string): number {

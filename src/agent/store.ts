@@ -8,6 +8,10 @@ import { join } from 'node:path'
 import type { Static, TSchema } from 'typebox'
 import { Value } from 'typebox/value'
 
+/** The answer to the look-up, and the token that came with it. */
+export const lookupFile = 'lookup.json'
+export const tokenFile = 'token'
+
 export class Store {
   readonly dir: string
 
