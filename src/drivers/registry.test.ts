@@ -162,7 +162,7 @@ test('rows, properties and secrets come from the hardware types', async () => {
 
 test('the built-in configuration loads, and every declared implementation can be imported', async () => {
   const registry = await loadRegistry(await loadConfig())
-  assert.deepEqual(registry.hardwareTypes.map(type => type.name).sort(), ['fake-hardware', 'redfish'])
+  assert.deepEqual(registry.hardwareTypes.map(type => type.name).sort(), ['fake-hardware', 'ipmi', 'redfish'])
   for (const { interfaces } of registry.hardwareTypes) {
     for (const type of interfaceTypes) {
       for (const load of Object.values(interfaces[type]))

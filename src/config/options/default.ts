@@ -74,7 +74,7 @@ export const DEFAULT = {
   }),
 
   enabled_hardware_types: list({
-    default: ['redfish', 'fake-hardware'],
+    default: ['ipmi', 'redfish', 'fake-hardware'],
     ironic: 'ipmi,redfish',
     effective: true,
     help: 'Hardware types that nodes may use.',
@@ -96,11 +96,15 @@ export const DEFAULT = {
   default_firmware_interface: preferred('Firmware'),
   enabled_inspect_interfaces: enabled('Inspect', ['agent', 'no-inspect', 'fake'], 'no-inspect,redfish'),
   default_inspect_interface: preferred('Inspect'),
-  enabled_management_interfaces: enabled('Management', ['redfish', 'fake'], 'what the hardware types prefer'),
+  enabled_management_interfaces: enabled(
+    'Management',
+    ['ipmitool', 'redfish', 'fake'],
+    'what the hardware types prefer',
+  ),
   default_management_interface: preferred('Management'),
   enabled_network_interfaces: enabled('Network', ['noop'], 'flat,noop'),
   default_network_interface: preferred('Network'),
-  enabled_power_interfaces: enabled('Power', ['redfish', 'fake'], 'what the hardware types prefer'),
+  enabled_power_interfaces: enabled('Power', ['ipmitool', 'redfish', 'fake'], 'what the hardware types prefer'),
   default_power_interface: preferred('Power'),
   enabled_raid_interfaces: enabled('RAID', ['no-raid', 'fake'], 'agent,no-raid,redfish'),
   default_raid_interface: preferred('RAID'),
@@ -112,7 +116,7 @@ export const DEFAULT = {
     effective: true,
     help: 'Storage interface of nodes that name none.',
   }),
-  enabled_vendor_interfaces: enabled('Vendor', ['no-vendor', 'fake'], 'ipmitool,redfish,no-vendor'),
+  enabled_vendor_interfaces: enabled('Vendor', ['ipmitool', 'no-vendor', 'fake'], 'ipmitool,redfish,no-vendor'),
   default_vendor_interface: preferred('Vendor'),
 
   default_resource_class: string({
