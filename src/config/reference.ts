@@ -2,7 +2,7 @@
  * The reference of all options, made from their declarations: as text for a terminal, as the page docs/configuration.md,
  * and as JSON for other programs. And the printer of a whole configuration as a file that reads back the same.
  */
-import { printValue } from './ini.ts'
+import { printValue } from '#lib/ini.ts'
 import type { Derived, Option } from './kinds.ts'
 import { allOptions } from './load.ts'
 import { type Config, optionGroups } from './options.ts'
