@@ -124,19 +124,42 @@ test('wrong paths and methods', async () => {
 })
 
 test('steps are listed by manager, with versions', async () => {
-  const result = await agent.command('clean.get_clean_steps', { node, ports: [] }, true)
-  assert.ok(Value.Check(CommandResult, result))
-  assert.equal(result.command_name, 'get_clean_steps')
-  const steps = result.command_result
-  assert.ok(Value.Check(StepsResult, steps))
-  assert.deepEqual(
-    steps.clean_steps?.GenericHardwareManager?.map(({ step, priority, abortable }) => [step, priority, abortable]),
-    [
-      ['erase_devices_metadata', 99, true],
-      ['erase_devices', 10, true],
-    ],
-  )
-  assert.deepEqual(steps.hardware_manager_version, { generic_hardware_manager: '1.2' })
+  const offered = async (kind: 'clean' | 'deploy' | 'service') => {
+    const result = await agent.command(`${kind}.get_${kind}_steps`, { node, ports: [] }, true)
+    assert.ok(Value.Check(CommandResult, result))
+    assert.equal(result.command_name, `get_${kind}_steps`)
+    const steps = result.command_result
+    assert.ok(Value.Check(StepsResult, steps))
+    assert.deepEqual(steps.hardware_manager_version, { generic_hardware_manager: '1.2' })
+    const list = steps[`${kind}_steps`]?.GenericHardwareManager ?? []
+    return Object.fromEntries(list.map(one => [`${one.interface}.${one.step}`, [one.priority, one.abortable]]))
+  }
+  const burnIns = (...names: string[]) => Object.fromEntries(names.map(name => [`deploy.burnin_${name}`, [0, true]]))
+  assert.deepEqual(await offered('clean'), {
+    'deploy.erase_devices_metadata': [99, true],
+    'deploy.erase_devices': [10, true],
+    'deploy.erase_devices_express': [0, true],
+    'deploy.erase_pstore': [0, true],
+    'deploy.clean_uefi_nvram': [0, true],
+    'raid.delete_configuration': [0, true],
+    'raid.create_configuration': [0, true],
+    ...burnIns('cpu', 'disk', 'gpu', 'memory', 'network'),
+  })
+  assert.deepEqual(await offered('deploy'), {
+    'deploy.erase_devices_metadata': [0, undefined],
+    'deploy.clean_uefi_nvram': [0, undefined],
+    'deploy.write_image': [0, undefined],
+    'deploy.execute_bootc_install': [0, undefined],
+    'raid.apply_configuration': [0, undefined],
+  })
+  assert.deepEqual(await offered('service'), {
+    'deploy.write_image': [0, true],
+    'deploy.execute_bootc_install': [0, undefined],
+    'raid.delete_configuration': [0, true],
+    'raid.create_configuration': [0, true],
+    'raid.apply_configuration': [0, true],
+    ...burnIns('cpu', 'gpu', 'memory', 'network'),
+  })
 })
 
 test('an asynchronous command answers at once, makes others wait their turn, and forces a heartbeat', async () => {

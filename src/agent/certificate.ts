@@ -7,8 +7,6 @@ import { hostname } from 'node:os'
 import { type SelfSigned, selfSigned } from '#lib/x509.ts'
 import type { AgentContext } from './context.ts'
 
-/** Clocks of conductor and machine may differ by this much. */
-const SKEW_MS = 3600 * 1000
 const VALID_MS = 30 * 24 * 3600 * 1000
 
 export function ownCertificate({ store, options, log }: AgentContext, address: string): SelfSigned {
@@ -24,7 +22,7 @@ export function ownCertificate({ store, options, log }: AgentContext, address: s
   const made = selfSigned({
     commonName: hostname(),
     ipAddresses: [address],
-    notBefore: new Date(now - SKEW_MS),
+    notBefore: new Date(now - options.clockSkewMs),
     notAfter: new Date(now + VALID_MS),
     curve: options.tlsCurve,
   })

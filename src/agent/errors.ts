@@ -39,6 +39,8 @@ const types = {
   HeartbeatError: [500, 'Heartbeat failed'],
   LookupNodeError: [500, 'The provisioning API does not know this machine'],
   LookupAgentIPError: [500, 'No address to be reached at'],
+  VirtualMediaBootError: [500, 'The virtual media of this boot cannot be read'],
+  ServiceLookupFailure: [500, 'The provisioning API was not found on this network'],
   InspectionError: [500, 'Inspection data could not be delivered'],
 } as const satisfies Record<string, readonly [number, string]>
 

@@ -20,6 +20,8 @@ export interface FakeIronic {
   lookupRefusals: { status: number; text: string }[]
   heartbeatRefusals: { status: number; text: string }[]
   inspectionRefusals: number[]
+  /** The newest that its root document says. */
+  version: string
   node: Record<string, unknown>
   config: Record<string, unknown>
   /** Resolves with the heartbeat of this number, counted from 1. */
@@ -47,6 +49,7 @@ export async function startFakeIronic(): Promise<FakeIronic> {
     lookupRefusals: [],
     heartbeatRefusals: [],
     inspectionRefusals: [],
+    version: '1.115',
     node: { uuid: '6d85703a-565d-469a-96ce-30b6de53079d', properties: {}, instance_info: {} },
     config: { heartbeat_timeout: 300 },
     heartbeat: number =>
@@ -75,7 +78,8 @@ export async function startFakeIronic(): Promise<FakeIronic> {
     const refuse = ({ status, text }: { status: number; text: string }) =>
       send(status, { error_message: JSON.stringify({ faultcode: 'Client', faultstring: text, debuginfo: null }) })
 
-    if (url.pathname === '/') return send(200, { default_version: { id: 'v1', min_version: '1.1', version: '1.115' } })
+    if (url.pathname === '/')
+      return send(200, { default_version: { id: 'v1', min_version: '1.1', version: fake.version } })
     if (url.pathname === '/v1/lookup') {
       fake.lookups.push({ url, version })
       const refusal = fake.lookupRefusals.shift()

@@ -5,7 +5,6 @@ import { startHeartbeat } from './heartbeat.ts'
 import { lookupPauseMs } from './lookup.ts'
 
 const quiet = { info() {}, warn() {}, error() {}, debug() {} }
-const body = () => ({ callback_url: 'https://127.0.0.1:1' })
 
 function loop(send: (number: number) => Promise<void>, { timeoutMs = 60_000, leastGapMs = 200, random = 0 } = {}) {
   const stop = new AbortController()
@@ -16,7 +15,6 @@ function loop(send: (number: number) => Promise<void>, { timeoutMs = 60_000, lea
       at.push(performance.now() - startedAt)
       await send(at.length)
     },
-    body,
     timeoutMs: () => timeoutMs,
     log: quiet,
     signal: stop.signal,

@@ -7,7 +7,6 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '#lib/fault.ts'
-import type { HeartbeatBody } from '#protocol/agent.ts'
 import type { Log } from './log.ts'
 
 /** A forced beat waits until this much time has passed since the one before, so that quick commands share one. */
@@ -22,8 +21,7 @@ export interface HeartbeatLoop {
 }
 
 export interface HeartbeatOptions {
-  send: (body: HeartbeatBody) => Promise<void>
-  body: () => HeartbeatBody
+  send: () => Promise<void>
   /** Of the lookup's answer. */
   timeoutMs: () => number
   /** Told of every failure. `retry`: the cause is gone, beat again at once; else the usual pause follows. */
@@ -57,7 +55,7 @@ export function startHeartbeat(options: HeartbeatOptions): HeartbeatLoop {
       forced = false
       lastAt = performance.now()
       try {
-        await options.send(options.body())
+        await options.send()
         dueAt = performance.now() + options.timeoutMs() * (0.3 + 0.3 * random())
       } catch (error) {
         forced ||= wasForced

@@ -2,6 +2,7 @@
  * The agent's HTTP client: one request, one answer, TLS as the options say, a limit on connecting and on every silence.
  * It follows redirects and uses proxies; it never retries, which is for those who know what a repetition costs.
  */
+import { readFileSync } from 'node:fs'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { Fault, messageOf } from '#lib/fault.ts'
@@ -152,6 +153,10 @@ function oneHop(
 function tlsOptions(options: Options, wanted: HttpRequest): https.AgentOptions {
   return {
     rejectUnauthorized: !(options.insecure || wanted.insecure === true),
+    ...(options.caFile === null ? {} : { ca: readFileSync(options.caFile) }),
+    ...(options.certFile === null || options.keyFile === null
+      ? {}
+      : { cert: readFileSync(options.certFile), key: readFileSync(options.keyFile) }),
     minVersion: options.tlsMinVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     ...(options.tlsCipherSuites === null ? {} : { ciphers: options.tlsCipherSuites }),
   }

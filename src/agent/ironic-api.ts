@@ -39,9 +39,13 @@ export class IronicApi {
     this.#urls = [...context.options.apiUrls]
   }
 
-  /** True when the API takes a certificate with a heartbeat, so that the agent may make its own. */
+  /**
+   * True when the API takes a certificate with a heartbeat, so that the agent may make its own. An API that cannot be
+   * asked counts as one that does: a certificate that was told once must not be gone after a restart.
+   */
   async takesCertificate(): Promise<boolean> {
-    return isAtLeast(await this.#version(), HEARTBEAT_VERSION)
+    const version = await this.#version()
+    return this.#isVersionKnown() ? isAtLeast(version, HEARTBEAT_VERSION) : true
   }
 
   /** True when the conductors behind the API are known to be of a time when results were read without the token. */
@@ -113,6 +117,10 @@ export class IronicApi {
     }
     log.warn(`The root document of the API cannot be read; assuming version ${OLDEST_VERSION} for now`)
     return OLDEST_VERSION
+  }
+
+  #isVersionKnown(): boolean {
+    return this.#context.options.apiVersion !== null || this.#serverVersion !== null
   }
 
   async #tryAll(call: (base: string) => Promise<HttpAnswer>): Promise<HttpAnswer> {

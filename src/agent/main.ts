@@ -7,16 +7,13 @@
  *
  * Source: openstack/ironic-python-agent `cmd/agent.py`, `agent.py`.
  */
-import { readFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread } from 'node:worker_threads'
 import { messageOf } from '#lib/fault.ts'
-import { run } from '#lib/run.ts'
 import { type LookupAnswer, LookupAnswer as LookupAnswerSchema } from '#protocol/agent.ts'
-import { ownAddress, urlHost } from './address.ts'
-import { ownCertificate } from './certificate.ts'
+import { correctClock } from './clock.ts'
 import { CommandBoard } from './commands.ts'
+import { bootOptions } from './configuration.ts'
 import { type AgentContext, agentVersion } from './context.ts'
 import { otherExtensions } from './extensions/others.ts'
 import { standbyCommands } from './extensions/standby.ts'
@@ -30,10 +27,12 @@ import { type HeartbeatLoop, startHeartbeat } from './heartbeat.ts'
 import { cleanUpAfterCrash } from './image/image-record.ts'
 import { inspect, inspectionUrls } from './inspection.ts'
 import { ApiRefused, IronicApi } from './ironic-api.ts'
-import { type Log, openLog } from './log.ts'
+import { openLog } from './log.ts'
 import { LogStream } from './log-stream.ts'
 import { applyLookup, chooseToken, lookupNode } from './lookup.ts'
-import { readOptions, readSettings } from './options.ts'
+import { resolveByMdns } from './mdns.ts'
+import { readSettings } from './options.ts'
+import { makePresence } from './presence.ts'
 import { agentApi } from './server.ts'
 import { lookupFile, Store, tokenFile } from './store.ts'
 
@@ -41,7 +40,7 @@ import { lookupFile, Store, tokenFile } from './store.ts'
 export async function runAgent(args: readonly string[], signal: AbortSignal, told?: LogStream): Promise<void> {
   const startedAt = Date.now() / 1000
   const settings = readSettings(args, process.env)
-  const options = readOptions(await readFile(settings.cmdlineFile, 'utf8'))
+  const options = await bootOptions(settings)
   const store = new Store(settings.stateDir)
   const log = openLog(store.path('agent.log'), options)
   const context: AgentContext = { options, settings, store, log, node: null }
@@ -49,7 +48,8 @@ export async function runAgent(args: readonly string[], signal: AbortSignal, tol
   log.info(`Ferrite agent ${agentVersion} starts; API ${options.apiUrls.join(', ') || 'none given'}`)
 
   await cleanUpAfterCrash(context)
-  if (options.ntpServer !== null) await setClock(options.ntpServer, log)
+  await resolveByMdns(options, log)
+  await correctClock(context)
   const hardware = await selectHardware(context, [genericManager(context), ...(await plugIns(context))])
   await sleep(options.hardwareDelayMs, undefined, { signal })
 
@@ -72,8 +72,6 @@ export async function runAgent(args: readonly string[], signal: AbortSignal, tol
   }
 
   const token = () => store.readText(tokenFile) ?? options.agentToken
-  const address = await ownAddress(context, signal)
-  const certificate = ownCertificate(context, address)
   let heartbeat: HeartbeatLoop | null = null
   const stop = new AbortController()
   const board: CommandBoard = new CommandBoard(
@@ -87,38 +85,26 @@ export async function runAgent(args: readonly string[], signal: AbortSignal, tol
         hardware,
         stopServing: async () => {
           stop.abort()
-          server.close()
-          server.closeAllConnections()
+          presence.server.close()
+          presence.server.closeAllConnections()
         },
         runNested: (request, running) => board.runNested(request, running),
       }),
     },
     () => heartbeat?.force(),
   )
-  const server = createServer(
-    {
-      cert: certificate.certPem,
-      key: certificate.keyPem,
-      minVersion: options.tlsMinVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
-      ...(options.tlsCipherSuites === null ? {} : { ciphers: options.tlsCipherSuites }),
-    },
-    agentApi({
-      ...{ board, token, version: agentVersion, startedAt, log },
-      readsWithoutToken: () => api.readsWithoutToken(),
-    }),
-  )
-  const port = await listen(server, options.listenHost, options.listenPort)
-  const callbackUrl = `https://${urlHost(address)}:${options.advertisePort ?? port}`
-  log.info(`Listening on port ${port}, to be called at ${callbackUrl}`)
+  const handle = agentApi({
+    ...{ board, token, version: agentVersion, startedAt, log },
+    readsWithoutToken: () => api.readsWithoutToken(),
+  })
+  const presence = await makePresence(context, { api, handle, signal })
+  await presence.open()
 
   heartbeat = startHeartbeat({
-    send: body => api.heartbeat(answer.node.uuid, body),
-    body: () => ({
-      callback_url: callbackUrl,
-      agent_version: agentVersion,
-      agent_token: token(),
-      agent_verify_ca: certificate.certPem,
-    }),
+    send: async () => {
+      await presence.refresh()
+      await api.heartbeat(answer.node.uuid, presence.heartbeat(token()))
+    },
     timeoutMs: () => answer.config.heartbeat_timeout * 1000,
     onFailure: async error => {
       // The node was deleted and perhaps enrolled anew: whoever this machine is now, the API knows.
@@ -134,8 +120,8 @@ export async function runAgent(args: readonly string[], signal: AbortSignal, tol
   await heartbeat.ended
   if (stop.signal.aborted) await idle(signal)
   board.stop()
-  server.close()
-  server.closeAllConnections()
+  presence.server.close()
+  presence.server.closeAllConnections()
 }
 
 /** Learns token, node and options from an answer, and keeps what a restarted process must know. */
@@ -157,37 +143,6 @@ async function inspectIfAsked(context: AgentContext, hardware: Hardware, signal:
     context.log.error(messageOf(error))
     return null
   }
-}
-
-async function setClock(server: string, log: Log): Promise<void> {
-  try {
-    await run('chronyd', ['-u', 'root', '-q', '-t', '20', `server ${server} iburst`], {
-      signal: AbortSignal.timeout(30_000),
-    })
-  } catch (error) {
-    log.warn(`Setting the clock from ${server}: ${messageOf(error)}`)
-  }
-}
-
-/** Listens on all addresses of both families, or on IPv4 alone where there is no IPv6. */
-async function listen(server: Server, host: string | null, port: number): Promise<number> {
-  const attempt = (on: string) =>
-    new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(port, on, () => {
-        server.off('error', reject)
-        resolve()
-      })
-    })
-  try {
-    await attempt(host ?? '::')
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : null
-    if (host !== null || code !== 'EAFNOSUPPORT') throw error
-    await attempt('0.0.0.0')
-  }
-  const address = server.address()
-  return typeof address === 'object' && address !== null ? address.port : port
 }
 
 /** Stays until the process is told to end: a locked-down agent must not be started again by init. */

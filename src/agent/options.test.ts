@@ -33,7 +33,6 @@ test('parameters become options in our units', () => {
 
 for (const [word, message] of [
   ['ipa-api-url=ftp://x', /ipa-api-url: found "ftp:\/\/x", expected a comma list of http/],
-  ['ipa-api-url=mdns', /discovery by mDNS is not built yet/],
   ['ipa-debug=perhaps', /ipa-debug: found "perhaps", expected 1, 0/],
   ['ipa-lookup-timeout=soon', /ipa-lookup-timeout: found "soon", expected a number/],
   ['ipa-tls-min-version=1.1', /expected 1.2 or 1.3/],

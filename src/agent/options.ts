@@ -33,6 +33,21 @@ export interface Options {
   tlsMinVersion: TlsVersion
   tlsCipherSuites: string | null
   tlsCurve: Curve
+  /** Authorities to trust instead of the usual ones; a file. */
+  caFile: string | null
+  /** To show to servers that ask who we are; files. */
+  certFile: string | null
+  keyFile: string | null
+  /** A certificate of our own making, told with the heartbeat, where the API takes one. */
+  autoTls: boolean
+  /** How far it is dated back. */
+  clockSkewMs: number
+  /** A certificate that somebody else made, which the conductor was told of by other means. */
+  listenTls: boolean
+  tlsCertFile: string | null
+  tlsKeyFile: string | null
+  /** Null: what is served. */
+  advertiseProtocol: 'http' | 'https' | null
   inspectionUrls: string[]
   /** Null: not given, which means the defaults as soon as there is a URL. */
   inspectionCollectors: string[] | null
@@ -44,6 +59,10 @@ export interface Options {
   /** Put LLDP into each interface of the inventory, too. */
   collectLldp: boolean
   lldpTimeoutMs: number
+  /** Look for the API by mDNS where no URL is given; the word `mdns` among the URLs asks for it in any case. */
+  useMdns: boolean
+  /** Options that an answer of mDNS may set. */
+  mdnsAllowedOverrides: string[]
   hardwareDelayMs: number
   diskWaitAttempts: number
   diskWaitPauseMs: number
@@ -80,6 +99,10 @@ export interface Settings {
   efiDir: string
   /** Where the kernel shows the crash records that the firmware keeps. */
   pstoreDir: string
+  /** Where configuration files are, and where those of virtual media go. */
+  etcDir: string
+  /** How often drives of virtual media are looked for, a second apart. */
+  virtualMediaAttempts: number
   /** Where images that must be inspected are kept meanwhile. */
   tempDir: string
   /** Hardware managers that are programs of their own. */
@@ -103,7 +126,9 @@ const list = (value: string) =>
     .filter(part => part !== '')
 const milliseconds = (value: string, name: string) => number(value, name) * 1000
 
-const parameters: Record<string, Partial<{ [K in keyof Options]: (value: string, name: string) => Options[K] }>> = {
+type Parsers = Record<string, Partial<{ [K in keyof Options]: (value: string, name: string) => Options[K] }>>
+
+const parameters: Parsers = {
   'ipa-api-url': { apiUrls },
   'ipa-global-request-id': { globalRequestId: text },
   'ipa-agent-token': { agentToken: text },
@@ -112,6 +137,7 @@ const parameters: Record<string, Partial<{ [K in keyof Options]: (value: string,
   'ipa-listen-port': { listenPort: number },
   'ipa-advertise-host': { advertiseHost: text },
   'ipa-advertise-port': { advertisePort: number },
+  'ipa-advertise-protocol': { advertiseProtocol },
   'ipa-network-interface': { networkInterface: text },
   'ipa-ip-lookup-attempts': { ipLookupAttempts: number },
   'ipa-ip-lookup-timeout': { ipLookupPauseMs: milliseconds },
@@ -129,6 +155,7 @@ const parameters: Record<string, Partial<{ [K in keyof Options]: (value: string,
   'ipa-inspection-benchmarks': { benchmarks: list },
   'ipa-collect-lldp': { collectLldp: boolean },
   'ipa-lldp-timeout': { lldpTimeoutMs: milliseconds },
+  'ipa-use-mdns': { useMdns: boolean },
   'ipa-hardware-initialization-delay': { hardwareDelayMs: milliseconds },
   'ipa-disk-wait-attempts': { diskWaitAttempts: number },
   'ipa-disk-wait-delay': { diskWaitPauseMs: milliseconds },
@@ -142,6 +169,39 @@ const parameters: Record<string, Partial<{ [K in keyof Options]: (value: string,
   'ipa-debug': { debug: boolean },
   BOOTIF: { bootInterface: text },
   [logUrlParameter]: { logUrl: text },
+}
+
+/** Options of configuration files whose kernel parameter is called differently, or does not exist. */
+const fileOptions: Parsers = {
+  '[DEFAULT] ip_lookup_sleep': { ipLookupPauseMs: milliseconds },
+  '[DEFAULT] cafile': { caFile: text },
+  '[DEFAULT] certfile': { certFile: text },
+  '[DEFAULT] keyfile': { keyFile: text },
+  '[DEFAULT] enable_auto_tls': { autoTls: boolean },
+  '[DEFAULT] auto_tls_allowed_clock_skew': { clockSkewMs: milliseconds },
+  '[DEFAULT] listen_tls': { listenTls: boolean },
+  '[DEFAULT] tls_cert_file': { tlsCertFile: text },
+  '[DEFAULT] tls_key_file': { tlsKeyFile: text },
+  '[ssl] cert_file': { tlsCertFile: text },
+  '[ssl] key_file': { tlsKeyFile: text },
+  '[DEFAULT] md5_enabled': { md5Enabled: boolean },
+  '[DEFAULT] disable_deep_image_inspection': { deepInspection: (value, name) => !boolean(value, name) },
+  '[DEFAULT] permitted_image_formats': { permittedImageFormats: list },
+  '[DEFAULT] enable_bios_bootloader_install': { runImageInstaller: boolean },
+  '[mdns] use_mdns': { useMdns: boolean },
+  '[mdns] allowed_overrides': { mdnsAllowedOverrides: list },
+}
+
+/** Kernel parameters whose name says nothing about an option of a file. */
+const withoutFileOption = ['BOOTIF', 'ipa-ip-lookup-timeout', 'ipa-use-mdns', 'ipa-inspection-benchmarks']
+
+const byFileOption: Parsers = {
+  ...fileOptions,
+  ...Object.fromEntries(
+    Object.entries(parameters)
+      .filter(([name]) => name.startsWith('ipa-') && !withoutFileOption.includes(name))
+      .map(([name, parsers]) => [`[DEFAULT] ${name.slice('ipa-'.length).replaceAll('-', '_')}`, parsers]),
+  ),
 }
 
 export function defaultOptions(): Options {
@@ -164,6 +224,15 @@ export function defaultOptions(): Options {
     tlsMinVersion: '1.2',
     tlsCipherSuites: null,
     tlsCurve: 'p384',
+    caFile: null,
+    certFile: null,
+    keyFile: null,
+    autoTls: true,
+    clockSkewMs: 3_600_000,
+    listenTls: false,
+    tlsCertFile: null,
+    tlsKeyFile: null,
+    advertiseProtocol: null,
     inspectionUrls: [],
     inspectionCollectors: null,
     dhcpWaitMs: 60_000,
@@ -171,6 +240,8 @@ export function defaultOptions(): Options {
     benchmarks: [],
     collectLldp: false,
     lldpTimeoutMs: 30_000,
+    useMdns: false,
+    mdnsAllowedOverrides: ['inspection_callback_url', 'ntp_server'],
     hardwareDelayMs: 0,
     diskWaitAttempts: 10,
     diskWaitPauseMs: 3_000,
@@ -194,13 +265,23 @@ export function defaultOptions(): Options {
 
 /**
  * Reads a kernel command line. Words without `=` and unknown names are somebody else's; the last of several wins.
- * @throws InvalidInput naming the parameter, what was found and what was expected
+ * @param configured by configuration files: `[section] key` to value; these win
+ * @throws InvalidInput naming the parameter or option, what was found and what was expected
  */
-export function readOptions(cmdline: string): Options {
-  const options = defaultOptions()
-  for (const [name, value] of kernelParameters(cmdline)) {
-    if (!Object.hasOwn(parameters, name)) continue
-    for (const [key, parse] of Object.entries(parameters[name] ?? {})) {
+export function readOptions(cmdline: string, configured: ReadonlyMap<string, string> = new Map()): Options {
+  return { ...defaultOptions(), ...parsed(kernelParameters(cmdline), parameters), ...configOptions(configured) }
+}
+
+/** Options that are known among these of configuration files, `[section] key` to value. @throws InvalidInput */
+export function configOptions(configured: ReadonlyMap<string, string>): Partial<Options> {
+  return parsed(configured, byFileOption)
+}
+
+function parsed(values: ReadonlyMap<string, string>, table: Parsers): Partial<Options> {
+  const options: Partial<Options> = {}
+  for (const [name, value] of values) {
+    if (!Object.hasOwn(table, name)) continue
+    for (const [key, parse] of Object.entries(table[name] ?? {})) {
       // The table pairs every key with a parser of that key's type.
       Object.assign(options, { [key]: parse(value, name) })
     }
@@ -227,6 +308,8 @@ export function readSettings(args: readonly string[], env: Record<string, string
       'state-dir': { type: 'string', default: env.FERRITE_AGENT_STATE_DIR ?? '/run/ferrite-agent' },
       'efi-dir': { type: 'string', default: env.FERRITE_AGENT_EFI_DIR ?? '/sys/firmware/efi' },
       'pstore-dir': { type: 'string', default: env.FERRITE_AGENT_PSTORE_DIR ?? '/sys/fs/pstore' },
+      'etc-dir': { type: 'string', default: env.FERRITE_AGENT_ETC_DIR ?? '/etc' },
+      'virtual-media-attempts': { type: 'string', default: '20' },
       'temp-dir': { type: 'string', default: env.FERRITE_AGENT_TEMP_DIR ?? '/tmp' },
       'plugin-dir': { type: 'string', default: env.FERRITE_AGENT_PLUGIN_DIR ?? '/usr/lib/ferrite/hardware-managers' },
       'only-devices': { type: 'string', default: env.FERRITE_AGENT_ONLY_DEVICES ?? '' },
@@ -243,6 +326,8 @@ export function readSettings(args: readonly string[], env: Record<string, string
     bootLogFile: values.guest ? null : '/run/log/ramdisk.log',
     efiDir: values['efi-dir'],
     pstoreDir: values['pstore-dir'],
+    etcDir: values['etc-dir'],
+    virtualMediaAttempts: Number(values['virtual-media-attempts']),
     tempDir: values['temp-dir'],
     pluginDir: values['plugin-dir'],
     onlyDevices: list(values['only-devices']),
@@ -259,9 +344,8 @@ const words = (value: string) => value.split(' ').filter(word => word !== '')
 function apiUrls(value: string, name: string): string[] {
   const urls = list(value)
   for (const url of urls) {
-    if (/^https?:\/\/[^/]+/.test(url)) continue
-    const hint = url === 'mdns' ? ' (discovery by mDNS is not built yet)' : ''
-    throw wrong(name, url, `a comma list of http:// or https:// URLs${hint}`)
+    if (url === 'mdns' || /^https?:\/\/[^/]+/.test(url)) continue
+    throw wrong(name, url, 'a comma list of http:// or https:// URLs, or mdns')
   }
   return urls.map(url => url.replace(/\/+$/, ''))
 }
@@ -283,6 +367,11 @@ export function tlsMinVersion(value: string, name: string): TlsVersion {
   throw wrong(name, value, '1.2 or 1.3')
 }
 
+function advertiseProtocol(value: string, name: string): 'http' | 'https' {
+  if (value === 'http' || value === 'https') return value
+  throw wrong(name, value, 'http or https')
+}
+
 function tlsCurve(value: string, name: string): Curve {
   if (value === 'p256' || value === 'p384' || value === 'p521') return value
   throw wrong(name, value, 'p256, p384 or p521')
@@ -294,5 +383,6 @@ function ntpServer(value: string, name: string): string {
 }
 
 function wrong(name: string, found: string, expected: string): InvalidInput {
-  return new InvalidInput(`Cannot read kernel parameter ${name}: found "${found}", expected ${expected}`)
+  const what = name.startsWith('[') ? 'the option' : 'kernel parameter'
+  return new InvalidInput(`Cannot read ${what} ${name}: found "${found}", expected ${expected}`)
 }
