@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { forRamdisk } from '#lab/host-packages.ts'
 import { labUp } from '#lab/lab.ts'
 import { driverInfoOf, LabService } from '#lab/service.ts'
+import type { Inventory } from '#protocol/agent.ts'
 import { bootMessage, hashOfStart, makeImage } from '../../../test/vm/disk-image.ts'
 import { bootLimitMs } from '../../../test/vm/world.ts'
 import { holdsPartitions, writePartitionTable } from '../disk.ts'
@@ -46,9 +47,17 @@ async function run(): Promise<readonly string[]> {
     await operator.bring('manage', 'manageable')
 
     const inspected = await operator.bring('inspect', 'manageable')
-    const { memory_mb, local_gb, cpu_arch } = inspected.node.properties as Record<string, unknown> // as all Ironics have it
-    assert.deepEqual({ memory_mb: Number(memory_mb), cpu_arch }, { memory_mb: machine.memory_mb, cpu_arch: 'x86_64' })
-    assert.ok(Number(local_gb) > 0, `local_gb is ${local_gb}`)
+    const { cpu_arch } = inspected.node.properties as Record<string, unknown> // as all Ironics have it
+    const found = await service.api.get(`/v1/nodes/${operator.uuid}/inventory`)
+    const { memory, disks, interfaces } = found.inventory as Inventory // as the stock agent makes it
+    const told = {
+      ...{ cpu_arch, memory: memory.physical_mb, disks: disks.map(({ size }) => size) },
+      interfaces: interfaces.map(({ mac_address }) => mac_address),
+    }
+    assert.deepEqual(told, {
+      ...{ cpu_arch: 'x86_64', memory: machine.memory_mb, disks: [disk.size_bytes] },
+      interfaces: machine.nics.map(({ mac }) => mac),
+    })
     notes.push(`inspected in ${inspected.seconds} s`)
 
     await writePartitionTable(disk.file)
