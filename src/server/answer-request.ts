@@ -1,4 +1,5 @@
 /** What leaves: answers and faults in their form, and the line that the log keeps of each request. */
+import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
@@ -11,6 +12,11 @@ import { misplaced, type RouteTable } from './paths.ts'
 export function send(endpoint: Endpoint, answer: Answer | undefined, reply: FastifyReply): FastifyReply {
   reply.code(endpoint.status)
   if (answer?.location !== undefined) reply.header('location', answer.location)
+  if (answer?.stream) {
+    // Its connection serves nothing else, so that a service that stops does not wait for it to become idle.
+    reply.headers({ 'content-type': answer.stream.type, connection: 'close', 'cache-control': 'no-store' })
+    return reply.send(Readable.from(answer.stream.body))
+  }
   // Without a body there must be no Content-Type: a client parses a body as soon as one is named.
   if (answer?.json === undefined) return reply.send()
   return reply.header('content-type', 'application/json').send(answer.json)

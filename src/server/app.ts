@@ -15,6 +15,7 @@ import { type Authenticator, type Identity, noauth, nobody } from './auth.ts'
 import { parseBody } from './body.ts'
 import type { Endpoint, World } from './endpoint.ts'
 import { endpoints as allEndpoints } from './endpoints.ts'
+import { eventHub } from './event-hub.ts'
 import { NoRoute } from './faults.ts'
 import { fleetSource } from './fleet.ts'
 import { corsOf } from './http/cors.ts'
@@ -48,7 +49,7 @@ declare module 'fastify' {
   }
 }
 
-export interface AppOptions extends Omit<World, 'fleet' | 'sightings'> {
+export interface AppOptions extends Omit<World, 'fleet' | 'sightings' | 'hub'> {
   /** Default: nobody is asked who they are. */
   auth?: Authenticator
   /** Default: everyone may do everything. */
@@ -63,7 +64,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   const { config, log, auth = noauth, policy = unrestricted, endpoints = allEndpoints } = options
   const { api } = config
   const fleet = fleetSource({ ...options, heartbeatTimeoutS: config.conductor.heartbeat_timeout })
-  const world: World = { ...options, fleet, sightings: new Sightings(options) }
+  const world: World = { ...options, fleet, sightings: new Sightings(options), hub: eventHub(options) }
   const routes = routeTable(endpoints)
   const unread = unreadAnswers()
   const incoming = incomingBodies()
@@ -148,6 +149,8 @@ export function createApp(options: AppOptions): FastifyInstance {
       handler: (request, reply) => serve(ready, request, reply),
     })
   }
+  // A stream ends with the service, not with its client: nothing waits for it.
+  app.addHook('preClose', () => world.hub.close())
   addHealthcheck(app, config.healthcheck)
   if (config.ferrite.metrics) addMetrics(app, options.db)
   app.setNotFoundHandler((request, reply) => notFound(routes, request, reply))
@@ -186,16 +189,22 @@ function admit(request: FastifyRequest, reply: FastifyReply, identity: Identity)
   if (headers['content-type'] !== undefined) headers['content-type'] = 'application/json'
   if (request.routeOptions.config.outside) return
   request.minor = settleVersion(request, reply)
-  const { accept } = headers
-  if (accept !== undefined && accept !== '' && !/\*\/\*|application\/(\*|json)/i.test(accept)) {
-    throw new NoRoute(406, `Cannot answer with ${accept.slice(0, 200)}: answers are application/json`)
-  }
   const { endpoint, minor: from = minimum } = request.routeOptions.config
+  const { accept } = headers
+  if (accept !== undefined && accept !== '' && !isServed(accept, endpoint)) {
+    const types = ['application/json', ...(endpoint?.streams ? [endpoint.streams] : [])].join(' or ')
+    throw new NoRoute(406, `Cannot answer with ${accept.slice(0, 200)}: answers are ${types}`)
+  }
   if (!endpoint || request.minor >= from) return
   const version = versionText(request.minor)
   if (endpoint.alsoAt?.includes(version)) return
   const message = `${endpoint.method} ${endpoint.path} needs version ${endpoint.from}`
   throw new NoRoute(endpoint.below ?? 404, `${message}; the request was made with ${version}`)
+}
+
+function isServed(accept: string, endpoint: Endpoint | undefined): boolean {
+  const isStream = endpoint?.streams !== undefined && accept.toLowerCase().includes(endpoint.streams)
+  return isStream || /\*\/\*|application\/(\*|json)/i.test(accept)
 }
 
 function settleVersion(request: FastifyRequest, reply: FastifyReply): Minor {

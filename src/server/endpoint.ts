@@ -13,6 +13,7 @@ import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Minor } from '#protocol/microversion.ts'
 import type { Identity } from './auth.ts'
+import type { EventHub } from './event-hub.ts'
 import type { FleetSource } from './fleet.ts'
 import type { Links } from './links.ts'
 import type { Parameters, ValuesOf } from './parameters.ts'
@@ -27,6 +28,7 @@ export interface World {
   readonly clock: Clock
   readonly fleet: FleetSource
   readonly sightings: Sightings
+  readonly hub: EventHub
 }
 
 /** The groups of options that the API reads. */
@@ -48,6 +50,8 @@ export interface Call<P = unknown, Q = unknown, B = unknown> extends World {
   /** The query as it came. */
   readonly given: Readonly<Record<string, unknown>>
   readonly links: Links
+  /** A header of the request, by its name in lower case. */
+  header(name: string): string | undefined
   /** IP address that the request came from. */
   readonly address: string
   readonly caller: Caller
@@ -64,6 +68,8 @@ export interface Call<P = unknown, Q = unknown, B = unknown> extends World {
 export interface Answer {
   /** JSON: as text, or as bytes where it is long (a socket encodes long texts slowly). Without it the answer has no body and no Content-Type. */
   json?: string | Buffer
+  /** A text that is sent as it comes; ends when it ends, or the client goes. */
+  stream?: { type: string; body: AsyncIterable<string> }
   location?: string
 }
 
@@ -91,6 +97,8 @@ export interface Declaration<Path extends string, Q extends Parameters, A extend
   readonly response: TSchema | null
   /** Which limit of the body's size holds. Default: that of all. */
   readonly bodySize?: 'provision' | 'inspection'
+  /** The answer may be a stream of this type, where callers ask for it. */
+  readonly streams?: string
   /** Answered even when others have to queue: machines depend on it. */
   readonly urgent?: true
   readonly doc?: string

@@ -57,6 +57,7 @@ export function readRequest(
     body: request.body,
     given,
     path: request.url.split('?', 1)[0] ?? '',
+    header: name => request.raw.headers[name]?.toString(),
     links: linksOf(request.raw, {
       publicEndpoint: config.api.public_endpoint,
       proxied: config.oslo_middleware.enable_proxy_headers_parsing,

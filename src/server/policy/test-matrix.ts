@@ -57,6 +57,7 @@ node.getSupportedBootDevices       ++.+    ++..+  ....-  -----
 node.injectNmi                     ++.+    ++..+  ....-  -----
 node.unlock                        ++.+    ++..+  ....-  -----
 node.why                           ++++    +++++  ....-  -----
+event.list                         ++++    +++++  ooooo  ooooo
 node.listIndicators                ++++    +++++  ++++-  -----
 node.getIndicator                  ++++    +++++  ++++-  -----
 node.setIndicator                  ++.+    +++.+  ....-  -----

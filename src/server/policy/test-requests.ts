@@ -50,6 +50,7 @@ export function attempts(world: World): Readonly<Record<string, Attempt>> {
     'node.detachVmedia': { ok: 400 },
     'node.attachVif': { body: { id: 'vif' } },
     'node.setTraits': { body: { traits: ['CUSTOM_U'] } },
+    'event.list': { shows: node },
     'node.listHistory': { shows: world.event_uuid ?? '' },
 
     'node.update:empty': { body: [] },

@@ -1,0 +1,53 @@
+/** The log of events as a feed: in the order of their numbers, with what decides who may see each. */
+import type { Db } from './database.ts'
+import type { Event } from './events.ts'
+import { prepared } from './prepared.ts'
+
+export interface FedEvent extends Event {
+  /** Of its node; both null where it has none, or the node is gone. */
+  owner: string | null
+  lessee: string | null
+  /** Whether its node is there. */
+  hasNode: boolean
+}
+
+/** Events after `afterId`, oldest first, at most `limit`; of one node, where it is named. */
+export async function eventsAfter(
+  db: Db,
+  { afterId, limit, nodeUuid }: { afterId: number; limit: number; nodeUuid?: string | undefined },
+): Promise<FedEvent[]> {
+  const { rows } =
+    nodeUuid === undefined ? await ofAll(db, { afterId, limit }) : await ofNode(db, { afterId, limit, nodeUuid })
+  return rows.map(({ id, flow_id, data, found, ...row }) => ({
+    ...row,
+    id: Number(id),
+    flow_id: flow_id === null ? null : Number(flow_id),
+    data: JSON.parse(data),
+    hasNode: found !== null,
+  }))
+}
+
+/** The number of the newest event; 0 where there is none. */
+export async function newestEventId(db: Db): Promise<number> {
+  const [row] = (await newest(db, {})).rows
+  return Number(row?.id ?? 0)
+}
+
+type Page = { afterId: number; limit: number }
+
+const ofAll = prepared((db, page: Page) => feed(db, page))
+const ofNode = prepared((db, page: Page & { nodeUuid: string }) =>
+  feed(db, page).where('events.node_uuid', '=', page.nodeUuid),
+)
+const newest = prepared(db => db.selectFrom('events').select('id').orderBy('id', 'desc').limit(1))
+
+function feed(db: Db, { afterId, limit }: Page) {
+  return db
+    .selectFrom('events')
+    .leftJoin('nodes', 'nodes.uuid', 'events.node_uuid')
+    .select(['events.id', 'events.at', 'events.node_uuid', 'events.flow_id', 'events.kind', 'events.data'])
+    .select(['nodes.owner', 'nodes.lessee', 'nodes.uuid as found'])
+    .where('events.id', '>', afterId)
+    .orderBy('events.id')
+    .limit(limit)
+}
