@@ -66,7 +66,8 @@ export async function openWorkshop(): Promise<Workshop> {
         enabled_management_interfaces: ['simulated'],
         enabled_power_interfaces: ['simulated'],
       },
-      agent: { require_tls: false },
+      // Files would outlive the story.
+      agent: { require_tls: false, deploy_logs_collect: 'never' },
       conductor: {
         automated_clean: true,
         sync_power_state_interval: 60,
