@@ -150,11 +150,13 @@ test('steps are listed by manager, with versions', async () => {
     'deploy.clean_uefi_nvram': [0, undefined],
     'deploy.write_image': [0, undefined],
     'deploy.execute_bootc_install': [0, undefined],
+    'deploy.inject_files': [0, undefined],
     'raid.apply_configuration': [0, undefined],
   })
   assert.deepEqual(await offered('service'), {
     'deploy.write_image': [0, true],
     'deploy.execute_bootc_install': [0, undefined],
+    'deploy.inject_files': [0, true],
     'raid.delete_configuration': [0, true],
     'raid.create_configuration': [0, true],
     'raid.apply_configuration': [0, true],

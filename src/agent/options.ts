@@ -74,6 +74,8 @@ export interface Options {
   downloadMaxDurationMs: number
   guardSpecialFilesystems: boolean
   ignoreBootloaderFailure: boolean
+  /** Of the step inject_files while deploying; 0: only when somebody asks for it. */
+  injectFilesPriority: number
   debug: boolean
   /** BOOTIF as the boot loader wrote it. */
   bootInterface: string | null
@@ -166,6 +168,7 @@ const parameters: Parsers = {
   'ipa-image-download-max-duration': { downloadMaxDurationMs: milliseconds },
   'ipa-guard-special-filesystems': { guardSpecialFilesystems: boolean },
   'ipa-ignore-bootloader-failure': { ignoreBootloaderFailure: boolean },
+  'ipa-inject-files-priority': { injectFilesPriority },
   'ipa-debug': { debug: boolean },
   BOOTIF: { bootInterface: text },
   [logUrlParameter]: { logUrl: text },
@@ -252,6 +255,7 @@ export function defaultOptions(): Options {
     downloadMaxDurationMs: 0,
     guardSpecialFilesystems: true,
     ignoreBootloaderFailure: false,
+    injectFilesPriority: 0,
     debug: false,
     bootInterface: null,
     logUrl: null,
@@ -353,6 +357,11 @@ function apiUrls(value: string, name: string): string[] {
 function number(value: string, name: string): number {
   if (!/^\d+(\.\d+)?$/.test(value)) throw wrong(name, value, 'a number that is not negative')
   return Number(value)
+}
+
+function injectFilesPriority(value: string, name: string): number {
+  if (/^\d{1,2}$/.test(value)) return Number(value)
+  throw wrong(name, value, 'a whole number from 0 to 99')
 }
 
 function boolean(value: string, name: string): boolean {

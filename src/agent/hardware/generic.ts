@@ -16,6 +16,7 @@ import { burnInSteps } from './burn-in/steps.ts'
 import { eraseDevices, eraseDevicesExpress } from './erase-devices.ts'
 import { eraseAllMetadata } from './erase-metadata.ts'
 import { cleanNvramStep, erasePstoreStep } from './firmware-memory.ts'
+import { injectFilesStep } from './inject-files.ts'
 import { collectInventory } from './inventory.ts'
 import type { HardwareManager, Step } from './manager.ts'
 import { listNetworkInterfaces } from './network-interfaces.ts'
@@ -28,7 +29,7 @@ export function genericManager(context: AgentContext): HardwareManager {
   return {
     className: 'GenericHardwareManager',
     version: { name: 'generic_hardware_manager', version: '1.2' },
-    steps,
+    steps: [...steps, injectFilesStep(context.options.injectFilesPriority)],
     evaluate: async () => 1,
     initialize: waitForDisks,
     methods: {
