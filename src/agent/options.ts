@@ -59,6 +59,8 @@ export interface Options {
   /** Put LLDP into each interface of the inventory, too. */
   collectLldp: boolean
   lldpTimeoutMs: number
+  /** VLAN interfaces to make: `eno1.100`, or cards whose switches name them. */
+  vlanInterfaces: string[]
   /** Look for the API by mDNS where no URL is given; the word `mdns` among the URLs asks for it in any case. */
   useMdns: boolean
   /** Options that an answer of mDNS may set. */
@@ -157,6 +159,7 @@ const parameters: Parsers = {
   'ipa-inspection-benchmarks': { benchmarks: list },
   'ipa-collect-lldp': { collectLldp: boolean },
   'ipa-lldp-timeout': { lldpTimeoutMs: milliseconds },
+  'ipa-enable-vlan-interfaces': { vlanInterfaces: list },
   'ipa-use-mdns': { useMdns: boolean },
   'ipa-hardware-initialization-delay': { hardwareDelayMs: milliseconds },
   'ipa-disk-wait-attempts': { diskWaitAttempts: number },
@@ -243,6 +246,7 @@ export function defaultOptions(): Options {
     benchmarks: [],
     collectLldp: false,
     lldpTimeoutMs: 30_000,
+    vlanInterfaces: [],
     useMdns: false,
     mdnsAllowedOverrides: ['inspection_callback_url', 'ntp_server'],
     hardwareDelayMs: 0,

@@ -24,6 +24,7 @@ import { assembleFor, rootCandidates } from './raid/root-volume.ts'
 import { raidSteps } from './raid/steps.ts'
 import { chooseRootDevice, hintsOf } from './root-device.ts'
 import { protectedDevices } from './skip-list.ts'
+import { makeVlanInterfaces } from './vlan-interfaces.ts'
 
 export function genericManager(context: AgentContext): HardwareManager {
   return {
@@ -31,7 +32,7 @@ export function genericManager(context: AgentContext): HardwareManager {
     version: { name: 'generic_hardware_manager', version: '1.2' },
     steps: [...steps, injectFilesStep(context.options.injectFilesPriority)],
     evaluate: async () => 1,
-    initialize: waitForDisks,
+    initialize,
     methods: {
       listHardwareInfo: () => collectInventory(context),
       listBlockDevices: async () => {
@@ -82,6 +83,11 @@ async function candidates(node: AgentNode | null, context: AgentContext): Promis
     node,
     devices.filter(({ name }) => !spared.has(name)),
   )
+}
+
+async function initialize(context: AgentContext): Promise<void> {
+  if (context.settings.ownsMachine) await makeVlanInterfaces(context)
+  await waitForDisks(context)
 }
 
 /** Disks of slow controllers appear late; a machine without any may still be inspected. */
