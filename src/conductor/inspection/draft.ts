@@ -84,6 +84,10 @@ export class Draft {
 
   /** @param value undefined takes the capability away */
   setCapability(name: string, value: string | undefined): void {
+    // They are kept in one text.
+    if (/[,:]/.test(name) || value?.includes(',')) {
+      throw new InvalidInput(`found the capability ${name} = ${value?.slice(0, 200)}, expected one without commas`)
+    }
     const { [name]: _, ...others } = capabilitiesOf(this.node.properties.capabilities)
     const all = value === undefined ? others : { ...others, [name]: value }
     const text = Object.entries(all).map(([key, inner]) => `${key}:${inner}`)

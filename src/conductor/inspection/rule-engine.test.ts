@@ -237,6 +237,7 @@ test('what cannot be done fails the inspection, and nothing is changed', async (
       /the node has no port/,
     ],
     [{ op: 'log', args: { msg: 'x', level: 'loud' } }, /found the level loud/],
+    [{ op: 'set-capability', args: { name: 'a', value: 'b,secure_boot:true' } }, /expected one without commas/],
     [{ op: 'api-call', args: { url: 'http://192.0.2.1/', timeout: 0 } }, /found 0 for timeout/],
     [{ op: 'api-call', args: { url: 'http://192.0.2.1/', retries: 'x' } }, /found "x" for retries/],
   ]

@@ -82,10 +82,12 @@ export const redfish = {
   enable_verify_bmc_clock: boolean({ default: false, help: "Set a BMC's clock when the node is verified." }),
   default_inspection_hooks: list({
     default: ['validate-interfaces', 'ports', 'architecture'],
+    effective: true,
     help: 'Hooks that $default_inspection_hooks stands for.',
   }),
   inspection_hooks: list({
     default: ['$default_inspection_hooks'],
+    effective: true,
     help: 'Hooks that read inspection data of the redfish inspect interface.',
   }),
   post_boot_retry_attempts: integer({ default: 6, min: 1, help: 'Tries of a request while firmware starts.' }),

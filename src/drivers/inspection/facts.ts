@@ -19,18 +19,24 @@ export const ramdiskError: Hook = {
 }
 
 export const architecture: Hook = {
-  run({ inventory, properties }) {
-    const found = textIn(objectIn(inventory.cpu).architecture)
-    if (found === undefined) throw new InspectionFailed('the inventory has no cpu.architecture')
-    properties.cpu_arch = found
+  run({ ctx, inventory, properties }) {
+    const { architecture: found } = objectIn(inventory.cpu)
+    if (typeof found !== 'string' || !/^[\w.-]{0,64}$/.test(found)) {
+      throw new InspectionFailed('the inventory has no cpu.architecture')
+    }
+    // A BMC that does not know: what is known already stays.
+    if (found === '') ctx.log.warn({ node: ctx.node.uuid }, 'the architecture of the CPU was not found')
+    else properties.cpu_arch = found
   },
 }
 
 export const memory: Hook = {
   run({ ctx, inventory, properties }) {
     const { memory } = inventory
-    if (!('physical_mb' in objectIn(memory))) throw new InspectionFailed('the inventory has no memory.physical_mb')
     const { physical_mb: found } = objectIn(memory)
+    if (found !== null && !(Number.isInteger(found) && Number(found) > 0)) {
+      throw new InspectionFailed('the inventory has no memory.physical_mb')
+    }
     // Firmware that does not tell of its modules: what is known already is better than nothing.
     if (found === null) ctx.log.warn({ node: ctx.node.uuid }, 'the size of the memory was not found')
     else properties.memory_mb = found
@@ -47,9 +53,9 @@ export const cpus: Hook = {
 
 export const bootMode: Hook = {
   run({ ctx, inventory, properties }) {
-    const found = textIn(objectIn(inventory.boot).current_boot_mode)
-    if (found === undefined) ctx.log.warn({ node: ctx.node.uuid }, 'the boot mode was not found')
-    else setCapabilities(properties, { boot_mode: found })
+    const { current_boot_mode: found } = objectIn(inventory.boot)
+    if (found === 'uefi' || found === 'bios') setCapabilities(properties, { boot_mode: found })
+    else ctx.log.warn({ node: ctx.node.uuid }, 'the boot mode was not found')
   },
 }
 

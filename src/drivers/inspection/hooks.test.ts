@@ -4,16 +4,18 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import fc from 'fast-check'
 import { addNode } from '#conductor/test-engine.ts'
 import { loadConfig, type Overrides } from '#config/load.ts'
 import { findFound, writeFound } from '#db/inspections.ts'
 import { findNode, type NodePatch, writeInventory } from '#db/nodes.ts'
 import { portsOf, updatePort } from '#db/ports.ts'
 import { freshDatabase } from '#db/test-database.ts'
+import { Fault } from '#lib/fault.ts'
 import { silent } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { FlowContext } from '../driver.ts'
-import { checkHooks, runHooks } from './hooks.ts'
+import { checkHooks, hookNames, runHooks } from './hooks.ts'
 import { addPort } from './ports.ts'
 
 const eth = (at: number, more: object = {}) => ({
@@ -109,7 +111,7 @@ test('add_ports says for which interfaces ports are made', async () => {
   assert.deepEqual(await made('active'), ['1 pxe', '2'])
   assert.deepEqual(await made('disabled'), [])
   // Nobody knows which one booted.
-  assert.deepEqual(await made('pxe', { inventory: { ...inventory, boot: {} } }), ['1', '2', '3'])
+  assert.deepEqual(await made('pxe', { inventory: { ...inventory, boot: {} } }), ['1 pxe', '2 pxe', '3 pxe'])
   assert.deepEqual(
     await made('pxe', { inventory: { ...inventory, boot: {} }, pluginData: { boot_interface: '52:54:00:00:00:03' } }),
     ['3 pxe'],
@@ -367,3 +369,57 @@ test('lists of hooks that cannot work are refused when the service starts', asyn
   })
   assert.deepEqual(properties.accelerators, [{ vendor_id: '1234', device_id: 'abcd', type: 'FPGA', pci_address: '1' }])
 })
+
+test('nothing that a machine could post is too odd: hooks make something of it, or say what is missing', async () => {
+  const db = await freshDatabase()
+  after(() => db.destroy())
+  const config = await loadConfig({ overrides: { inspector: { physical_network_cidr_map: ['192.0.2.0/24:x'] } } })
+  const uuid = await addNode(db, 'inspecting', { properties: { root_device: { size: '>= 1' } } })
+  const odd = fc.oneof(
+    fc.json().map(text => JSON.parse(text)),
+    fc.constantFrom(null, '', 'eth0', 7, true, [], {}),
+  )
+  const like = (key: string) =>
+    fc.oneof({ weight: 3, arbitrary: fc.constant((inventory as Record<string, unknown>)[key]) }, odd)
+  const card = fc.record(
+    {
+      name: fc.oneof(fc.constantFrom('eth0', '__proto__', 'constructor'), odd),
+      mac_address: fc.oneof(fc.constantFrom(mac(1), mac(2)), odd),
+      ipv4_address: odd,
+      ipv6_address: odd,
+      client_id: odd,
+      lldp: odd,
+    },
+    { requiredKeys: [] },
+  )
+  const posted = fc.record({
+    interfaces: fc.oneof(fc.array(fc.oneof(card, odd)), odd),
+    cpu: like('cpu'),
+    memory: like('memory'),
+    disks: like('disks'),
+    boot: like('boot'),
+  })
+  const names = ['pci_devices', 'lldp_raw', 'data', 'extra', 'root_disk', 'error', 'boot_interface', '__proto__']
+  const plugin = fc.dictionary(fc.constantFrom(...names), odd)
+  await fc.assert(
+    fc.asyncProperty(
+      posted,
+      plugin,
+      fc.shuffledSubarray(hookNames.filter(name => name !== 'validate-interfaces')),
+      async (found, plugin_data, rest) => {
+        await writeFound(db, uuid, { inventory: found, plugin_data }, timestamp(0))
+        const flow = { write: async () => {} }
+        const node = await findNode(db, uuid)
+        // All that hooks look at.
+        const ctx = { db, node, config, log: silent, clock: { now: () => 0 }, flow, portsChanged: async () => {} }
+        const list = { option: 'x', names: ['validate-interfaces', ...rest] }
+        await runHooks(ctx as unknown as FlowContext, list).catch(error => {
+          if (!(error instanceof Fault)) throw error
+        })
+      },
+    ),
+    { numRuns: 400 },
+  )
+})
+
+const mac = (at: number) => `52:54:00:00:00:0${at}`

@@ -42,6 +42,8 @@ const known: Readonly<Record<string, Hook>> = {
   'root-device': rootDevice,
 }
 
+export const hookNames: readonly string[] = Object.keys(known)
+
 /** A list of names and the option that it is from. */
 export interface HookList {
   readonly option: string

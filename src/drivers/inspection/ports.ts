@@ -2,15 +2,16 @@
  * Hook ports: ports for the network interfaces that validate-interfaces chose; those that are there follow what was
  * found, and go where [inspector] keep_ports says so.
  *
- * Source: Ironic ironic/drivers/modules/inspector/hooks/ports.py (behaviour restated).
+ * Source: Ironic ironic/drivers/modules/inspector/hooks/ports.py (behaviour restated). Other than there, where nobody
+ * knows which interface booted (a BMC does not), no port is kept from booting.
  */
 import { randomUUID } from 'node:crypto'
 import type { Db } from '#db/database.ts'
 import { AddressTaken, deletePort, insertPort, type PortPatch, updatePort } from '#db/ports.ts'
 import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
-import type { Hook, HookContext } from './hook.ts'
-import { keptInterfaces } from './network-interfaces.ts'
+import { type Hook, type HookContext, textIn } from './hook.ts'
+import { keptInterfaces, type ValidInterface } from './network-interfaces.ts'
 
 export interface NewPort {
   address: string
@@ -24,9 +25,11 @@ export const ports: Hook = {
     const { ctx, pluginData } = of
     const { db, node, clock, log, config } = ctx
     if (config.inspector.add_ports !== 'disabled') {
+      const isKnown = knowsWhatBooted(pluginData)
       for (const one of Object.values(keptInterfaces(pluginData, 'valid_interfaces'))) {
-        const extra = one.client_id ? { 'client-id': one.client_id } : {}
-        const port = { address: one.mac_address, pxe_enabled: one.pxe_enabled, extra }
+        const clientId = clientIdOf(one)
+        const extra = clientId === undefined ? {} : { 'client-id': clientId }
+        const port = { address: one.mac_address, pxe_enabled: one.pxe_enabled || !isKnown, extra }
         await addPort({ db, log }, node.uuid, port, clock.now())
       }
     }
@@ -73,6 +76,7 @@ async function followInterfaces({ ctx, pluginData, ports }: HookContext): Promis
   const { keep_ports, update_pxe_enabled } = config.inspector
   const all = new Map(Object.values(keptInterfaces(pluginData, 'all_interfaces')).map(one => [one.mac_address, one]))
   const valid = new Set(Object.values(keptInterfaces(pluginData, 'valid_interfaces')).map(one => one.mac_address))
+  const updatesPxe = update_pxe_enabled && knowsWhatBooted(pluginData)
   const stays = (address: string) =>
     keep_ports === 'all' || (keep_ports === 'present' ? all.has(address) : valid.has(address))
   for (const port of await ports()) {
@@ -84,11 +88,23 @@ async function followInterfaces({ ctx, pluginData, ports }: HookContext): Promis
     }
     const found = all.get(address)
     const pxe_enabled = found?.pxe_enabled ?? false
-    const clientId = found?.client_id
+    const clientId = clientIdOf(found)
     const patch: PortPatch = {
-      ...(update_pxe_enabled && pxe_enabled !== port.pxe_enabled ? { pxe_enabled } : {}),
-      ...(clientId && clientId !== port.extra['client-id'] ? { extra: { ...port.extra, 'client-id': clientId } } : {}),
+      ...(updatesPxe && pxe_enabled !== port.pxe_enabled ? { pxe_enabled } : {}),
+      ...(clientId !== undefined && clientId !== port.extra['client-id']
+        ? { extra: { ...port.extra, 'client-id': clientId } }
+        : {}),
     }
     if (Object.keys(patch).length > 0) await updatePort(db, uuid, patch, clock.now())
   }
+}
+
+/** What DHCP clients call themselves is short. */
+function clientIdOf(found: ValidInterface | undefined): string | undefined {
+  const clientId = textIn(found?.client_id)
+  return clientId !== undefined && clientId.length <= 512 ? clientId : undefined
+}
+
+function knowsWhatBooted(pluginData: HookContext['pluginData']): boolean {
+  return Object.values(keptInterfaces(pluginData, 'all_interfaces')).some(one => one.pxe_enabled)
 }

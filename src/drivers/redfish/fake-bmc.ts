@@ -19,6 +19,10 @@ export interface FakeBmc {
   manufacturer: string
   allowedResets: string[] | null
   nics: { mac: string | null; state: string }[]
+  /** More of the system's resource. */
+  system: Record<string, unknown>
+  /** Other resources, by path. */
+  resources: Record<string, unknown>
   /** Comes before the ordinary answer; undefined lets that one through. */
   before: (request: Request, body: unknown) => Response | undefined | Promise<Response | undefined>
   /** Every request that arrived, as `GET /path`. */
@@ -49,6 +53,8 @@ export function fakeBmc(given: Partial<FakeBmc> = {}): FakeBmc {
     manufacturer: 'Acme',
     allowedResets: ['On', 'ForceOff', 'GracefulShutdown', 'ForceRestart', 'Nmi'],
     nics: [],
+    system: {},
+    resources: {},
     before: () => undefined,
     requests: [],
     bodies: [],
@@ -103,6 +109,7 @@ function answer(bmc: FakeBmc, request: Request, path: string, body: unknown): Re
     bmc.tokens.delete(request.headers.get('x-auth-token') ?? '')
     return new Response(null, { status: 204 })
   }
+  if (request.method === 'GET' && Object.hasOwn(bmc.resources, path)) return Response.json(bmc.resources[path])
   if (path === `${ROOT}/Systems`) {
     return Response.json({ Members: bmc.systems.map(id => ({ '@odata.id': `${ROOT}/Systems/${id}` })) })
   }
@@ -128,6 +135,7 @@ function systemAnswer(bmc: FakeBmc, request: Request, at: { path: string; rest: 
         Boot: bmc.boot,
         EthernetInterfaces: { '@odata.id': `${path}/EthernetInterfaces` },
         Actions: { '#ComputerSystem.Reset': reset },
+        ...bmc.system,
       },
       { headers: bmc.etag === null ? {} : { etag: bmc.etag } },
     )

@@ -9,6 +9,7 @@ export default {
   driverInfo: { ...redfishDriverInfo, ...ansibleDriverInfo },
   interfaces: {
     ...generic,
+    inspect: { redfish: () => import('./inspect.ts'), ...generic.inspect },
     management: { redfish: () => import('./management.ts'), ...generic.management },
     power: { redfish: () => import('./power.ts') },
   },

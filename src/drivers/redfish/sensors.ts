@@ -8,12 +8,9 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { type Sensor, type SensorData, type SensorType, sensorHealths } from '#protocol/sensors.ts'
 import type { NodeContext } from '../driver.ts'
-import { type Reader, type RedfishClient, Reference, reader } from './client.ts'
-import { BmcRefused } from './faults.ts'
+import { Asker, partLimit } from './asker.ts'
+import { type Reader, Reference, reader } from './client.ts'
 import { readSystem } from './system.ts'
-
-/** No machine has more of one kind; a broken collection must not keep us busy. */
-const partLimit = 128
 
 const Maybe = <const S extends TSchema>(schema: S) => Type.Optional(Type.Union([schema, Type.Null()]))
 const Text = Maybe(Type.String())
@@ -86,42 +83,6 @@ export async function readSensors(ctx: NodeContext): Promise<SensorData> {
   return gathered(found)
 }
 
-/** GETs one after another: BMCs serve few at a time, and others ask them, too. */
-class Asker {
-  readonly #client: RedfishClient
-  readonly #signal: AbortSignal
-
-  constructor(client: RedfishClient, signal: AbortSignal) {
-    this.#client = client
-    this.#signal = signal
-  }
-
-  /** Undefined where there is nothing, or the BMC refuses to tell. */
-  async get<S extends TSchema>(path: string, as: Reader<S>): Promise<Static<S> | undefined> {
-    try {
-      return (await this.#client.get(path, as, { signal: this.#signal })).resource
-    } catch (error) {
-      if (error instanceof BmcRefused) return undefined
-      throw error
-    }
-  }
-
-  async linked<S extends TSchema>(link: Link, as: Reader<S>): Promise<Static<S> | undefined> {
-    return link ? this.get(link['@odata.id'], as) : undefined
-  }
-
-  async members(link: Link): Promise<string[]> {
-    if (!link) return []
-    try {
-      return (await this.#client.members(link['@odata.id'], this.#signal)).slice(0, partLimit)
-    } catch (error) {
-      if (error instanceof BmcRefused) return []
-      throw error
-    }
-  }
-}
-
-type Link = Static<typeof Reference> | null | undefined
 type Body<R> = R extends Reader<infer S> ? Static<S> : never
 
 async function thermalOf(asker: Asker, body: Body<typeof chassis>): Promise<Found[]> {

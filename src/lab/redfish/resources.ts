@@ -89,6 +89,7 @@ export function system(hardware: Hardware): Resource {
       Status: healthy,
     },
     MemorySummary: { TotalSystemMemoryGiB: facts.memoryMb / 1024, Status: healthy },
+    Processors: link(`${SYSTEM}/Processors`),
     Bios: link(`${SYSTEM}/Bios`),
     ...(facts.bootMode === 'UEFI' ? { SecureBoot: link(`${SYSTEM}/SecureBoot`) } : {}),
     EthernetInterfaces: link(`${SYSTEM}/EthernetInterfaces`),
@@ -102,6 +103,20 @@ export function system(hardware: Hardware): Resource {
         'ResetType@Redfish.AllowableValues': [...resetTypes],
       },
     },
+  })
+}
+
+/** One socket with all cores; each core is a thread. */
+export function processor(hardware: Hardware): Resource {
+  const { cpus } = hardware.facts
+  return resource(`${SYSTEM}/Processors/CPU.1`, 'Processor.v1_20_0.Processor', 'CPU', {
+    ProcessorType: 'CPU',
+    ProcessorArchitecture: 'x86',
+    InstructionSet: 'x86-64',
+    Model: 'QEMU Virtual CPU',
+    TotalCores: cpus,
+    TotalThreads: cpus,
+    Status: healthy,
   })
 }
 
