@@ -68,9 +68,9 @@ export class BenchMachine implements Circuit {
     this.name = options.name
     this.mac = `52:54:00:fa:00:${options.number.toString(16).padStart(2, '0')}`
     this.#directory = join(options.directory, options.name)
-    mkdirSync(join(this.#directory, 'net/eth0/device'), { recursive: true })
-    writeFileSync(join(this.#directory, 'net/eth0/address'), `${this.mac}\n`)
-    writeFileSync(join(this.#directory, 'net/eth0/carrier'), '1\n')
+    mkdirSync(join(this.#directory, 'net/bench0/device'), { recursive: true })
+    writeFileSync(join(this.#directory, 'net/bench0/address'), `${this.mac}\n`)
+    writeFileSync(join(this.#directory, 'net/bench0/carrier'), '1\n')
     mkdirSync(join(this.#directory, 'buttons'))
     this.disk = makeLoopDisk(options.diskMib)
     this.hardware = new SimHardware({
