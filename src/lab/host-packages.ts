@@ -59,7 +59,19 @@ export const forAnsible = ['ansible-core', 'openssh-client'] as const
 /** The newest clients, which pip installs in a virtual environment. */
 export const forNewestClients = ['python3-venv'] as const
 
-const usedByTests = ['gdisk', 'fdisk', 'dosfstools', 'curl', 'busybox', 'python3-ironicclient', 'postgresql'] as const
+/** IPMI by software that is not ours: a simulator of BMCs, and the client that all others use. */
+const forIpmi = ['openipmi', 'ipmitool'] as const
+
+const usedByTests = [
+  'gdisk',
+  'fdisk',
+  'dosfstools',
+  'curl',
+  'busybox',
+  'python3-ironicclient',
+  'postgresql',
+  ...forIpmi,
+] as const
 
 /** `npm test`: what the tests of all parts need, machines included. */
 export const forTests = [...new Set([...forRamdisk, ...forImage, ...forLab, ...forService, ...usedByTests])]
