@@ -34,7 +34,19 @@ export async function chassisStatus(client: IpmiClient, signal: AbortSignal): Pr
   if (power === undefined) throw new IpmiUnreadable(`The BMC at ${client.bmc} answered ${what} with nothing`)
   const set = (faults: typeof powerFaults | typeof otherFaults, byte: number) =>
     faults.flatMap(([bit, name]) => ((byte & bit) === 0 ? [] : [name]))
-  return { isOn: (power & 1) !== 0, faults: [...set(powerFaults, power), ...set(otherFaults, misc)] }
+  const status = { isOn: (power & 1) !== 0, faults: [...set(powerFaults, power), ...set(otherFaults, misc)] }
+  latest.set(client, { status, atMs: performance.now() })
+  return status
+}
+
+/** By client: what it answered last. */
+const latest = new WeakMap<IpmiClient, { status: ChassisStatus; atMs: number }>()
+const recentMs = 5000
+
+/** Who looks at the power of a fleet asks for its faults right afterwards: an answer a few seconds old will do. */
+export async function recentChassisStatus(client: IpmiClient, signal: AbortSignal): Promise<ChassisStatus> {
+  const known = latest.get(client)
+  return known && performance.now() - known.atMs < recentMs ? known.status : chassisStatus(client, signal)
 }
 
 export async function controlChassis(

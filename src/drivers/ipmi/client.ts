@@ -4,7 +4,7 @@
  * replaced; answers that say "later" are asked for again, all within [ipmi] command_retry_timeout.
  */
 import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
+import { isIP, SocketAddress } from 'node:net'
 import type { Clock } from '#lib/clock.ts'
 import { messageOf } from '#lib/fault.ts'
 import { cipherSuites } from '#protocol/ipmi/cipher-suites.ts'
@@ -147,7 +147,8 @@ export class IpmiClient {
     const { host, port } = this.#settings
     try {
       const { address, family } = await lookup(host)
-      const remote: Remote = { address, family: family === 6 ? 6 : 4, port }
+      const remote: Remote =
+        family === 6 ? { address: canonical(address), family: 6, port } : { address, family: 4, port }
       return await this.#hub.line(remote)
     } catch (error) {
       throw new IpmiSilent(`Cannot reach the BMC at ${this.bmc}: ${messageOf(error)}; check ipmi_address`)
@@ -177,30 +178,44 @@ export class IpmiClient {
           this.#suite = undefined
           const isRefused = error instanceof IpmiNoSession && error.isAboutSuite
           const mayAnswer = error instanceof IpmiSilent && performance.now() < limits.endMs
-          if (isLast || !(isRefused || mayAnswer)) throw error
+          if (isLast || !(isRefused || mayAnswer)) throw await this.#explained(error, line, limits)
           if (isRefused) left = left.filter(other => other !== suite)
         }
       }
     }
   }
 
-  /** A BMC that was never asked before tells that it is there before a session is tried. */
+  /** The suites to try. One question less than a BMC could be asked: a large fleet feels each. */
   async #suites(line: Line, limits: Limits): Promise<readonly number[]> {
     const { suites } = this.#settings
     if (this.#suite !== undefined) {
       const others = (suites.length > 0 ? suites : usual).filter(id => id !== this.#suite)
       return [this.#suite, ...others]
     }
-    const { speaks20 } = await this.#capabilities(line, limits)
-    if (!speaks20) {
-      throw new IpmiNoSession(`The BMC at ${this.bmc} has no IPMI 2.0; set ipmi_protocol_version to 1.5`)
-    }
     if (suites.length > 0) return suites
     const told = await readCipherSuites(line, limits)
+    if (told.length === 0) {
+      const { speaks20 } = await this.#capabilities(line, limits)
+      if (!speaks20) throw this.#speaksOnly15()
+    }
     const known = preferred.filter(id => told.includes(id))
     // What proves and encrypts nothing is not taken unasked.
     const safe = known.filter(id => cipherSuites.get(id)?.integrity.id !== 0)
     return safe.length > 0 ? safe : usual
+  }
+
+  /** A BMC that opens no session may yet tell that it speaks another version, or that nobody is there at all. */
+  async #explained(error: unknown, line: Line, limits: Limits): Promise<unknown> {
+    if (!(error instanceof IpmiSilent)) return error
+    const { firstPauseMs } = this.#settings
+    const soon = { ...limits, endMs: performance.now() + firstPauseMs }
+    const capabilities = await this.#capabilities(line, soon).catch((silence: unknown) => silence)
+    if (capabilities instanceof Error) return capabilities
+    return (capabilities as Capabilities).speaks20 ? error : this.#speaksOnly15() // it was not caught
+  }
+
+  #speaksOnly15(): IpmiNoSession {
+    return new IpmiNoSession(`The BMC at ${this.bmc} has no IPMI 2.0; set ipmi_protocol_version to 1.5`)
   }
 
   async #capabilities(line: Line, limits: Limits): Promise<Capabilities> {
@@ -221,4 +236,11 @@ export class IpmiClient {
     const { user, password, bmcKey, privilege } = this.#settings
     return { bmc: this.bmc, user: Buffer.from(user), password: Buffer.from(password), bmcKey, privilege }
   }
+}
+
+/** An IPv6 address as the system writes that of an answer's sender. */
+function canonical(address: string): string {
+  const [bare = address, zone] = address.split('%')
+  const same = new SocketAddress({ address: bare, family: 'ipv6' }).address
+  return zone === undefined ? same : `${same}%${zone}`
 }

@@ -56,9 +56,16 @@ export async function deviceId(client: IpmiClient, signal: AbortSignal): Promise
   }
 }
 
-/** Null where nobody here knows the number. */
-export function makerOf({ manufacturer }: DeviceId): string | null {
-  return makers[manufacturer] ?? null
+/** By client: a BMC's maker does not change. */
+const knownMakers = new WeakMap<IpmiClient, string | null>()
+
+/** Null where nobody here knows the maker's number. */
+export async function makerOf(client: IpmiClient, signal: AbortSignal): Promise<string | null> {
+  const known = knownMakers.get(client)
+  if (known !== undefined) return known
+  const maker = makers[(await deviceId(client, signal)).manufacturer] ?? null
+  knownMakers.set(client, maker)
+  return maker
 }
 
 /** The BMC is away for a while afterwards; the machine runs on. */

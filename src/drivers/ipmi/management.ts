@@ -8,9 +8,9 @@ import { deployBootMode } from '#boot/boot-mode.ts'
 import { completion } from '#protocol/ipmi/commands.ts'
 import type { BootDevice, BootMode } from '#protocol/states.ts'
 import { type ManagementInterface, type NodeContext, Unsupported } from '../driver.ts'
-import { chassisStatus, controlChassis, keepBootFlags, readBootFlags, writeBootFlags } from './chassis.ts'
+import { controlChassis, keepBootFlags, readBootFlags, recentChassisStatus, writeBootFlags } from './chassis.ts'
 import { clientOf } from './clients.ts'
-import { deviceId, makerOf } from './device.ts'
+import { makerOf } from './device.ts'
 import { disablesBootTimeout, validateDriverInfo } from './driver-info.ts'
 import { IpmiRefused } from './faults.ts'
 import { readSensors } from './sensors.ts'
@@ -58,14 +58,14 @@ const management: ManagementInterface = {
   },
 
   async getHealth(ctx) {
-    const { faults } = await chassisStatus(clientOf(ctx), ctx.signal)
+    const { faults } = await recentChassisStatus(clientOf(ctx), ctx.signal)
     return faults.length > 0 ? 'Critical' : 'OK'
   },
 
   getSensors: readSensors,
 
   async getVendor(ctx) {
-    return makerOf(await deviceId(clientOf(ctx), ctx.signal))
+    return makerOf(clientOf(ctx), ctx.signal)
   },
 
   macAddresses: async () => [],

@@ -1,5 +1,6 @@
 /** Sessions with a simulated BMC over real UDP: how they are opened, what is said when they are not, and lost packets. */
 import assert from 'node:assert/strict'
+import { networkInterfaces } from 'node:os'
 import { test } from 'node:test'
 import { startFakeBmc } from '#lab/ipmi/fake-bmc.ts'
 import type { BmcOptions } from '#lab/ipmi/options.ts'
@@ -120,6 +121,15 @@ test('a BMC that is not there, or speaks another version', async () => {
   })
   change(silent.ctx, { ipmi_address: 'no-such-host.invalid' })
   await assert.rejects(power.get(silent.ctx), /Cannot reach the BMC at no-such-host.invalid:\d+: .*check ipmi_address/)
+})
+
+const noIpv6 = !Object.values(networkInterfaces()).some(all => all?.some(({ family }) => family === 'IPv6'))
+
+test('IPv6, however it is written', { skip: noIpv6 && 'this machine has no IPv6' }, async () => {
+  for (const ipmi_address of ['::1', '[::1]', '0:0:0:0:0:0:0:1']) {
+    await using w = await ipmiWorld({ port: { address: '::1' }, info: { ipmi_address } })
+    assert.equal(await power.get(w.ctx), 'power off', ipmi_address)
+  }
 })
 
 test('IPMI 1.5 with MD5 and with the password itself', async () => {

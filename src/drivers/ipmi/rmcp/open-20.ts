@@ -84,7 +84,8 @@ async function tryOpening(
   ) => {
     const datagram = plain20(sent, payload)
     return exchange(line, {
-      sendings: usualSendings,
+      // Nothing was begun yet: it may be asked as long as there is time.
+      ...(sent === payloadTypes.openRequest ? {} : { sendings: usualSendings }),
       ...limits,
       make: () => datagram,
       read(packet) {
