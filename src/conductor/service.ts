@@ -10,7 +10,7 @@ import { findAgent } from '#db/agents.ts'
 import type { Channel } from '#db/channel.ts'
 import type { Db } from '#db/database.ts'
 import { appendEvent } from '#db/events.ts'
-import { type Found, postFound } from '#db/inspections.ts'
+import { type Found, foundAt, postFound } from '#db/inspections.ts'
 import { deleteNode, dropLease, findNode, type Node, takeLease, writeNode } from '#db/nodes.ts'
 import { portsOf } from '#db/ports.ts'
 import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#drivers/driver.ts'
@@ -564,9 +564,13 @@ export function createConductor(options: ConductorOptions): Conductor {
   async function discovered(told: Told, found: Found): Promise<string> {
     if (!config.auto_discovery.enabled) throw nobody()
     const { uuid, isNew } = await discovery.enrol(told, found)
-    if (!isNew) return uuid
+    // The work on one that is known already has begun, unless a process died in between.
+    const isLeft = !isNew && (await findNode(db, uuid))?.lease === null && (await foundAt(db, uuid)) !== undefined
+    if (!isNew && !isLeft) return uuid
     const discoverer: Caller = { user: 'discovery', project: null, requestId: null }
-    await engine.begin({ nodeUuid: uuid, kind: 'discover', args: {}, event: null, caller: discoverer })
+    await engine.begin({ nodeUuid: uuid, kind: 'discover', args: {}, event: null, caller: discoverer }).catch(error => {
+      if (!(error instanceof NodeLocked)) throw error
+    })
     return uuid
   }
 }

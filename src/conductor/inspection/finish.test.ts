@@ -9,17 +9,20 @@ import { after, test } from 'node:test'
 import { loadConfig, type Overrides } from '#config/load.ts'
 import type { Db } from '#db/database.ts'
 import { findFound, writeFound } from '#db/inspections.ts'
-import { findInventory } from '#db/nodes.ts'
+import { findInventory, findNode, type NodePatch, takeLease, writeNode } from '#db/nodes.ts'
 import { objectTable } from '#db/objects.ts'
+import { freshDatabase } from '#db/test-database.ts'
 import type { FlowContext } from '#drivers/driver.ts'
 import { loadRegistry } from '#drivers/registry.ts'
 import { systemClock } from '#lib/clock.ts'
+import { silent } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { inspectionRuleFields } from '#protocol/inspection-rule.ts'
 import { inspect } from '../flows/inspect.ts'
-import { caller, eventually, startEngine } from '../test-engine.ts'
+import { addNode, caller, eventually, startEngine } from '../test-engine.ts'
 import { callApi } from './api-call.ts'
 import { readBuiltInRules } from './built-in-rules.ts'
+import { finishInspection } from './finish.ts'
 
 const table = objectTable({ table: 'inspection_rules', fields: inspectionRuleFields, noun: 'inspection rule' })
 const found = {
@@ -150,6 +153,48 @@ test('where nothing is to be kept, nothing is', async () => {
   const node = await w.inspected()
   assert.equal(node.provision_state, 'manageable', node.last_error ?? '')
   assert.equal(await findInventory(w.db, node.uuid), undefined)
+})
+
+class Killed extends Error {}
+
+test('rules run once, wherever the conductor dies', async () => {
+  const config = await loadConfig({ overrides: { DEFAULT: { enabled_hardware_types: ['fake-hardware'] } } })
+  const registry = await loadRegistry(config)
+  const append = (path: string) => ({ op: 'extend-attribute', args: { path, value: 1 } })
+  const more = { op: 'extend-plugin-data', args: { path: 'seen', value: 1 } }
+  for (let dieAt = 1; dieAt <= 3; dieAt++) {
+    const db = await freshDatabase()
+    await addRule(db, { actions: [append('/extra/seen'), append('/properties/seen'), more] })
+    const uuid = await addNode(db, 'inspecting')
+    const token = await takeLease(db, uuid, { holder: 'h', purpose: 'p', nowMs: 0, forMs: 1e12, visible: true })
+    await writeFound(db, uuid, found, timestamp(0))
+    const recorded = new Set<string>()
+    let steps = 0
+    const node = async () => (await findNode(db, uuid)) ?? assert.fail('the node is gone')
+    const flow = {
+      nodeUuid: uuid,
+      /** Dies after the effect of one step, before its record. */
+      async once(name: string, work: () => Promise<unknown>) {
+        if (recorded.has(name)) return
+        await work()
+        if (++steps === dieAt) throw new Killed()
+        recorded.add(name)
+      },
+      write: (patch: NodePatch) => writeNode(db, uuid, token, patch, 0),
+      event: async () => {},
+    }
+    const context = async (): Promise<FlowContext> => {
+      const world = { db, config, ports: [], clock: systemClock, log: silent, signal: new AbortController().signal }
+      return { ...world, flow, node: await node(), fresh: context } as unknown as FlowContext // all that is looked at
+    }
+    await assert.rejects(finishInspection(await context(), registry), Killed)
+    await finishInspection(await context(), registry)
+    const { extra, properties } = await node()
+    assert.deepEqual([extra, properties], [{ seen: [1] }, { seen: [1] }], `died after step ${dieAt}`)
+    const kept = await findInventory(db, uuid)
+    assert.deepEqual(kept, { inventory: found.inventory, plugin_data: { rack: 1, seen: [1] } })
+    await db.destroy()
+  }
 })
 
 test('a file with built-in rules that is wrong is told with the place', async () => {

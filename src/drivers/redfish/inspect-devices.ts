@@ -62,16 +62,27 @@ export function asCollected(devices: readonly Plain[]): Plain[] {
   }))
 }
 
-/** By the name of the port: what its switch says of itself, by the names of the hook parse-lldp. */
-export async function readLldp(asker: Asker, system: Plain): Promise<Record<string, Plain>> {
-  const found: Record<string, Plain> = {}
+/** A network port that hears its switch. */
+export interface HeardPort {
+  readonly name: string
+  /** Of the interfaces behind it, in lower case. */
+  readonly macs: readonly string[]
+  /** What the switch says of itself, by the names of the hook parse-lldp. */
+  readonly parsed: Plain
+  /** The same as an agent tells it: types and hex of TLVs. */
+  readonly tlvs: readonly (readonly [type: number, hex: string])[]
+}
+
+export async function readLldp(asker: Asker, system: Plain): Promise<HeardPort[]> {
+  const found: HeardPort[] = []
   for (const link of listOf(objectOf(system.Links).Chassis)) {
     const chassis = await asker.linked(linkOf(link), anyResource)
     for (const adapter of await membersOf(asker, chassis?.NetworkAdapters)) {
       // Older adapters have NetworkPorts, which know nothing of LLDP.
       for (const port of await membersOf(asker, adapter.Ports)) {
-        const lldp = objectOf(objectOf(port.Ethernet).LLDPReceive)
-        const told = known({
+        const { LLDPReceive, AssociatedMACAddresses } = objectOf(port.Ethernet)
+        const lldp = objectOf(LLDPReceive)
+        const parsed = known({
           switch_chassis_id: textOf(lldp.ChassisId),
           switch_port_id: textOf(lldp.PortId),
           switch_system_name: textOf(lldp.SystemName),
@@ -79,9 +90,30 @@ export async function readLldp(asker: Asker, system: Plain): Promise<Record<stri
           switch_vlan_id: amountOf(lldp.ManagementVlanId),
         })
         const name = textOf(port.Id)
-        if (name !== undefined && name !== '__proto__' && Object.keys(told).length > 0) found[name] = told
+        if (name === undefined || name === '__proto__' || Object.keys(parsed).length === 0) continue
+        const macs = listOf(AssociatedMACAddresses).map(macIn)
+        found.push({ name, macs: macs.filter(one => one !== undefined), parsed, tlvs: tlvsOf(lldp) })
       }
     }
   }
   return found
+}
+
+/** Source: IEEE 802.1AB, clause 8.5 (types, subtypes). */
+function tlvsOf(lldp: Plain): [number, string][] {
+  const hex = (text: string) => Buffer.from(text).toString('hex')
+  const identity = (value: unknown, subtypes: { mac: string; text: string }) => {
+    const text = textOf(value)
+    const mac = macIn(text)
+    if (mac !== undefined) return subtypes.mac + mac.replaceAll(':', '')
+    return text === undefined ? undefined : subtypes.text + hex(text)
+  }
+  const [name, description] = [textOf(lldp.SystemName), textOf(lldp.SystemDescription)]
+  const tlvs: [number, string | undefined][] = [
+    [1, identity(lldp.ChassisId, { mac: '04', text: '07' })],
+    [2, identity(lldp.PortId, { mac: '03', text: '05' })],
+    [5, name && hex(name)],
+    [6, description && hex(description)],
+  ]
+  return tlvs.flatMap(([type, value]): [number, string][] => (value === undefined ? [] : [[type, value]]))
 }

@@ -42,7 +42,11 @@ export async function inspectSystem(ctx: NodeContext): Promise<FoundSystem> {
   const memoryMb = memoryGib === undefined || memoryGib === 0 ? undefined : Math.round(memoryGib * 1024)
   const storage = await readStorage(asker, system)
   const pciDevices = await readPciDevices(asker, system)
-  const lldp = await readLldp(asker, system)
+  const heard = await readLldp(asker, system)
+  const interfaces = (await readInterfaces(asker, system)).map(one => {
+    const port = heard.find(({ macs }) => macs.includes(String(one.mac_address)))
+    return port ? { ...one, lldp: port.tlvs } : one
+  })
   const bootMode = bootModeOf(system)
   const secureBoot = await readSecureBoot(asker, system)
   const boot = known({ current_boot_mode: bootMode, secure_boot: secureBoot })
@@ -52,7 +56,7 @@ export async function inspectSystem(ctx: NodeContext): Promise<FoundSystem> {
       ...(memoryMb === undefined ? {} : { memory: { physical_mb: memoryMb } }),
       ...(storage.disks.length > 0 ? { disks: storage.disks } : {}),
       ...(storage.controllers.length > 0 ? { storage_controllers: storage.controllers } : {}),
-      interfaces: await readInterfaces(asker, system),
+      interfaces,
       ...(pciDevices.length > 0 ? { pci_devices: pciDevices } : {}),
       system_vendor: known({
         product_name: textOf(system.Model),
@@ -63,7 +67,7 @@ export async function inspectSystem(ctx: NodeContext): Promise<FoundSystem> {
       boot,
     },
     pluginData: {
-      ...(Object.keys(lldp).length > 0 ? { parsed_lldp: lldp } : {}),
+      ...(heard.length > 0 ? { parsed_lldp: Object.fromEntries(heard.map(({ name, parsed }) => [name, parsed])) } : {}),
       ...(pciDevices.length > 0 ? { pci_devices: asCollected(pciDevices) } : {}),
     },
     memoryMb,

@@ -80,7 +80,10 @@ const resources = {
   [`${CHASSIS}/NetworkAdapters/1/Ports`]: members(`${CHASSIS}/NetworkAdapters/1/Ports/P1`),
   [`${CHASSIS}/NetworkAdapters/1/Ports/P1`]: {
     Id: 'P1',
-    Ethernet: { LLDPReceive: { ChassisId: '52:54:00:00:aa:bb', PortId: 'Ethernet1/7', ManagementVlanId: 7 } },
+    Ethernet: {
+      AssociatedMACAddresses: ['52:54:00:00:00:0A', null],
+      LLDPReceive: { ChassisId: '52:54:00:00:AA:BB', PortId: 'Ethernet1/7', SystemName: 'sw', ManagementVlanId: 7 },
+    },
   },
   [`${SYSTEM}/EthernetInterfaces`]: members(`${SYSTEM}/EthernetInterfaces/N1`, `${SYSTEM}/EthernetInterfaces/N2`),
   [`${SYSTEM}/EthernetInterfaces/N1`]: {
@@ -135,7 +138,16 @@ async function world(handle: (request: Request) => Promise<Response>, overrides:
 
 test('the BMC tells what the machine is, and hooks and rules make of it what they make of other data', async () => {
   const w = await world(fakeBmc({ system, resources }).handle, {
-    redfish: { inspection_hooks: ['validate-interfaces', 'ports', 'architecture', 'accelerators', 'root-device'] },
+    redfish: {
+      inspection_hooks: [
+        'validate-interfaces',
+        'ports',
+        'architecture',
+        'accelerators',
+        'root-device',
+        'local-link-connection',
+      ],
+    },
   })
   const node = await w.inspected({ root_device: { serial: 'D-1' } })
   assert.equal(node.provision_state, 'manageable', node.last_error ?? '')
@@ -157,6 +169,12 @@ test('the BMC tells what the machine is, and hooks and rules make of it what the
     [['52:54:00:00:00:0a', true]],
   )
 
+  assert.deepEqual(ports[0]?.local_link_connection, {
+    switch_id: '52:54:00:00:aa:bb',
+    port_id: 'Ethernet1/7',
+    switch_info: 'sw',
+  })
+
   const { inventory, plugin_data } = (await findInventory(w.db, node.uuid)) as Record<string, Record<string, unknown>>
   const { storage_controllers, ...rest } = inventory ?? {}
   assert.deepEqual(rest, {
@@ -166,7 +184,19 @@ test('the BMC tells what the machine is, and hooks and rules make of it what the
       { name: 'Disk 1', size: 500 * gib, serial: 'D-1', model: 'Spinner', vendor: 'Disks', rotational: true },
       { name: 'Card', size: 2 * gib, rotational: false },
     ],
-    interfaces: [{ mac_address: '52:54:00:00:00:0a', name: 'N1', speed_mbps: 25_000, has_carrier: true }],
+    interfaces: [
+      {
+        mac_address: '52:54:00:00:00:0a',
+        name: 'N1',
+        speed_mbps: 25_000,
+        has_carrier: true,
+        lldp: [
+          [1, '0452540000aabb'],
+          [2, `05${Buffer.from('Ethernet1/7').toString('hex')}`],
+          [5, Buffer.from('sw').toString('hex')],
+        ],
+      },
+    ],
     pci_devices: [{ class: 'DisplayController', product_id: '0x1eb8', vendor_id: '0x10DE' }],
     system_vendor: {
       product_name: 'Anvil 9',
@@ -193,7 +223,12 @@ test('the BMC tells what the machine is, and hooks and rules make of it what the
     },
   ])
   assert.deepEqual(plugin_data?.parsed_lldp, {
-    P1: { switch_chassis_id: '52:54:00:00:aa:bb', switch_port_id: 'Ethernet1/7', switch_vlan_id: 7 },
+    P1: {
+      switch_chassis_id: '52:54:00:00:AA:BB',
+      switch_port_id: 'Ethernet1/7',
+      switch_system_name: 'sw',
+      switch_vlan_id: 7,
+    },
   })
 })
 
