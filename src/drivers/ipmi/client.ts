@@ -10,7 +10,7 @@ import { messageOf } from '#lib/fault.ts'
 import { cipherSuites } from '#protocol/ipmi/cipher-suites.ts'
 import { completion, completionText, privileges } from '#protocol/ipmi/commands.ts'
 import type { BmcSettings } from './driver-info.ts'
-import { IpmiNoSession, IpmiRefused, IpmiSilent, refusal } from './faults.ts'
+import { IpmiNoSession, IpmiRefused, IpmiSilent, IpmiSuiteIgnored, refusal } from './faults.ts'
 import type { Credentials } from './rmcp/credentials.ts'
 import type { Hub, Line, Remote } from './rmcp/hub.ts'
 import { open15 } from './rmcp/open-15.ts'
@@ -169,7 +169,7 @@ export class IpmiClient {
       for (const suite of left) {
         const isLast = left.length === 1
         // Some firmware drops a suite that it does not know, so others are tried soon.
-        const hurried = isLast ? limits : { ...limits, openings: 1, sendings: 2 }
+        const hurried = isLast ? limits : { ...limits, suiteSendings: 2 }
         try {
           const opened = await open20(line, credentials, suite, hurried)
           this.#suite = suite.id
@@ -177,7 +177,7 @@ export class IpmiClient {
         } catch (error) {
           this.#suite = undefined
           const isRefused = error instanceof IpmiNoSession && error.isAboutSuite
-          const mayAnswer = error instanceof IpmiSilent && performance.now() < limits.endMs
+          const mayAnswer = error instanceof IpmiSuiteIgnored && performance.now() < limits.endMs
           if (isLast || !(isRefused || mayAnswer)) throw await this.#explained(error, line, limits)
           if (isRefused) left = left.filter(other => other !== suite)
         }
@@ -206,7 +206,7 @@ export class IpmiClient {
 
   /** A BMC that opens no session may yet tell that it speaks another version, or that nobody is there at all. */
   async #explained(error: unknown, line: Line, limits: Limits): Promise<unknown> {
-    if (!(error instanceof IpmiSilent)) return error
+    if (!(error instanceof IpmiSuiteIgnored)) return error
     const { firstPauseMs } = this.#settings
     const soon = { ...limits, endMs: performance.now() + firstPauseMs }
     const capabilities = await this.#capabilities(line, soon).catch((silence: unknown) => silence)

@@ -13,6 +13,9 @@ export class IpmiSilent extends HardwareFault {
   }
 }
 
+/** Nothing came back to the very request for a session: it may be the cipher suite that it does not know. */
+export class IpmiSuiteIgnored extends IpmiSilent {}
+
 /** The BMC does not know the user, or the password or key is another one. */
 export class IpmiAccessDenied extends HardwareFault {
   override readonly code = 'bmc-access-denied'

@@ -23,7 +23,7 @@ import {
   sessionKeys,
 } from '#protocol/ipmi/rakp.ts'
 import { seal20 } from '#protocol/ipmi/sealing.ts'
-import { IpmiAccessDenied, IpmiNoSession, IpmiSilent, openingRefused } from '../faults.ts'
+import { IpmiAccessDenied, IpmiNoSession, IpmiSilent, IpmiSuiteIgnored, openingRefused } from '../faults.ts'
 import type { Credentials } from './credentials.ts'
 import { exchange } from './exchange.ts'
 import type { Line } from './hub.ts'
@@ -32,35 +32,40 @@ import type { Limits, OpenedSession } from './session.ts'
 /** The BMC looks a user up by name alone, not by name and privilege. */
 const byName = 0x10
 /** Sendings of one message of the opening, before it is begun anew. */
-const usualSendings = 4
+const sendings = 4
 /** A lost answer to the third message cannot be asked for again: the opening begins anew so often. */
-const usualOpenings = 3
+const openings = 3
+
+/** Where another suite may be tried: how often a session with this one is asked for, before it counts as ignored. */
+export type OpeningLimits = Limits & { suiteSendings?: number }
 
 /**
- * @param limits.openings how often it is begun anew after a silence
- * @throws IpmiSilent, IpmiAccessDenied, IpmiNoSession
+ * @throws IpmiSilent (IpmiSuiteIgnored where nothing was answered at all), IpmiAccessDenied, IpmiNoSession
  */
 export async function open20(
   line: Line,
   credentials: Credentials,
   suite: CipherSuite,
-  limits: Limits & { openings?: number },
+  limits: OpeningLimits,
 ): Promise<OpenedSession> {
-  const { openings = usualOpenings } = limits
   for (let opening = 1; ; opening += 1) {
     const opened = await tryOpening(line, credentials, suite, limits)
     if (typeof opened !== 'string') return opened
-    if (opening < openings && performance.now() < limits.endMs) continue
-    const hint = hints[opened] ?? ''
-    throw new IpmiSilent(
-      `Cannot open a session at ${credentials.bmc}: it does not answer ${opened} (cipher suite ${suite.id})${hint}`,
-    )
+    const isIgnored = opened === requestForSession
+    // Not without end: each opening that breaks off may count as a wrong password.
+    if (!isIgnored && opening < openings && performance.now() < limits.endMs) continue
+    const message =
+      `Cannot open a session at ${credentials.bmc}: it does not answer ${opened} (cipher suite ${suite.id})` +
+      (hints[opened] ?? '')
+    throw isIgnored ? new IpmiSuiteIgnored(message) : new IpmiSilent(message)
   }
 }
 
+const requestForSession = 'the request for a session'
+
 /** Firmware that drops what it cannot take, instead of saying so. */
 const hints: Readonly<Record<string, string>> = {
-  'the request for a session': ', as some do of a cipher suite that they do not have; check ipmi_cipher_suite',
+  [requestForSession]: ', as some do of a cipher suite that they do not have; check ipmi_cipher_suite',
   'RAKP message 1': ', as some do of a user that they do not know; check ipmi_username',
   'RAKP message 3': ', as some do of a password that is wrong; check ipmi_password',
 }
@@ -70,7 +75,7 @@ async function tryOpening(
   line: Line,
   credentials: Credentials,
   suite: CipherSuite,
-  limits: Limits,
+  { suiteSendings, ...limits }: OpeningLimits,
 ): Promise<OpenedSession | string> {
   const { bmc, user, privilege } = credentials
   const consoleId = randomInt(1, 0xffffffff)
@@ -83,10 +88,10 @@ async function tryOpening(
     decode: (bytes: Buffer) => T | undefined,
   ) => {
     const datagram = plain20(sent, payload)
+    const atMost = sent === payloadTypes.openRequest ? suiteSendings : sendings
     return exchange(line, {
-      // Nothing was begun yet: it may be asked as long as there is time.
-      ...(sent === payloadTypes.openRequest ? {} : { sendings: usualSendings }),
       ...limits,
+      ...(atMost === undefined ? {} : { sendings: atMost }),
       make: () => datagram,
       read(packet) {
         if (packet.kind !== '2.0' || packet.payloadType !== awaited) return undefined
@@ -104,8 +109,8 @@ async function tryOpening(
   const { openRequest, openResponse, rakp1, rakp2, rakp3, rakp4 } = payloadTypes
   const request = encodeOpenRequest({ tag, privilege: privileges[privilege], consoleId, algorithms })
   const response = await ask([openRequest, openResponse], request, decodeOpenResponse)
-  if (!response) return 'the request for a session'
-  if (response.status !== rmcpStatus.ok) throw refused('the request for a session', response.status)
+  if (!response) return requestForSession
+  if (response.status !== rmcpStatus.ok) throw refused(requestForSession, response.status)
   const granted = response.algorithms
   if (Object.entries(algorithms).some(([kind, id]) => granted[kind as keyof typeof granted] !== id)) {
     throw new IpmiNoSession(
