@@ -1,36 +1,24 @@
 /**
- * A stock Ironic (Debian: ironic, its conductor and API, with ironic-inspector for inspection in band) in a lab: the
- * programs as they are packaged, with configurations of their own, SQLite, no authentication, and the servers around
- * them that an operator would set up: dnsmasq for DHCP and TFTP, nginx for iPXE and images. Nothing of the system's
- * own Ironic is read, and nothing of ours answers the machine.
+ * A stock Ironic in a lab: API and conductor as they are published, with configurations of their own, SQLite, no
+ * authentication, and the servers around them that an operator would set up: dnsmasq for DHCP and TFTP, nginx for iPXE and
+ * images, ironic-inspector where the edition inspects by it. Nothing of the system's own Ironic is read, and nothing of
+ * ours answers the machine.
  */
-import { copyFile, writeFile } from 'node:fs/promises'
+import { copyFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Api } from '#cli/client.ts'
 import type { LabState } from '#lab/state.ts'
 import { run } from '#lib/run.ts'
 import { startNginx } from '../deploy/nginx.ts'
 import type { Place } from '../deploy/place.ts'
+import { env, type IronicEdition, shareable } from './editions.ts'
 import { type Ini, iniText } from './ini.ts'
-
-/** Only programs and libraries: the packages of the services would set them up and start them. */
-export const forIronic = [
-  'python3-ironic',
-  'python3-ironic-inspector',
-  'python3-sushy',
-  'genisoimage',
-  'nginx',
-  'dnsmasq-base',
-  'ipxe',
-] as const
+import { startInspector } from './inspector.ts'
 
 export interface StockIronic {
   /** Our own client of its API. */
   readonly api: Api
-  /** As Debian names it. */
-  readonly version: string
   /** Where images are served from, as the machine reaches them; files are put into `imageFolder`. */
   readonly imagesUrl: string
   readonly imageFolder: string
@@ -39,21 +27,16 @@ export interface StockIronic {
 }
 
 const ports = { api: 6385, rpc: 8089, web: 8180, inspector: 5050, dns: 53 }
-const python = '/usr/bin/python3'
-/** Authorities that an environment names would take the place of those of a BMC. */
-const env = { REQUESTS_CA_BUNDLE: '', CURL_CA_BUNDLE: '' }
-/** The programs as the packages of the services have them, which do nothing else. */
-const command = (module: string, program: string) =>
-  `import sys; sys.argv[0] = "${program}"; from ${module} import main; sys.exit(main())`
 
 export interface IronicOptions {
   readonly network: LabState['network']
   /** That machines boot to be worked on. */
   readonly ramdisk: { readonly kernel: string; readonly initramfs: string }
+  readonly edition: IronicEdition
 }
 
 /** Starts all of it; it ends with the place. */
-export async function startIronic(place: Place, { network, ramdisk }: IronicOptions): Promise<StockIronic> {
+export async function startIronic(place: Place, { network, ramdisk, edition }: IronicOptions): Promise<StockIronic> {
   const [state, http, tftp] = await Promise.all(['ironic', 'http', 'tftp'].map(name => place.folder(name)))
   if (state === undefined || http === undefined || tftp === undefined) throw new Error('no folders')
   await Promise.all([
@@ -66,49 +49,34 @@ export async function startIronic(place: Place, { network, ramdisk }: IronicOpti
   await startDnsmasq(place, { network, tftp, script: `${web.url}/boot.ipxe` })
 
   const config = join(state, 'ironic.conf')
-  await writeFile(config, iniText(ironicOptions(place.address, { state, http, tftp, webUrl: web.url })))
-  const inspectorConfig = join(state, 'inspector.conf')
-  await writeFile(inspectorConfig, iniText(inspectorOptions(place.address, state)))
-  await Promise.all([
-    ironic('dbsync', ['--config-file', config, 'create_schema']),
-    run(python, [
-      ...['-c', command('ironic_inspector.cmd.dbsync', 'ironic-inspector-dbsync')],
-      ...['--config-file', inspectorConfig, 'upgrade'],
-    ]),
-  ])
-  // API and conductor are two processes that write to one file.
-  for (const name of ['ironic.db', 'inspector.db']) {
-    using tables = new DatabaseSync(join(state, name))
-    tables.exec('PRAGMA journal_mode = WAL')
+  const folders = { state, http, tftp, webUrl: web.url }
+  await writeFile(config, iniText(ironicOptions(place.address, folders, edition)))
+  const [dbsync, ...first] = edition.program('dbsync')
+  await run(dbsync, [...first, '--config-file', config, 'create_schema'])
+  shareable(join(state, 'ironic.db'))
+  for (const [name, port] of [['conductor', ports.rpc] as const, ['api', ports.api] as const]) {
+    const [command, ...args] = edition.program(name)
+    await place.server({ name: `ironic-${name}`, command, args: [...args, '--config-file', config], env, port })
   }
-  const serve = (name: string, module: string, port: number, file: string) =>
-    place.server({ name, command: python, args: ['-c', command(module, name), '--config-file', file], env, port })
-  await serve('ironic-conductor', 'ironic.cmd.conductor', ports.rpc, config)
-  await serve('ironic-api', 'ironic.cmd.api', ports.api, config)
-  await serve('ironic-inspector', 'ironic_inspector.cmd.all', ports.inspector, inspectorConfig)
+  if (edition.inspect === 'inspector') await startInspector(place, { port: ports.inspector, ironicPort: ports.api })
 
   const logs = await place.folder('logs')
   return {
     api: clientOf(await place.reach(`http://${place.address}:${ports.api}`)),
-    version: (await run('dpkg-query', ['-W', '-f', `$\{Version}`, 'python3-ironic'])).stdout,
     imagesUrl: web.url,
     imageFolder: http,
     async lastLines() {
-      const texts = ['ironic-conductor', 'ironic-inspector'].map(async name => {
-        return `${name}:\n${(await run('tail', ['-n', '60', join(logs, `${name}.log`)])).stdout}`
-      })
+      const files = (await readdir(logs)).filter(name => name.startsWith('ironic-'))
+      const texts = files.map(async name => `${name}:\n${(await run('tail', ['-n', '60', join(logs, name)])).stdout}`)
       return (await Promise.all(texts)).join('\n')
     },
   }
 }
 
-async function ironic(program: string, args: readonly string[]): Promise<void> {
-  await run(python, ['-c', command(`ironic.cmd.${program}`, `ironic-${program}`), ...args])
-}
-
 function ironicOptions(
   address: string,
   { state, http, tftp, webUrl }: { state: string; http: string; tftp: string; webUrl: string },
+  { inspect }: IronicEdition,
 ): Ini {
   const at = (name: string) => join(state, name)
   return {
@@ -124,11 +92,12 @@ function ironicOptions(
       enabled_hardware_types: 'redfish',
       enabled_boot_interfaces: 'ipxe',
       enabled_deploy_interfaces: 'direct',
-      enabled_inspect_interfaces: 'inspector',
+      enabled_inspect_interfaces: inspect,
       enabled_management_interfaces: 'redfish',
       enabled_power_interfaces: 'redfish',
       enabled_network_interfaces: 'noop',
       enabled_bios_interfaces: 'no-bios',
+      enabled_firmware_interfaces: 'no-firmware',
       enabled_raid_interfaces: 'no-raid,agent',
       enabled_vendor_interfaces: 'no-vendor',
       enabled_console_interfaces: 'no-console',
@@ -168,26 +137,6 @@ function ironicOptions(
       require_managed_boot: true,
     },
     oslo_concurrency: { lock_path: at('locks') },
-  }
-}
-
-function inspectorOptions(address: string, state: string): Ini {
-  return {
-    DEFAULT: {
-      auth_strategy: 'noauth',
-      listen_address: address,
-      listen_port: ports.inspector,
-      transport_url: 'fake://',
-      standalone: true,
-      use_stderr: true,
-      debug: true,
-      can_manage_boot: false,
-    },
-    database: { connection: `sqlite:///${join(state, 'inspector.db')}`, sqlite_synchronous: false },
-    ironic: { auth_type: 'none', endpoint_override: `http://${address}:${ports.api}` },
-    pxe_filter: { driver: 'noop' },
-    processing: { store_data: 'database', power_off: false },
-    oslo_concurrency: { lock_path: join(state, 'inspector-locks') },
   }
 }
 
