@@ -29,6 +29,21 @@ export interface Action {
   caller: Caller
 }
 
+/** A vendor method as it is listed. */
+export interface VendorMethodView {
+  http_methods: readonly string[]
+  async: boolean
+  attach: boolean
+  require_exclusive_lock: boolean
+  description: string
+}
+
+export interface VendorCall {
+  method: string
+  httpMethod: string
+  args: Readonly<Record<string, unknown>>
+}
+
 export interface ProvisionRequest {
   configdrive?: string | Record<string, unknown>
   deploy_steps?: Record<string, unknown>[]
@@ -82,6 +97,14 @@ export interface ConductorService {
   consoleOf(node: Node): Promise<{ type: string; url: string } | null>
   /** Switches the console on or off; console_enabled says so when it returns. @throws Unsupported, NodeLocked */
   setConsole(node: Node, enabled: boolean, caller: Caller): Promise<void>
+
+  /** Calls that only the node's driver has, by name. */
+  vendorMethods(node: Node): Promise<Readonly<Record<string, VendorMethodView>>>
+  /**
+   * Makes one of them. `async`: it has no result to tell.
+   * @throws InvalidInput naming the method or argument that is wrong; NodeLocked
+   */
+  callVendor(node: Node, call: VendorCall, caller: Caller): Promise<{ async: boolean; result: unknown }>
 
   /**
    * Does a short piece of work under the node's lease, with the node as it is under it. `write` changes fields.

@@ -52,6 +52,7 @@ import { prune, pruneHistories } from './prune.ts'
 import { SensorWatch } from './sensors.ts'
 import { Shared } from './shared.ts'
 import { actionTold, asked, moveTold } from './told.ts'
+import { listedMethods, vendorMethod } from './vendor-methods.ts'
 import { Watch } from './watch.ts'
 import { explain } from './why/explain.ts'
 
@@ -443,6 +444,22 @@ export function createConductor(options: ConductorOptions): Conductor {
         else await ctx.interfaces.console.stop(ctx)
         await held.write({ console_enabled: enabled })
       })
+    },
+
+    async vendorMethods(node) {
+      return listedMethods(registry.interface(node, 'vendor'))
+    },
+
+    async callVendor(node, call, caller) {
+      const ctx = await nodeContext(node)
+      const method = vendorMethod(ctx, call)
+      await ctx.interfaces.vendor.validate(ctx)
+      if (!method.require_exclusive_lock) return { async: method.async, result: await method.run(ctx, call.args) }
+      const what = { purpose: 'vendor passthru', told: `call vendor method ${call.method}`, caller }
+      const result = await service.withNode(node.uuid, what, async held =>
+        method.run(await nodeContext(held.node), call.args),
+      )
+      return { async: method.async, result }
     },
 
     async withNode(uuid, what, work) {

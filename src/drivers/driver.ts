@@ -305,6 +305,24 @@ export interface ConsoleInterface extends Validated {
   access(ctx: NodeContext): Promise<{ type: string; url: string } | null>
 }
 
+export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+/** A call that only one driver has; the API passes it on. */
+export interface VendorMethod {
+  readonly http_methods: readonly HttpMethod[]
+  readonly description: string
+  /** Answered without a result: what it did shows elsewhere. */
+  readonly async: boolean
+  /** Nobody else may work on the node meanwhile. */
+  readonly require_exclusive_lock: boolean
+  /** @throws InvalidInput for arguments that make no sense */
+  run(ctx: NodeContext, args: Readonly<Record<string, unknown>>): Promise<unknown>
+}
+
+export interface VendorInterface extends Validated {
+  readonly methods?: Readonly<Record<string, VendorMethod>>
+}
+
 /** Interfaces that only say whether they are there, until their issue of work comes. */
 export interface PlainInterface extends Validated {}
 
@@ -321,7 +339,7 @@ export interface Interfaces {
   raid: PlainInterface
   rescue: RescueInterface
   storage: PlainInterface
-  vendor: PlainInterface
+  vendor: VendorInterface
 }
 
 /** One setting that a driver reads from `driver_info`. */

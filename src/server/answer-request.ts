@@ -10,7 +10,7 @@ import { BodyLimit, Busy, faultBody, NoRoute } from './faults.ts'
 import { misplaced, type RouteTable } from './paths.ts'
 
 export function send(endpoint: Endpoint, answer: Answer | undefined, reply: FastifyReply): FastifyReply {
-  reply.code(endpoint.status)
+  reply.code(answer?.accepted ? 202 : endpoint.status)
   if (answer?.location !== undefined) reply.header('location', answer.location)
   if (answer?.stream) {
     // Its connection serves nothing else, so that a service that stops does not wait for it to become idle.

@@ -71,6 +71,8 @@ export interface Answer {
   /** A text that is sent as it comes; ends when it ends, or the client goes. */
   stream?: { type: string; body: AsyncIterable<string> }
   location?: string
+  /** 202 instead of the declared status; of an endpoint that says that it may. */
+  accepted?: true
 }
 
 export interface Declaration<Path extends string, Q extends Parameters, A extends Parameters, B extends TSchema> {
@@ -86,6 +88,8 @@ export interface Declaration<Path extends string, Q extends Parameters, A extend
   readonly alsoAt?: readonly string[]
   /** Status of success. */
   readonly status: 200 | 201 | 202 | 204
+  /** Some calls are answered by 202 without a body instead. */
+  readonly mayAccept?: true
   /** Policy in Ironic's names, alternatives in order; `public` needs no authentication. */
   readonly policy: 'public' | readonly string[]
   readonly query?: Q

@@ -47,6 +47,18 @@ const hardware: Readonly<Record<string, Partial<Record<InterfaceType, readonly s
   },
 }
 
+/** Of nodes with the vendor interface `fake`: one that echoes its arguments, and one that has nothing to tell. */
+const vendorMethods: Awaited<ReturnType<ConductorService['vendorMethods']>> = {
+  echo: { ...quiet(['GET', 'POST']), async: false },
+  ring: { ...quiet(['POST']), async: true },
+}
+
+const methodsOf = (node: Node): typeof vendorMethods => (node.vendor_interface === 'fake' ? vendorMethods : {})
+
+function quiet(http_methods: string[]) {
+  return { http_methods, attach: false, require_exclusive_lock: true, description: 'for tests' }
+}
+
 export interface FakeConductor extends ConductorService {
   /** What the API told it, for tests to look at. */
   readonly told: {
@@ -136,6 +148,16 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
     async supportedBootDevices() {
       return ['pxe', 'disk']
     },
+    vendorMethods: async node => methodsOf(node),
+    async callVendor(node, { method, httpMethod, args }) {
+      const methods = methodsOf(node)
+      const known = Object.hasOwn(methods, method) ? methods[method] : undefined
+      if (!known?.http_methods.includes(httpMethod)) {
+        throw new InvalidInput(`Cannot call node ${node.uuid}: it has no vendor method ${JSON.stringify(method)}`)
+      }
+      return { async: known.async, result: known.async ? undefined : args }
+    },
+
     async injectNmi(node) {
       if (node.driver === 'redfish') throw new InvalidInput('This machine takes no NMI')
     },

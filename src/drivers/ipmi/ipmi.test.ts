@@ -31,6 +31,7 @@ test('power is read with one question, in a session that is kept and needs no pr
   assert.equal(await power.get(w.ctx), 'power off')
   w.hardware.reset('On')
   assert.equal(await power.get(w.ctx), 'power on')
+  assert.equal(await management.getHealth(w.ctx), 'OK', 'from the same answer')
   assert.deepEqual(w.bmc.commands, [status, status])
   assert.equal(w.bmc.sessions.opened, 1)
   await w.ctx[Symbol.asyncDispose]()
@@ -207,6 +208,21 @@ test('raw commands are sent as they are, and what is none is refused before', as
     vendor.steps?.map(({ interface: type, step, priority, kinds }) => [type, step, priority, kinds]),
     [['vendor', 'send_raw', 0, ['clean', 'deploy', 'service']]],
   )
+})
+
+test('vendor methods: raw bytes, and a restart of the BMC', async () => {
+  await using w = await ipmiWorld()
+  const { send_raw, bmc_reset } = vendor.methods ?? {}
+  assert.ok(send_raw && bmc_reset)
+  await send_raw.run(w.ctx, { raw_bytes: '0x06 0x01' })
+  await bmc_reset.run(w.ctx, {})
+  await bmc_reset.run(w.ctx, { warm: 'false' })
+  assert.deepEqual(
+    w.bmc.commands.filter(each => each !== '06/3b'),
+    ['06/01', '06/03', '06/02'],
+  )
+  await assert.rejects(bmc_reset.run(w.ctx, { warm: 'tepid' }), InvalidInput)
+  await assert.rejects(send_raw.run(w.ctx, {}), InvalidInput)
 })
 
 test('an aborted question ends at once, and the next one works', async () => {

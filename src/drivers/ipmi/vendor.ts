@@ -5,7 +5,8 @@
  * Source: drivers, "IPMI", vendor passthru (ironic/drivers/modules/ipmitool.py restated).
  */
 import { InvalidInput } from '#lib/fault.ts'
-import type { NodeContext, PlainInterface, Step } from '../driver.ts'
+import { isTrue } from '#lib/truth.ts'
+import type { NodeContext, Step, VendorInterface, VendorMethod } from '../driver.ts'
 import { clientOf } from './clients.ts'
 import { resetBmc } from './device.ts'
 import { validateDriverInfo } from './driver-info.ts'
@@ -27,7 +28,32 @@ const rawStep: Step = {
   },
 }
 
-const vendor: PlainInterface = { validate: validateDriverInfo, steps: [rawStep] }
+const send_raw: VendorMethod = {
+  http_methods: ['POST'],
+  description: 'Send raw bytes to the BMC. Required argument: raw_bytes, such as "0x06 0x01".',
+  async: true,
+  require_exclusive_lock: true,
+  async run(ctx, { raw_bytes }) {
+    const answer = await sendRaw(ctx, raw_bytes)
+    ctx.log.info({ node: ctx.node.uuid, raw_bytes, answer: answer.toString('hex') }, 'raw bytes were sent to the BMC')
+  },
+}
+
+const bmc_reset: VendorMethod = {
+  http_methods: ['POST'],
+  description: 'Restart the BMC. Argument: warm, true (default) or false for a cold reset.',
+  async: true,
+  require_exclusive_lock: true,
+  async run(ctx, { warm = true }) {
+    const isWarm = isTrue(warm)
+    if (isWarm === undefined) {
+      throw new InvalidInput(`Cannot restart the BMC: warm is ${JSON.stringify(warm)}, expected true or false`)
+    }
+    await resetBmc(clientOf(ctx), isWarm ? 'warm' : 'cold', ctx.signal)
+  },
+}
+
+const vendor: VendorInterface = { validate: validateDriverInfo, steps: [rawStep], methods: { send_raw, bmc_reset } }
 
 export default vendor
 
@@ -41,11 +67,6 @@ export async function sendRaw(ctx: NodeContext, raw: unknown): Promise<Buffer> {
   if (netFn === undefined || command === undefined) throw invalid(raw)
   const what = `raw command ${[netFn, command].map(byte => `0x${byte.toString(16).padStart(2, '0')}`).join(' ')}`
   return clientOf(ctx).ask({ netFn, command, data, what }, ctx.signal)
-}
-
-/** Restarts the BMC, with its settings (cold) or without (warm). */
-export async function bmcReset(ctx: NodeContext, how: 'warm' | 'cold'): Promise<void> {
-  await resetBmc(clientOf(ctx), how, ctx.signal)
 }
 
 /** No BMC takes more in one message. */

@@ -100,6 +100,9 @@ function operation(endpoint: Endpoint, telling: Telling): Json {
     ...(body && { requestBody: body }),
     responses: {
       [status]: answer,
+      ...(endpoint.mayAccept && {
+        202: { description: 'Accepted; there is no result to tell.', headers: commonHeaders },
+      }),
       ...Object.fromEntries(refusedWith(endpoint).map(code => [code, { $ref: `#/components/responses/${code}` }])),
     },
     'x-minimum-version': from,
