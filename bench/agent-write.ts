@@ -30,7 +30,8 @@ import { genericManager } from '#agent/hardware/generic.ts'
 import type { Checksum } from '#agent/image/image-info.ts'
 import type { ImageRun } from '#agent/image/prepare-image.ts'
 import { streamToDisk } from '#agent/image/write-raw.ts'
-import { defaultOptions, readSettings } from '#agent/options.ts'
+import { defaultOptions } from '#agent/options.ts'
+import { readSettings } from '#agent/settings.ts'
 import { Store } from '#agent/store.ts'
 
 const { values } = parseArgs({

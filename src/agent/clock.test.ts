@@ -10,7 +10,8 @@ import { selfSigned } from '#lib/x509.ts'
 import { correctClock } from './clock.ts'
 import type { AgentContext } from './context.ts'
 import { Failure, type FakePrograms, fakePrograms } from './fake-programs.ts'
-import { defaultOptions, type Options, readSettings } from './options.ts'
+import { defaultOptions, type Options } from './options.ts'
+import { readSettings } from './settings.ts'
 import { Store } from './store.ts'
 
 let dir: string

@@ -8,17 +8,20 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidInput } from '#lib/fault.ts'
 import { parseIni } from '#lib/ini.ts'
-import { kernelParameters, type Options, readOptions, type Settings } from './options.ts'
+import { kernelParameters, type Options, readOptions } from './options.ts'
+import type { Settings } from './settings.ts'
 import { readVirtualMedia } from './virtual-media.ts'
 
 /**
  * Options of this boot. What a configuration file says wins over virtual media, and that over the kernel command line.
- * @throws InvalidInput for a value that cannot be read; VirtualMediaBootError when promised media cannot be read
+ * @throws InvalidInput for a value that cannot be read; VirtualMediaBootError for a medium that cannot
  */
 export async function bootOptions(settings: Settings): Promise<Options> {
   const cmdline = await readFile(settings.cmdlineFile, 'utf8')
-  const isVirtualMediaBoot = kernelParameters(cmdline).get('boot_method') === 'vmedia'
-  const parameters = isVirtualMediaBoot ? await readVirtualMedia(settings) : ''
+  const given = kernelParameters(cmdline)
+  const knowsApi = given.has('ipa-api-url') || given.has('ipa-inspection-callback-url')
+  const isVirtualMediaBoot = given.get('boot_method') === 'vmedia'
+  const parameters = isVirtualMediaBoot ? await readVirtualMedia(settings, !knowsApi) : ''
   return readOptions(`${cmdline}\n${parameters}`, await configured(settings.etcDir))
 }
 

@@ -4,7 +4,8 @@
  */
 import type { AgentNode, Progress } from '#protocol/agent.ts'
 import type { Log } from './log.ts'
-import type { Options, Settings } from './options.ts'
+import type { Options } from './options.ts'
+import type { Settings } from './settings.ts'
 import type { Store } from './store.ts'
 
 export interface AgentContext {

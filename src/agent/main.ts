@@ -31,9 +31,9 @@ import { openLog } from './log.ts'
 import { LogStream } from './log-stream.ts'
 import { applyLookup, chooseToken, lookupNode } from './lookup.ts'
 import { resolveByMdns } from './mdns.ts'
-import { readSettings } from './options.ts'
 import { makePresence } from './presence.ts'
 import { agentApi } from './server.ts'
+import { readSettings } from './settings.ts'
 import { lookupFile, Store, tokenFile } from './store.ts'
 
 /** Runs until `signal` is aborted. Resolves when there is nothing to do any more; rejects when the start failed. */

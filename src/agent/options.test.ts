@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { InvalidInput } from '#lib/fault.ts'
-import { defaultOptions, kernelParameters, readOptions, readSettings } from './options.ts'
+import { defaultOptions, kernelParameters, readOptions } from './options.ts'
 
 test('the kernel command line: words without = and unknown ones are skipped, the last wins, no quoting', () => {
   const found = kernelParameters('quiet nofb vga=normal a=1 a=2 b="x y" c=d=e =f\n')
@@ -46,13 +46,3 @@ for (const [word, message] of [
     )
   })
 }
-
-test('settings come from flags, then from the environment', () => {
-  const env = { FERRITE_AGENT_STATE_DIR: '/a', FERRITE_AGENT_GUEST: '1', FERRITE_AGENT_ONLY_DEVICES: '/dev/x,/dev/y' }
-  const settings = readSettings(['--state-dir', '/b', '--reboot-command', 'echo  now'], env)
-  assert.equal(settings.stateDir, '/b')
-  assert.equal(settings.ownsMachine, false)
-  assert.deepEqual(settings.onlyDevices, ['/dev/x', '/dev/y'])
-  assert.deepEqual(settings.rebootCommand, ['echo', 'now'])
-  assert.equal(readSettings([], {}).ownsMachine, true)
-})

@@ -4,20 +4,26 @@
  *
  * Source: openstack/ironic-python-agent `hardware.py` (names of the members); POSIX.1 pax(1) for the ustar header.
  */
+import { readdir } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import { run } from '#lib/run.ts'
 import type { AgentContext } from './context.ts'
+import { udevProperties } from './hardware/block-devices.ts'
 
 const COMMANDS: Record<string, string[]> = {
   df: ['df', '-a'],
   dmesg: ['dmesg'],
   efibootmgr: ['efibootmgr', '-v'],
   ip_addr: ['ip', 'addr'],
+  iptables: ['iptables', '-L'],
   ip_route: ['ip', 'route'],
   lsblk: ['lsblk', '--all', '-o', 'NAME,KNAME,SIZE,TYPE,FSTYPE,LABEL,UUID,PARTUUID,MOUNTPOINT'],
   'lsblk-full': ['lsblk', '--all', '-O', '--json'],
+  lshw: ['lshw', '-quiet', '-json'],
   mdstat: ['cat', '/proc/mdstat'],
   mount: ['mount'],
+  multipath: ['multipath', '-ll'],
+  parted: ['parted', '-l'],
   ps: ['ps'],
   lspci: ['lspci', '-nnk'],
 }
@@ -35,8 +41,23 @@ export async function collectSystemLogs({ store }: AgentContext): Promise<Buffer
     }),
   )
   const journal = (store.readText('agent.log.1') ?? '') + (store.readText('agent.log') ?? '')
-  const members = [{ name: 'journal', data: Buffer.from(journal) }, ...outputs.filter(output => output !== null)]
+  const found = outputs.filter(output => output !== null)
+  const members = [{ name: 'journal', data: Buffer.from(journal) }, ...found, ...(await udevRecords())]
   return gzipSync(tar(members))
+}
+
+/** What udev keeps of each block device, as JSON; nothing without udev. */
+async function udevRecords(): Promise<{ name: string; data: Buffer }[]> {
+  const devices = await readdir('/sys/class/block').catch(() => [])
+  const records = await Promise.all(
+    devices.sort().map(async device => ({ device, properties: await udevProperties(device) })),
+  )
+  return records
+    .filter(({ properties }) => properties.size > 0)
+    .map(({ device, properties }) => ({
+      name: `udev/${device}`,
+      data: Buffer.from(JSON.stringify(Object.fromEntries(properties), null, 1)),
+    }))
 }
 
 const BLOCK = 512

@@ -16,7 +16,7 @@ import { settle } from './hardware/block-devices.ts'
 import { isVirtualMedia } from './hardware/device-use.ts'
 import { withMount } from './hardware/mounts.ts'
 import { probe } from './hardware/probe.ts'
-import type { Settings } from './options.ts'
+import type { Settings } from './settings.ts'
 
 const parameterLabel = 'ir-vfd-dev'
 const configLabels = ['config-2', 'vmedia_boot_iso']
@@ -29,27 +29,26 @@ const folders = ['ironic-python-agent', 'ironic-python-agent.d']
 
 /**
  * Copies configuration files to /etc.
- * @returns further kernel parameters, one to a line; empty where the media have none
- * @throws AgentFault VirtualMediaBootError when a medium is there and cannot be read, or none is
+ * @param needsParameters nothing else says where the API is, so that they are waited for
+ * @returns further kernel parameters, one to a line; empty where the media have none, or where there are no media: these
+ * may have been taken out since the boot
+ * @throws AgentFault VirtualMediaBootError when a medium is there and cannot be read
  */
-export async function readVirtualMedia(settings: Settings): Promise<string> {
+export async function readVirtualMedia(settings: Settings, needsParameters: boolean): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     const drives = await findDrives(settings)
     const parameters = drives.find(({ label }) => label === parameterLabel) ?? drives.find(one => one.isByModel)
     const config = drives.find(({ label }) => configLabels.includes(label))
-    if (parameters !== undefined || config !== undefined) {
+    const isEnough = parameters !== undefined || (config !== undefined && !needsParameters)
+    if (isEnough || attempt >= settings.virtualMediaAttempts) {
       if (config !== undefined) await reading(config, path => copyConfiguration(path, settings.etcDir))
       if (parameters === undefined) return ''
-      return await reading(parameters, path => readFile(join(path, 'parameters.txt'), 'utf8').catch(() => ''))
+      const found = reading(parameters, path => readFile(join(path, 'parameters.txt'), 'utf8').catch(() => ''))
+      // What is only called virtual media may be meant for something else.
+      return await (parameters.label === parameterLabel ? found : found.catch(() => ''))
     }
-    if (attempt === settings.virtualMediaAttempts) break
     await sleep(pauseMs)
   }
-  throw new AgentFault(
-    'VirtualMediaBootError',
-    `The kernel command line says boot_method=vmedia, but no drive is labelled ${parameterLabel} or ` +
-      `${configLabels.join(' or ')}, and none is called virtual media`,
-  )
 }
 
 interface Drive {

@@ -111,7 +111,7 @@ async function describe(device: LsblkDevice, byPath: Map<string, string>): Promi
 }
 
 /** Properties udev keeps of the device; empty without udev. */
-async function udevProperties(kname: string): Promise<Map<string, string>> {
+export async function udevProperties(kname: string): Promise<Map<string, string>> {
   const properties = new Map<string, string>()
   const number = trimmed(await readOrNull(`/sys/class/block/${kname}/dev`))
   const record = number === null ? null : await readOrNull(`/run/udev/data/b${number}`)

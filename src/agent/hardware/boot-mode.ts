@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs'
 import type { AgentNode } from '#protocol/agent.ts'
 import { capabilitiesOf } from '#protocol/capabilities.ts'
-import type { Settings } from '../options.ts'
+import type { Settings } from '../settings.ts'
 
 export type BootMode = 'bios' | 'uefi'
 

@@ -1,7 +1,8 @@
 /** Runs steps of the generic manager on given disks, as the agent would. For tests. */
 import type { AgentNode } from '#protocol/agent.ts'
 import type { AgentContext, ReportProgress } from '../context.ts'
-import { defaultOptions, type Options, readSettings } from '../options.ts'
+import { defaultOptions, type Options } from '../options.ts'
+import { readSettings } from '../settings.ts'
 import { Store } from '../store.ts'
 import type { BlockDevice } from './block-devices.ts'
 import { selectHardware } from './dispatch.ts'

@@ -8,7 +8,7 @@ import { realpath } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
-import type { Settings } from '../../options.ts'
+import type { Settings } from '../../settings.ts'
 import { readOrNull, settle } from '../block-devices.ts'
 
 export interface MdArray {

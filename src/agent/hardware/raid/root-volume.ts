@@ -6,7 +6,7 @@
  */
 import type { AgentNode } from '#protocol/agent.ts'
 import { AgentFault } from '../../errors.ts'
-import type { Settings } from '../../options.ts'
+import type { Settings } from '../../settings.ts'
 import type { BlockDevice } from '../block-devices.ts'
 import { assembleArrays, listArrays } from './md.ts'
 import { isSoftware, volumesOf } from './plan.ts'
