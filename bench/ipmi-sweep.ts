@@ -1,8 +1,8 @@
 /**
  * How long one look at the power of a whole fleet takes, and what it costs: the conductor's watch with its database and
  * its pace, the ipmi driver over its one socket, and as many simulated BMCs as wished, in a process of their own, each a
- * port of 127.0.0.1 that takes its time for every answer. The first sweep opens all sessions, the second finds them
- * open. Ends with status 1 when a sweep takes longer than a minute or a BMC was not read.
+ * port of 127.0.0.1 that takes its time for every answer. The first sweep opens all sessions, the second comes
+ * right afterwards and finds those open that were not idle for too long. Ends with status 1 when a sweep takes longer than a minute or a BMC was not read.
  *
  *   node bench/ipmi-sweep.ts [--bmcs 5000] [--delay-ms 200] [--workers 64] [--suite 3]
  */
@@ -98,7 +98,7 @@ async function sweep(): Promise<boolean> {
     const again = () => {
       aheadMs += intervalMs
     }
-    isGood = (await measure('sessions are there', db, again)) && isGood
+    isGood = (await measure('right afterwards', db, again)) && isGood
     stop.abort()
     await watch.settled()
     return isGood
