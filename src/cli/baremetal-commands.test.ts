@@ -37,6 +37,7 @@ const ownCommands = [
   'node vmedia list',
   'node vmedia attach',
   'node vmedia detach',
+  'node why',
   'node indicator list',
   'node indicator show',
   'node indicator set',
