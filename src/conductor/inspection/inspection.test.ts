@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { loadConfig, type Overrides } from '#config/load.ts'
-import { openDatabase } from '#db/database.ts'
 import { findFound } from '#db/inspections.ts'
 import { findInventory, findNode, type Node } from '#db/nodes.ts'
 import { portsOf } from '#db/ports.ts'
+import { freshDatabase } from '#db/test-database.ts'
 import { addPort } from '#drivers/inspection/ports.ts'
 import { loadRegistry } from '#drivers/registry.ts'
 import { systemClock } from '#lib/clock.ts'
@@ -33,7 +33,7 @@ async function world(overrides: Overrides = {}) {
       },
     },
   })
-  const db = await openDatabase(':memory:')
+  const db = await freshDatabase()
   const registry = await loadRegistry(config)
   const portsChanged = async () => {}
   const conductor = createConductor({ db, config, registry, clock: systemClock, log: silent, portsChanged })
