@@ -4,7 +4,7 @@
  * port of 127.0.0.1 that takes its time for every answer. The first sweep opens all sessions, the second comes
  * right afterwards and finds those open that were not idle for too long. Ends with status 1 when a sweep takes longer than a minute or a BMC was not read.
  *
- *   node bench/ipmi-sweep.ts [--bmcs 5000] [--delay-ms 200] [--workers 64] [--suite 3]
+ *   node bench/ipmi-sweep.ts [--bmcs 5000] [--delay-ms 200] [--workers 192] [--suite 3]
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -28,7 +28,7 @@ const { values } = parseArgs({
   options: {
     bmcs: { type: 'string', default: '5000' },
     'delay-ms': { type: 'string', default: '200' },
-    workers: { type: 'string', default: '64' },
+    workers: { type: 'string', default: '192' },
     suite: { type: 'string' },
   },
 })
