@@ -37,7 +37,7 @@ describe('openstack baremetal', { skip: await whyMissing(forClients) }, () => {
     const drivers = await client.list('driver list')
     assert.deepEqual(
       drivers.map(row => row.name),
-      ['fake-hardware', 'redfish'],
+      ['fake-hardware', 'ipmi', 'redfish'],
     )
     assert.partialDeepStrictEqual(await client.show(`conductor show ${conductor}`), { alive: true })
     await client.fails(/nobody.*404/s, 'node show nobody')

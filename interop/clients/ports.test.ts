@@ -112,6 +112,7 @@ describe('baremetal driver', { skip }, () => {
     const drivers = await client.list('driver list')
     assert.deepEqual(drivers, [
       { name: 'fake-hardware', hosts: conductor },
+      { name: 'ipmi', hosts: conductor },
       { name: 'redfish', hosts: conductor },
     ])
     assert.deepEqual(await client.list('driver list --type dynamic'), drivers)
@@ -120,6 +121,7 @@ describe('baremetal driver', { skip }, () => {
     assert.partialDeepStrictEqual(long, { name: 'fake-hardware', type: 'dynamic' })
     assert.deepEqual(await client.list('driver list --fields name type'), [
       { name: 'fake-hardware', type: 'dynamic' },
+      { name: 'ipmi', type: 'dynamic' },
       { name: 'redfish', type: 'dynamic' },
     ])
   })

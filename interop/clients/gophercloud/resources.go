@@ -16,7 +16,7 @@ import (
 // resources drives the calls of the library that the operator does not need.
 func resources(ctx context.Context, client *gophercloud.ServiceClient, conductor string) {
 	known := must(drivers.ExtractDrivers(must(drivers.ListDrivers(client, drivers.ListDriversOpts{Detail: true}).AllPages(ctx))))
-	equal("drivers", len(known), 2)
+	equal("drivers", len(known), 3)
 	driver := must(drivers.GetDriverDetails(ctx, client, "redfish").Extract())
 	equal("power of redfish", driver.DefaultPowerInterface, "redfish")
 	properties := must(drivers.GetDriverProperties(ctx, client, "redfish").Extract())
