@@ -11,6 +11,7 @@ const composed = [
   /^fake\.(power|boot|deploy|management|inspect|rescue)_delay$/,
   /^conductor\.deploy_(kernel|ramdisk)(_by_arch)?$/,
   /^inspector\.default_hooks$/,
+  /^redfish\.default_inspection_hooks$/,
 ]
 
 test('an option is marked effective exactly when some code reads it', async () => {

@@ -4,28 +4,20 @@
  * Source: DMTF DSP2046, EthernetInterface, PCIeDevice, PCIeFunction, NetworkAdapter, Port; Ironic
  * ironic/drivers/modules/redfish/inspect.py (names; behaviour restated).
  */
+
+import { objectIn, textIn } from '../inspection/hook.ts'
 import { macIn } from '../inspection/network-interfaces.ts'
 import type { Asker } from './asker.ts'
-import {
-  amountOf,
-  anyResource,
-  known,
-  linkOf,
-  listOf,
-  membersOf,
-  objectOf,
-  type Plain,
-  textOf,
-} from './inspect-resource.ts'
+import { amountOf, anyResource, known, linkOf, listOf, membersOf, type Plain } from './inspect-resource.ts'
 
 /** Those with a MAC address, by the BMC's own names. */
 export async function readInterfaces(asker: Asker, system: Plain): Promise<Plain[]> {
   const found = await membersOf(asker, system.EthernetInterfaces)
   return found.flatMap(one => {
     const mac_address = macIn(one.MACAddress) ?? macIn(one.PermanentMACAddress)
-    const name = textOf(one.Id) ?? textOf(one.Name)
+    const name = textIn(one.Id) ?? textIn(one.Name)
     if (mac_address === undefined || name === undefined) return []
-    const link = textOf(one.LinkStatus)
+    const link = textIn(one.LinkStatus)
     const has_carrier = link === undefined ? undefined : link === 'LinkUp'
     return [{ mac_address, name, ...known({ speed_mbps: amountOf(one.SpeedMbps), has_carrier }) }]
   })
@@ -35,15 +27,15 @@ export async function readInterfaces(asker: Asker, system: Plain): Promise<Plain
 export async function readPciDevices(asker: Asker, system: Plain): Promise<Plain[]> {
   const found: Plain[] = []
   for (const device of await membersOf(asker, system.PCIeDevices)) {
-    const links = objectOf(device.Links).PCIeFunctions
+    const links = objectIn(device.Links).PCIeFunctions
     for (const one of await membersOf(asker, device.PCIeFunctions ?? links)) {
       const told = known({
-        class: textOf(one.DeviceClass),
-        product_id: textOf(one.DeviceId),
-        vendor_id: textOf(one.VendorId),
-        subsystem_id: textOf(one.SubsystemId),
-        subsystem_vendor_id: textOf(one.SubsystemVendorId),
-        revision: textOf(one.RevisionId),
+        class: textIn(one.DeviceClass),
+        product_id: textIn(one.DeviceId),
+        vendor_id: textIn(one.VendorId),
+        subsystem_id: textIn(one.SubsystemId),
+        subsystem_vendor_id: textIn(one.SubsystemVendorId),
+        revision: textIn(one.RevisionId),
       })
       if (Object.keys(told).length > 0) found.push(told)
     }
@@ -75,21 +67,21 @@ export interface HeardPort {
 
 export async function readLldp(asker: Asker, system: Plain): Promise<HeardPort[]> {
   const found: HeardPort[] = []
-  for (const link of listOf(objectOf(system.Links).Chassis)) {
+  for (const link of listOf(objectIn(system.Links).Chassis)) {
     const chassis = await asker.linked(linkOf(link), anyResource)
     for (const adapter of await membersOf(asker, chassis?.NetworkAdapters)) {
       // Older adapters have NetworkPorts, which know nothing of LLDP.
       for (const port of await membersOf(asker, adapter.Ports)) {
-        const { LLDPReceive, AssociatedMACAddresses } = objectOf(port.Ethernet)
-        const lldp = objectOf(LLDPReceive)
+        const { LLDPReceive, AssociatedMACAddresses } = objectIn(port.Ethernet)
+        const lldp = objectIn(LLDPReceive)
         const parsed = known({
-          switch_chassis_id: textOf(lldp.ChassisId),
-          switch_port_id: textOf(lldp.PortId),
-          switch_system_name: textOf(lldp.SystemName),
-          switch_system_description: textOf(lldp.SystemDescription),
+          switch_chassis_id: textIn(lldp.ChassisId),
+          switch_port_id: textIn(lldp.PortId),
+          switch_system_name: textIn(lldp.SystemName),
+          switch_system_description: textIn(lldp.SystemDescription),
           switch_vlan_id: amountOf(lldp.ManagementVlanId),
         })
-        const name = textOf(port.Id)
+        const name = textIn(port.Id)
         if (name === undefined || name === '__proto__' || Object.keys(parsed).length === 0) continue
         const macs = listOf(AssociatedMACAddresses).map(macIn)
         found.push({ name, macs: macs.filter(one => one !== undefined), parsed, tlvs: tlvsOf(lldp) })
@@ -103,12 +95,12 @@ export async function readLldp(asker: Asker, system: Plain): Promise<HeardPort[]
 function tlvsOf(lldp: Plain): [number, string][] {
   const hex = (text: string) => Buffer.from(text).toString('hex')
   const identity = (value: unknown, subtypes: { mac: string; text: string }) => {
-    const text = textOf(value)
+    const text = textIn(value)
     const mac = macIn(text)
     if (mac !== undefined) return subtypes.mac + mac.replaceAll(':', '')
     return text === undefined ? undefined : subtypes.text + hex(text)
   }
-  const [name, description] = [textOf(lldp.SystemName), textOf(lldp.SystemDescription)]
+  const [name, description] = [textIn(lldp.SystemName), textIn(lldp.SystemDescription)]
   const tlvs: [number, string | undefined][] = [
     [1, identity(lldp.ChassisId, { mac: '04', text: '07' })],
     [2, identity(lldp.PortId, { mac: '03', text: '05' })],

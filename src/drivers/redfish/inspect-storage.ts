@@ -5,8 +5,9 @@
  * and which disk local_gb is of; behaviour restated). Beyond it: serial number, model and maker of a disk, by which root
  * device hints know it.
  */
+import { objectIn, textIn } from '../inspection/hook.ts'
 import type { Asker } from './asker.ts'
-import { amountOf, known, listOf, membersOf, objectOf, type Plain, statusOf, textOf } from './inspect-resource.ts'
+import { amountOf, known, listOf, membersOf, type Plain, statusOf } from './inspect-resource.ts'
 
 export interface FoundStorage {
   /** For the inventory. */
@@ -31,7 +32,7 @@ export async function readStorage(asker: Asker, system: Plain): Promise<FoundSto
     controllers.push(controllerOf(storage, own))
     volumes.push(...sizesOf(await membersOf(asker, storage.Volumes)))
   }
-  const simple = (await membersOf(asker, system.SimpleStorage)).flatMap(one => listOf(one.Devices).map(objectOf))
+  const simple = (await membersOf(asker, system.SimpleStorage)).flatMap(one => listOf(one.Devices).map(objectIn))
   const parts = drives.length > 0 ? drives : simple
   const sizes = [smallest(volumes) ?? smallest(sizesOf(drives)), smallest(sizesOf(simple))]
   const least = smallest(sizes.filter(size => size !== undefined))
@@ -52,14 +53,14 @@ function smallest(sizes: readonly number[]): number | undefined {
 }
 
 function diskOf(part: Plain): Plain {
-  const media = textOf(part.MediaType)
+  const media = textIn(part.MediaType)
   return {
-    name: textOf(part.Name) ?? textOf(part.Id) ?? null,
+    name: textIn(part.Name) ?? textIn(part.Id) ?? null,
     size: amountOf(part.CapacityBytes) ?? null,
     ...known({
-      serial: textOf(part.SerialNumber),
-      model: textOf(part.Model),
-      vendor: textOf(part.Manufacturer),
+      serial: textIn(part.SerialNumber),
+      model: textIn(part.Model),
+      vendor: textIn(part.Manufacturer),
       rotational: media === undefined ? undefined : media === 'HDD',
     }),
   }
@@ -68,13 +69,13 @@ function diskOf(part: Plain): Plain {
 function controllerOf(storage: Plain, drives: readonly Plain[]): Plain {
   const texts = (value: unknown) => listOf(value).filter(one => typeof one === 'string')
   return {
-    id: textOf(storage.Id) ?? '',
-    name: textOf(storage.Name) ?? null,
+    id: textIn(storage.Id) ?? '',
+    name: textIn(storage.Name) ?? null,
     storage_controllers: listOf(storage.StorageControllers)
-      .map(objectOf)
+      .map(objectIn)
       .map(one => ({
-        member_id: textOf(one.MemberId) ?? null,
-        name: textOf(one.Name) ?? null,
+        member_id: textIn(one.MemberId) ?? null,
+        name: textIn(one.Name) ?? null,
         raid_types: texts(one.SupportedRAIDTypes),
         speed_gbps: amountOf(one.SpeedGbps) ?? null,
         controller_protocols: texts(one.SupportedControllerProtocols),
@@ -82,15 +83,15 @@ function controllerOf(storage: Plain, drives: readonly Plain[]): Plain {
         ...known({ status: statusOf(one.Status) }),
       })),
     drives: drives.map(drive => ({
-      name: textOf(drive.Name) ?? null,
+      name: textIn(drive.Name) ?? null,
       size: amountOf(drive.CapacityBytes) ?? null,
-      id: textOf(drive.Id) ?? null,
-      media_type: textOf(drive.MediaType) ?? null,
-      serial_number: textOf(drive.SerialNumber) ?? null,
-      manufacturer: textOf(drive.Manufacturer) ?? null,
-      model: textOf(drive.Model) ?? null,
-      revision: textOf(drive.Revision) ?? null,
-      ...known({ protocol: textOf(drive.Protocol), status: statusOf(drive.Status) }),
+      id: textIn(drive.Id) ?? null,
+      media_type: textIn(drive.MediaType) ?? null,
+      serial_number: textIn(drive.SerialNumber) ?? null,
+      manufacturer: textIn(drive.Manufacturer) ?? null,
+      model: textIn(drive.Model) ?? null,
+      revision: textIn(drive.Revision) ?? null,
+      ...known({ protocol: textIn(drive.Protocol), status: statusOf(drive.Status) }),
     })),
   }
 }

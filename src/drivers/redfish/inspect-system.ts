@@ -7,9 +7,10 @@
  */
 import type { BootMode } from '#protocol/states.ts'
 import type { NodeContext } from '../driver.ts'
+import { objectIn, textIn } from '../inspection/hook.ts'
 import { Asker } from './asker.ts'
 import { asCollected, readInterfaces, readLldp, readPciDevices } from './inspect-devices.ts'
-import { amountOf, anyResource, known, linkOf, membersOf, objectOf, type Plain, textOf } from './inspect-resource.ts'
+import { amountOf, anyResource, known, linkOf, membersOf, type Plain } from './inspect-resource.ts'
 import { readStorage } from './inspect-storage.ts'
 import { readSystem } from './system.ts'
 
@@ -38,7 +39,7 @@ export async function inspectSystem(ctx: NodeContext): Promise<FoundSystem> {
   const { client, path } = await readSystem(ctx)
   const { resource: system } = await client.get(path, anyResource, { signal: ctx.signal })
   const asker = new Asker(client, ctx.signal)
-  const memoryGib = amountOf(objectOf(system.MemorySummary).TotalSystemMemoryGiB)
+  const memoryGib = amountOf(objectIn(system.MemorySummary).TotalSystemMemoryGiB)
   const memoryMb = memoryGib === undefined || memoryGib === 0 ? undefined : Math.round(memoryGib * 1024)
   const storage = await readStorage(asker, system)
   const pciDevices = await readPciDevices(asker, system)
@@ -59,10 +60,10 @@ export async function inspectSystem(ctx: NodeContext): Promise<FoundSystem> {
       interfaces,
       ...(pciDevices.length > 0 ? { pci_devices: pciDevices } : {}),
       system_vendor: known({
-        product_name: textOf(system.Model),
-        serial_number: textOf(system.SerialNumber),
-        manufacturer: textOf(system.Manufacturer),
-        system_uuid: textOf(system.UUID),
+        product_name: textIn(system.Model),
+        serial_number: textIn(system.SerialNumber),
+        manufacturer: textIn(system.Manufacturer),
+        system_uuid: textIn(system.UUID),
       }),
       boot,
     },
@@ -79,16 +80,16 @@ export async function inspectSystem(ctx: NodeContext): Promise<FoundSystem> {
 
 /** What is not known is nothing: rules and hooks find the keys of an agent. */
 async function readCpu(asker: Asker, system: Plain): Promise<Plain> {
-  const summary = objectOf(system.ProcessorSummary)
+  const summary = objectIn(system.ProcessorSummary)
   const processors = await membersOf(asker, system.Processors)
-  const cpus = processors.filter(one => (textOf(one.ProcessorType) ?? 'CPU') === 'CPU')
+  const cpus = processors.filter(one => (textIn(one.ProcessorType) ?? 'CPU') === 'CPU')
   const [first = {}] = cpus
   const threads = cpus.reduce((sum, one) => sum + (amountOf(one.TotalThreads) ?? 0), 0)
   return {
     count: threads > 0 ? threads : (amountOf(summary.LogicalProcessorCount) ?? amountOf(summary.Count) ?? cpus.length),
-    architecture: architectures[textOf(first.InstructionSet) ?? ''] ?? '',
+    architecture: architectures[textIn(first.InstructionSet) ?? ''] ?? '',
     ...known({
-      model_name: textOf(first.Model) ?? textOf(summary.Model),
+      model_name: textIn(first.Model) ?? textIn(summary.Model),
       frequency: amountOf(first.MaxSpeedMHz),
       socket_count: amountOf(summary.Count),
     }),
@@ -96,11 +97,11 @@ async function readCpu(asker: Asker, system: Plain): Promise<Plain> {
 }
 
 function bootModeOf(system: Plain): BootMode | undefined {
-  const mode = textOf(objectOf(system.Boot).BootSourceOverrideMode)
+  const mode = textIn(objectIn(system.Boot).BootSourceOverrideMode)
   return mode === 'UEFI' ? 'uefi' : mode === 'Legacy' ? 'bios' : undefined
 }
 
 async function readSecureBoot(asker: Asker, system: Plain): Promise<boolean | undefined> {
-  const current = textOf((await asker.linked(linkOf(system.SecureBoot), anyResource))?.SecureBootCurrentBoot)
+  const current = textIn((await asker.linked(linkOf(system.SecureBoot), anyResource))?.SecureBootCurrentBoot)
   return current === undefined ? undefined : current === 'Enabled'
 }
