@@ -114,9 +114,10 @@ test('a dnsmasq with this dhcp-hostsdir answers those, and nobody else', { skip,
   await run('ip', ['-netns', server, '-batch', '-'], { input: up('10.89.0.1') })
   const route = 'route add 255.255.255.255/32 dev v0\n'
   await run('ip', ['-netns', client, '-batch', '-'], { input: up('10.89.0.9') + route })
+  const leases = join(tmpdir(), `ferrite-leases-${process.pid}`)
   const options = [
     '--no-daemon --port=0 --no-resolv --no-hosts --conf-file=/dev/null --user=root --interface=v0 --no-ping',
-    `--dhcp-range=10.89.0.100,10.89.0.150,1h --dhcp-authoritative --dhcp-leasefile=${w.directory}/../leases-${process.pid}`,
+    `--dhcp-range=10.89.0.100,10.89.0.150,1h --dhcp-authoritative --dhcp-leasefile=${leases}`,
     `--dhcp-hostsdir=${w.directory}`,
   ]
   const args = ['netns', 'exec', server, 'dnsmasq', ...options.join(' ').split(' ')]
@@ -125,7 +126,7 @@ test('a dnsmasq with this dhcp-hostsdir answers those, and nobody else', { skip,
     const ended = new Promise(resolve => dnsmasq.once('close', resolve))
     dnsmasq.kill()
     await ended
-    await rm(`${w.directory}/../leases-${process.pid}`, { force: true })
+    await rm(leases, { force: true })
   })
   const probe = join(import.meta.dirname, 'netboot-probe.ts')
   const answered = async (address: string, limitMs: number) => {
