@@ -56,9 +56,15 @@ export async function pack(options: {
     [{ kind: 'file', path: 'root.squashfs', mode: 0o600, data: await readFile(squashFile) }],
     time,
   )
-  await pipeline(Readable.from(joined([compressed, gap], second)), createWriteStream(options.outFile))
+  await pipeline(Readable.from(joined([veil, compressed, gap], second)), createWriteStream(options.outFile))
   return { unpackedBytes, files, packedBytes: (await stat(options.outFile)).size }
 }
+
+/**
+ * The kernel passes over zeros between archives. Ironic, from 2025 on, unpacks whatever file begins as zstd does before it
+ * hands it to a machine, and gives up on one that is not zstd to its end.
+ */
+const veil = new Uint8Array(4)
 
 async function makeSquashfs(options: {
   stage: string
