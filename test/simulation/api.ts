@@ -1,5 +1,6 @@
 /** The part of the API that machines call, answered by whichever conductor is there; no socket, the same handlers. */
 import type { Config } from '#config/options.ts'
+import { Sightings } from '#db/sightings.ts'
 import { Fault } from '#lib/fault.ts'
 import { silent } from '#lib/log.ts'
 import type { Endpoint } from '#server/endpoint.ts'
@@ -26,6 +27,7 @@ export async function answer(
   const call = {
     db: process.db,
     conductor: process.conductor,
+    sightings: sightingsOf(process),
     config,
     log: silent,
     clock: process.clock,
@@ -46,6 +48,15 @@ export async function answer(
     onBug(error)
     return { status: 500, text: String(error) }
   }
+}
+
+/** Of each life of a process. */
+const sightings = new WeakMap<Process['db'], Sightings>()
+
+function sightingsOf({ db, clock }: Process): Sightings {
+  const known = sightings.get(db) ?? new Sightings({ db, clock })
+  sightings.set(db, known)
+  return known
 }
 
 function routeOf(method: string, path: string): { endpoint: Endpoint; params: Record<string, string> } {
