@@ -22,7 +22,8 @@ export async function convertToRaw(job: {
   onProgress?: (share: number) => void
 }): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
-    const { code, stderr } = await qemuImg(job)
+    let { code, stderr } = await qemuImg(job, direct)
+    if (code !== 0 && /O_DIRECT/.test(stderr)) ({ code, stderr } = await qemuImg(job, cached))
     if (code === 0) return
     await rm(job.to, { force: true })
     const mayPass = /Cannot allocate memory|Resource temporarily unavailable|failed to (create|allocate)/i.test(stderr)
@@ -38,15 +39,17 @@ export async function convertToRaw(job: {
   }
 }
 
-function qemuImg({
-  from,
-  to,
-  format,
-  memoryLimitMib,
-  onProgress,
-}: Parameters<typeof convertToRaw>[0]): Promise<{ code: number | string; stderr: string }> {
+/** Past the page cache: the database must not wait for gigabytes that the kernel would keep (steady-writes.ts). */
+const direct = ['-t', 'none']
+/** Where the file system cannot do that. */
+const cached: readonly string[] = []
+
+function qemuImg(
+  { from, to, format, memoryLimitMib, onProgress }: Parameters<typeof convertToRaw>[0],
+  cache: readonly string[],
+): Promise<{ code: number | string; stderr: string }> {
   const limit = memoryLimitMib * 1024 * 1024
-  const convert = ['qemu-img', 'convert', '-p', '-f', qemuFormat(format), '-O', 'raw', '-S', '4k', from, to]
+  const convert = ['qemu-img', 'convert', '-p', '-f', qemuFormat(format), '-O', 'raw', '-S', '4k', ...cache, from, to]
   // setpriv ends qemu-img with the worker, also when the worker is killed; prlimit bounds it.
   const command = ['setpriv', '--pdeathsig', 'KILL', '--', 'prlimit', `--as=${limit}`, ...convert]
   return new Promise(resolve => {

@@ -1,8 +1,8 @@
 /** A file that an image is written into as it comes, hashed on the way; runs of zeros become holes. */
 import { createHash, type Hash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import { writeFully } from '#lib/write-fully.ts'
 import type { Checksum } from './checksum.ts'
+import { SteadyWrites } from './steady-writes.ts'
 
 const zeros = Buffer.alloc(64 * 1024)
 
@@ -15,11 +15,13 @@ export interface Fetched {
 export class ImageSink {
   bytes = 0
   readonly #file: FileHandle
+  readonly #writes: SteadyWrites
   readonly #algorithms: readonly Checksum['algo'][]
   #hashes: Hash[] = []
 
   constructor(file: FileHandle, algorithms: readonly Checksum['algo'][]) {
     this.#file = file
+    this.#writes = new SteadyWrites(file)
     this.#algorithms = algorithms
     this.#hashes = algorithms.map(algo => createHash(algo))
   }
@@ -32,7 +34,7 @@ export class ImageSink {
 
   async write(chunk: Buffer): Promise<void> {
     for (const hash of this.#hashes) hash.update(chunk)
-    if (!isZero(chunk)) await writeFully(this.#file, chunk, this.bytes)
+    if (!isZero(chunk)) await this.#writes.write(chunk, this.bytes)
     this.bytes += chunk.length
   }
 

@@ -138,7 +138,7 @@ interface Surroundings {
  * Heartbeats come before conversions: the worker, its threads and its converter get what others leave of the processor,
  * and the last place at the disk. Set by programs before it starts, for the kernel counts both per thread.
  */
-const afterOthers = ['nice', '-n', '10', 'ionice', '-c', '2', '-n', '7']
+const afterOthers = ['nice', '-n', '19', 'ionice', '-c', '2', '-n', '7']
 
 function resultOf(
   child: ChildProcess,

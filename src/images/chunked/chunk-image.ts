@@ -7,9 +7,9 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
-import { writeFully } from '#lib/write-fully.ts'
 import { type ChunkManifest, chunkBytes, chunkedVersion, type ImageChunk } from '#protocol/chunked-image.ts'
 import { ImageNotPrepared } from '../faults.ts'
+import { SteadyWrites } from '../steady-writes.ts'
 
 /** Chunks that are compressed at a time: as many as keep two processors busy beside the hashing. */
 const inFlight = 4
@@ -40,6 +40,7 @@ export async function chunkImage(job: {
 }): Promise<Chunked> {
   await using source = await open(job.from)
   await using target = await open(job.to, 'w')
+  const writes = new SteadyWrites(target)
   const { size } = await source.stat()
   const algorithms = [...new Set(['sha256', ...job.algorithms])]
   const whole = algorithms.map(algo => createHash(algo))
@@ -51,7 +52,7 @@ export async function chunkImage(job: {
     const encoded = await encoding.shift()
     if (encoded === undefined) return
     if (storedBytes % roomStepBytes < encoded.stored.length) await job.needRoom?.(roomStepBytes)
-    await writeFully(target, encoded.stored, storedBytes)
+    await writes.write(encoded.stored, storedBytes)
     storedBytes += encoded.stored.length
     chunks.push(encoded.chunk)
   }
