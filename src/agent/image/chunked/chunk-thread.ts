@@ -139,6 +139,8 @@ function settle(disk: Disk, { chunk, block, plainBytes }: Task): ChunkOutcome {
     const plain = decode(chunk, stored, plainBytes)
     if (typeof plain === 'string') return { kind: 'bad', why: plain }
     disk.piece.set(plain)
+    // Given back now: garbage collectors do not hurry for memory that is not on their heap, and this is much.
+    if (plain.buffer instanceof ArrayBuffer) plain.buffer.transfer(0)
     disk.write(plainBytes, at)
     return { kind: 'done' }
   } catch (error) {
@@ -160,7 +162,8 @@ function decode({ encoding }: ImageChunk, stored: Uint8Array, plainBytes: number
     return stored.length === plainBytes ? stored : `it has ${stored.length} bytes, its place ${plainBytes}`
   }
   try {
-    const plain = zstdDecompressSync(stored, { maxOutputLength: plainBytes })
+    // Into one piece of memory, with room to spare: one that is full is followed by another.
+    const plain = zstdDecompressSync(stored, { maxOutputLength: plainBytes, chunkSize: plainBytes + ALIGNMENT })
     return plain.length === plainBytes ? plain : `it decodes to ${plain.length} bytes, its place has ${plainBytes}`
   } catch (error) {
     return `it cannot be decoded: ${error instanceof Error ? error.message : String(error)}`
