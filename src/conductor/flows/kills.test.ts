@@ -17,6 +17,7 @@ import { silent } from '#lib/log.ts'
 import type { ProvisionState, Verb } from '#protocol/states.ts'
 import type { ProvisionRequest } from '../conductor.ts'
 import { createConductor } from '../service.ts'
+import { Shared } from '../shared.ts'
 import { addNode, caller } from '../test-engine.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'ferrite-kills-'))
@@ -40,6 +41,21 @@ const cases: [ProvisionState, Verb, ProvisionRequest, end: ProvisionState][] = [
   ['service failed', 'abort', {}, 'active'],
 ]
 
+/** Queries are compiled once per engine, told by its adapter; with one for each query the plugin sees all of them. */
+function compileEachTime(db: Db): void {
+  const executors = Object.getPrototypeOf(db.getExecutor())
+  const get = Object.getOwnPropertyDescriptor(executors, 'adapter')?.get
+  assert.ok(get, 'executors have an adapter')
+  if (compiling.has(executors)) return
+  compiling.add(executors)
+  Object.defineProperty(executors, 'adapter', {
+    get() {
+      return Object.create(get.call(this))
+    },
+  })
+}
+const compiling = new WeakSet<object>()
+
 /** A database that dies at its n-th record of a flow's step. */
 function mortal(db: Db, dieAt: number): { db: Db; records(): number; dead(): boolean } {
   let [records, dead] = [0, false]
@@ -52,19 +68,26 @@ function mortal(db: Db, dieAt: number): { db: Db; records(): number; dead(): boo
     },
     transformResult: async ({ result }) => result,
   }
-  return { db: db.withPlugin(plugin), records: () => records, dead: () => dead }
+  const watched = db.withPlugin(plugin)
+  compileEachTime(watched)
+  return { db: watched, records: () => records, dead: () => dead }
 }
 
-async function conductorOver(db: Db) {
+async function conductorOver(db: Db, shared: Shared) {
   const config = await loadConfig({
     overrides: { DEFAULT: { enabled_hardware_types: ['fake-hardware'], enabled_boot_interfaces: ['fake'] } },
   })
   const registry = await loadRegistry(config)
   const portsChanged = async () => {}
-  const conductor = createConductor({ db, config, registry, clock: systemClock, log: silent, portsChanged })
+  const conductor = createConductor({ db, config, registry, clock: systemClock, log: silent, portsChanged, shared })
   return { conductor, interfaces: registry.interfacesFor('fake-hardware', given) }
 }
 const given = { deploy_interface: 'fake', inspect_interface: 'fake', rescue_interface: 'fake' }
+
+/** What fake machines remember, as real ones do when a conductor dies. */
+function lasting(): Shared {
+  return Object.assign(new Shared(), { dispose: async () => {} })
+}
 
 async function eventually(what: () => string, ready: () => Promise<boolean>): Promise<void> {
   const endMs = Date.now() + 60_000
@@ -78,7 +101,8 @@ async function eventually(what: () => string, ready: () => Promise<boolean>): Pr
 async function run([from, verb, request, end]: (typeof cases)[number], dieAt: number): Promise<number> {
   const file = join(folder, `${crypto.randomUUID()}.sqlite`)
   const first = mortal(await openDatabase(file), dieAt)
-  const doomed = await conductorOver(first.db)
+  const machines = lasting()
+  const doomed = await conductorOver(first.db, machines)
   await doomed.conductor.start()
   const fields = { driver: 'fake-hardware', ...doomed.interfaces, power_state: 'power on' }
   const uuid = await addNode(first.db, from, { ...fields, driver_internal_info: { service_ramdisk: true } })
@@ -103,7 +127,7 @@ async function run([from, verb, request, end]: (typeof cases)[number], dieAt: nu
   if (dieAt === 0) return first.records()
 
   const second = await openDatabase(file)
-  const { conductor } = await conductorOver(second)
+  const { conductor } = await conductorOver(second, machines)
   await conductor.start()
   await eventually(told, arrived(second))
   assert.equal(now.last_error, null)
