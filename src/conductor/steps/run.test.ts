@@ -103,6 +103,8 @@ async function startWorld(overrides: Overrides = {}) {
         enabled_rescue_interfaces: ['agent', 'no-rescue'],
       },
       ferrite: { poll_interval_ms: 100, agent_lost_timeout: 5 },
+      // This agent knows steps and nothing else.
+      agent: { ...overrides.agent, deploy_logs_collect: 'never' },
     },
   })
   const agent = new Agent()
