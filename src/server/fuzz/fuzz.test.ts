@@ -23,13 +23,17 @@ const inRound = 300
 /** What comes and goes by taking and dropping the lease of a node. */
 const ofLeases = /^lease_|^reservation$/
 
+/** What is written of a refusal, for operators. */
+const ofRefusals: readonly unknown[] = ['boot trouble', 'stranger']
+
 /** Everything that the database holds. */
 async function contents(db: Db): Promise<Record<string, string[]>> {
   const tables = await db.introspection.getTables()
   const all: Record<string, string[]> = {}
   for (const { name } of tables) {
     const { rows } = await sql<Record<string, unknown>>`select * from ${sql.table(name)}`.execute(db)
-    const lasting = rows.map(row => Object.entries(row).filter(([column]) => !ofLeases.test(column)))
+    const kept = name === 'events' ? rows.filter(row => !ofRefusals.includes(row.kind)) : rows
+    const lasting = kept.map(row => Object.entries(row).filter(([column]) => !ofLeases.test(column)))
     // PostgreSQL hands a row that was written out last.
     all[name] = lasting.map(row => JSON.stringify(row)).toSorted()
   }
