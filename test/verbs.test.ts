@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { addNode } from '#conductor/test-engine.ts'
-import { findNode, type Node, writeInventory } from '#db/nodes.ts'
+import { findNode, type Node } from '#db/nodes.ts'
 import { type ProvisionState, provision, provisionStates, type Verb, verbs, verbTarget } from '#protocol/states.ts'
 import { type InProcess, startInProcess } from './in-process.ts'
 
@@ -177,7 +177,7 @@ test('the rest of an inspection that waits goes on when its data comes', async (
   const uuid = await nodeIn('inspect wait')
   const inventory = {
     inventory: {
-      interfaces: [{ mac_address: '52:54:00:00:00:99', ipv4_address: '192.0.2.1', ipv6_address: null }],
+      interfaces: [{ name: 'eth0', mac_address: '52:54:00:00:00:99', ipv4_address: '192.0.2.1', ipv6_address: null }],
       cpu: { architecture: 'x86_64', count: 1 },
       memory: { physical_mb: 1024, total: 1 },
       disks: [],
@@ -185,7 +185,6 @@ test('the rest of an inspection that waits goes on when its data comes', async (
     },
     error: null,
   }
-  await writeInventory(state.db, uuid, { ...inventory, received_at: '9999' })
-  await state.conductor.wake(uuid, 'inspection data')
+  assert.deepEqual(await state.conductor.inspectionData(inventory, uuid), { uuid })
   await eventually(uuid, node => node.provision_state === 'manageable' && node.lease === null)
 })
