@@ -34,6 +34,7 @@ export class SqliteDriver implements Driver {
   readonly #sqlite: DatabaseSync
   /** False: each transaction and each statement commits by itself, at once. */
   readonly #shared: boolean
+  readonly #onClose: (() => Promise<void>) | undefined
   readonly #statements = new Map<string, Prepared>()
   #turn: Turn | undefined
   /** The connection whose transaction is under way; everybody else waits for its end. */
@@ -42,8 +43,12 @@ export class SqliteDriver implements Driver {
   /** The turn is over, and its commit waits for the transaction under way. */
   #isDue = false
 
-  /** @param options.shared one commit for all writes of a turn; pointless for a database in memory */
-  constructor(sqlite: DatabaseSync, options: { shared: boolean }) {
+  /**
+   * @param options.shared one commit for all writes of a turn; pointless for a database in memory
+   * @param options.onClose done before the file is closed
+   */
+  constructor(sqlite: DatabaseSync, options: { shared: boolean; onClose?: () => Promise<void> }) {
+    this.#onClose = options.onClose
     this.#sqlite = sqlite
     this.#shared = options.shared
   }
@@ -86,6 +91,7 @@ export class SqliteDriver implements Driver {
   async destroy(): Promise<void> {
     while (this.#owner) await this.#freed()
     this.#commit()
+    await this.#onClose?.()
     this.#sqlite.close()
   }
 

@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type Dialect, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
+import { keepLogShort, lastResortPages } from './checkpoints.ts'
 import { failedMigration, migrationsFor } from './migrations.ts'
 import { SqliteDriver } from './sqlite-driver.ts'
 
@@ -19,8 +20,15 @@ export function openSqlite(path: string): Dialect {
     'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000',
   )
   migrate(sqlite)
+  if (path === ':memory:') return dialectOver(() => new SqliteDriver(sqlite, { shared: false }))
+  sqlite.exec(`PRAGMA wal_autocheckpoint = ${lastResortPages}`)
+  const log = keepLogShort(path)
+  return dialectOver(() => new SqliteDriver(sqlite, { shared: true, onClose: log.close }))
+}
+
+function dialectOver(createDriver: () => SqliteDriver): Dialect {
   return {
-    createDriver: () => new SqliteDriver(sqlite, { shared: path !== ':memory:' }),
+    createDriver,
     createAdapter: () => new SqliteAdapter(),
     createQueryCompiler: () => new SqliteQueryCompiler(),
     createIntrospector: db => new SqliteIntrospector(db),
