@@ -29,7 +29,7 @@ def drive(baremetal, conductor):
 
 
 def drivers(baremetal, conductor):
-    assert sorted(driver.name for driver in baremetal.drivers()) == ['fake-hardware', 'redfish']
+    assert sorted(driver.name for driver in baremetal.drivers()) == ['fake-hardware', 'ipmi', 'redfish']
     detailed = {driver.name: driver for driver in baremetal.drivers(details=True)}
     assert detailed['redfish'].default_power_interface == 'redfish'
     driver = baremetal.get_driver('redfish')
@@ -37,7 +37,7 @@ def drivers(baremetal, conductor):
     refused(exceptions.ResourceNotFound, baremetal.get_driver, 'no-such-driver')
     assert [one.hostname for one in baremetal.conductors()] == [conductor]
     detailed = baremetal.get_conductor(conductor)  # the library asks for a list with details where Ironic has none
-    assert detailed.alive is True and detailed.drivers == ['fake-hardware', 'redfish']
+    assert detailed.alive is True and detailed.drivers == ['fake-hardware', 'ipmi', 'redfish']
     says('drivers, conductors')
 
 
