@@ -5,13 +5,14 @@
  * Source: drivers, "IPMI" (ironic/drivers/modules/ipmitool.py restated).
  */
 import { isIP } from 'node:net'
-import { InvalidInput, messageOf } from '#lib/fault.ts'
+import { InvalidInput } from '#lib/fault.ts'
 import { isTrue } from '#lib/truth.ts'
 import { cipherSuites } from '#protocol/ipmi/cipher-suites.ts'
 import { type Privilege, privileges } from '#protocol/ipmi/commands.ts'
 import { bmcAddress } from '#protocol/ipmi/message.ts'
 import { ipmiPort } from '#protocol/ipmi/packet.ts'
 import type { NodeContext, Property } from '../driver.ts'
+import { type Info, oneOf, readSettings, textOf } from '../settings.ts'
 import type { Hop, Route } from './rmcp/route.ts'
 
 export const ipmiDriverInfo = {
@@ -77,37 +78,28 @@ const keyHexDigits = 40
 export function bmcSettings(ctx: Pick<NodeContext, 'node' | 'config'>): BmcSettings {
   const { ipmi } = ctx.config
   const info = ctx.node.driver_info
-  const problems: string[] = []
-  const attempt = <T>(read: () => T, otherwise: T): T => {
-    try {
-      return read()
-    } catch (error) {
-      problems.push(messageOf(error))
-      return otherwise
+  return readSettings(`Cannot use driver_info of node ${ctx.node.uuid} for IPMI`, ({ attempt }) => {
+    const version = attempt(() => versionOf(info), '2.0')
+    const settings: BmcSettings = {
+      host: attempt(() => hostOf(textOf(info, 'ipmi_address')), ''),
+      port: attempt(() => numberOf(info, 'ipmi_port', { from: 1, to: 65535 }) ?? ipmiPort, ipmiPort),
+      version,
+      user: attempt(() => short(info, 'ipmi_username', userBytes), ''),
+      password: attempt(() => short(info, 'ipmi_password', passwordBytes[version]), ''),
+      bmcKey: attempt(() => keyOf(textOf(info, 'ipmi_hex_kg_key')), null),
+      privilege: attempt(() => oneOf(info, 'ipmi_priv_level', levels) ?? 'ADMINISTRATOR', 'ADMINISTRATOR'),
+      suites: attempt(() => suitesOf(info, version, ipmi.cipher_suite_versions), []),
+      route: attempt(() => routeOf(info), { target: null, transit: null, localAddress: bmcAddress }),
+      commandLimitMs: ipmi.command_retry_timeout * 1000,
+      firstPauseMs: 1000,
+      longestPauseMs: ipmi.min_command_interval * 1000,
+      passingErrors: ipmi.additional_retryable_ipmi_errors,
     }
-  }
-
-  const version = attempt(() => oneOf(info, 'ipmi_protocol_version', ['2.0', '1.5']) ?? '2.0', '2.0')
-  const settings: BmcSettings = {
-    host: attempt(() => hostOf(textOf(info, 'ipmi_address')), ''),
-    port: attempt(() => numberOf(info, 'ipmi_port', { from: 1, to: 65535 }) ?? ipmiPort, ipmiPort),
-    version,
-    user: attempt(() => short(info, 'ipmi_username', userBytes), ''),
-    password: attempt(() => short(info, 'ipmi_password', passwordBytes[version]), ''),
-    bmcKey: attempt(() => keyOf(textOf(info, 'ipmi_hex_kg_key')), null),
-    privilege: attempt(() => oneOf(info, 'ipmi_priv_level', levels) ?? 'ADMINISTRATOR', 'ADMINISTRATOR'),
-    suites: attempt(() => suitesOf(info, version, ipmi.cipher_suite_versions), []),
-    route: attempt(() => routeOf(info), { target: null, transit: null, localAddress: bmcAddress }),
-    commandLimitMs: ipmi.command_retry_timeout * 1000,
-    firstPauseMs: 1000,
-    longestPauseMs: ipmi.min_command_interval * 1000,
-    passingErrors: ipmi.additional_retryable_ipmi_errors,
-  }
-  attempt(() => numberOf(info, 'ipmi_terminal_port', { from: 1, to: 65535 }), null)
-  attempt(() => flagOf(info, 'ipmi_force_boot_device', false), false)
-  attempt(() => flagOf(info, 'ipmi_disable_boot_timeout', false), false)
-  if (problems.length === 0) return settings
-  throw new InvalidInput(`Cannot use driver_info of node ${ctx.node.uuid} for IPMI: ${problems.join('; ')}`)
+    attempt(() => numberOf(info, 'ipmi_terminal_port', { from: 1, to: 65535 }), null)
+    attempt(() => flagOf(info, 'ipmi_force_boot_device', false), false)
+    attempt(() => flagOf(info, 'ipmi_disable_boot_timeout', false), false)
+    return settings
+  })
 }
 
 /** Is the BMC to keep a boot device longer than a minute? */
@@ -127,25 +119,13 @@ export async function validateDriverInfo(ctx: NodeContext): Promise<void> {
   if (password === '') ctx.log.warn({ node: uuid }, 'ipmi_password is not set: an empty one is used')
 }
 
-type Info = Readonly<Record<string, unknown>>
-
 const levels = Object.keys(privileges) as Privilege[] // its own keys
 
-/** A text that is set; '' counts as unset, numbers (a password of digits, read from YAML) as their digits. */
-function textOf(info: Info, name: string): string | null {
-  const value = info[name]
-  if (value === undefined || value === null || value === '') return null
-  if (typeof value === 'string') return value
-  if (typeof value === 'number') return name === 'ipmi_protocol_version' ? value.toFixed(1) : String(value)
-  throw new InvalidInput(`${name} is ${Array.isArray(value) ? 'a list' : `a ${typeof value}`}, expected a text`)
-}
-
-function oneOf<const C extends string>(info: Info, name: string, choices: readonly C[]): C | null {
-  const text = textOf(info, name)
-  if (text === null) return null
-  const found = choices.find(choice => choice === text)
-  if (found) return found
-  throw new InvalidInput(`${name} is ${JSON.stringify(text)}, expected one of ${choices.join(', ')}`)
+/** JSON and YAML read a bare 2.0 as the number 2. */
+function versionOf(info: Info): BmcSettings['version'] {
+  const { ipmi_protocol_version: given } = info
+  const told = { ipmi_protocol_version: typeof given === 'number' ? given.toFixed(1) : given }
+  return oneOf(told, 'ipmi_protocol_version', ['2.0', '1.5']) ?? '2.0'
 }
 
 /** Decimal, or hex with 0x, as ipmitool takes numbers. */

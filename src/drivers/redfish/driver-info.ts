@@ -5,6 +5,7 @@
 import { stat } from 'node:fs/promises'
 import { InvalidInput, messageOf } from '#lib/fault.ts'
 import type { NodeContext, Property } from '../driver.ts'
+import { oneOf, readSettings, textOf } from '../settings.ts'
 
 export const redfishDriverInfo = {
   redfish_address: {
@@ -66,47 +67,36 @@ export interface BmcSettings {
 export function bmcSettings(ctx: Pick<NodeContext, 'node' | 'config'>): BmcSettings {
   const { redfish } = ctx.config
   const info = ctx.node.driver_info
-  const problems: string[] = []
-  const attempt = <T>(read: () => T, otherwise: T): T => {
-    try {
-      return read()
-    } catch (error) {
-      problems.push(messageOf(error))
-      return otherwise
+  return readSettings(`Cannot use driver_info of node ${ctx.node.uuid} for Redfish`, ({ attempt, problem }) => {
+    const address = attempt(() => addressOf(textOf(info, 'redfish_address')), { origin: '', rootPath: '' })
+    const username = attempt(() => textOf(info, 'redfish_username'), null)
+    const password = attempt(() => textOf(info, 'redfish_password'), null)
+    const authType = attempt(() => oneOf(info, 'redfish_auth_type', ['basic', 'session', 'auto']), null)
+    const verify = attempt(() => verifyOf(info.redfish_verify_ca, redfish.verify_ca), { verify: true, caPath: null })
+    const fingerprint = attempt(() => fingerprintOf(textOf(info, 'redfish_tls_fingerprint')), null)
+    const version = attempt(() => oneOf(info, 'redfish_tls_minimum_version', ['1.1', '1.2', '1.3']), null)
+    const ciphers = attempt(() => textOf(info, 'redfish_tls_ciphers'), null)
+    if (username === null && password !== null) problem('redfish_password is set without redfish_username')
+    if (username === null && authType === 'session') problem('redfish_auth_type session needs redfish_username')
+
+    const minimumVersion = version ?? redfish.tls_minimum_version
+    return {
+      ...address,
+      username,
+      password,
+      authType: authType ?? redfish.auth_type,
+      tls: {
+        ...verify,
+        fingerprint,
+        minimumVersion: minimumVersion ? `TLSv${minimumVersion}` : null,
+        ciphers: ciphers ?? redfish.tls_ciphers,
+      },
+      connectTimeoutMs: redfish.connect_timeout * 1000,
+      readTimeoutMs: redfish.read_timeout * 1000,
+      attempts: redfish.connection_attempts,
+      retryIntervalMs: redfish.connection_retry_interval * 1000,
     }
-  }
-
-  const address = attempt(() => addressOf(textOf(info, 'redfish_address')), { origin: '', rootPath: '' })
-  const username = attempt(() => textOf(info, 'redfish_username'), null)
-  const password = attempt(() => textOf(info, 'redfish_password'), null)
-  const authType = attempt(() => oneOf(info, 'redfish_auth_type', ['basic', 'session', 'auto']), null)
-  const verify = attempt(() => verifyOf(info.redfish_verify_ca, redfish.verify_ca), { verify: true, caPath: null })
-  const fingerprint = attempt(() => fingerprintOf(textOf(info, 'redfish_tls_fingerprint')), null)
-  const version = attempt(() => oneOf(info, 'redfish_tls_minimum_version', ['1.1', '1.2', '1.3']), null)
-  const ciphers = attempt(() => textOf(info, 'redfish_tls_ciphers'), null)
-  if (username === null && password !== null) problems.push('redfish_password is set without redfish_username')
-  if (username === null && authType === 'session') problems.push('redfish_auth_type session needs redfish_username')
-  if (problems.length > 0) {
-    throw new InvalidInput(`Cannot use driver_info of node ${ctx.node.uuid} for Redfish: ${problems.join('; ')}`)
-  }
-
-  const minimumVersion = version ?? redfish.tls_minimum_version
-  return {
-    ...address,
-    username,
-    password,
-    authType: authType ?? redfish.auth_type,
-    tls: {
-      ...verify,
-      fingerprint,
-      minimumVersion: minimumVersion ? `TLSv${minimumVersion}` : null,
-      ciphers: ciphers ?? redfish.tls_ciphers,
-    },
-    connectTimeoutMs: redfish.connect_timeout * 1000,
-    readTimeoutMs: redfish.read_timeout * 1000,
-    attempts: redfish.connection_attempts,
-    retryIntervalMs: redfish.connection_retry_interval * 1000,
-  }
+  })
 }
 
 /** redfish_system_id as given; null when it is not. */
@@ -125,25 +115,6 @@ export async function validateDriverInfo(ctx: NodeContext): Promise<void> {
         `which this conductor cannot read (${error.code ?? messageOf(error)}); expected true, false, or a file or directory of PEM certificates`,
     )
   })
-}
-
-type Info = Readonly<Record<string, unknown>>
-
-/** A text that is set; '' counts as unset, numbers (a password of digits, read from YAML) as their digits. */
-function textOf(info: Info, name: string): string | null {
-  const value = info[name]
-  if (value === undefined || value === null || value === '') return null
-  if (typeof value === 'string') return value
-  if (typeof value === 'number') return String(value)
-  throw new InvalidInput(`${name} is ${Array.isArray(value) ? 'a list' : `a ${typeof value}`}, expected a text`)
-}
-
-function oneOf<const C extends string>(info: Info, name: string, choices: readonly C[]): C | null {
-  const text = textOf(info, name)
-  if (text === null) return null
-  const found = choices.find(choice => choice === text)
-  if (found) return found
-  throw new InvalidInput(`${name} is ${JSON.stringify(text)}, expected one of ${choices.join(', ')}`)
 }
 
 function addressOf(text: string | null): { origin: string; rootPath: string } {
