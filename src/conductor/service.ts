@@ -21,13 +21,12 @@ import { Conflict, Fault, InvalidInput, messageOf, NodeLocked, NotFound } from '
 import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
-import { isUnstable, powerTargets, verbs } from '#protocol/states.ts'
+import { powerTargets, verbs } from '#protocol/states.ts'
 import { handOutAll } from './admission.ts'
 import { Allocator } from './allocations.ts'
 import type { Action, Caller, ConductorService } from './conductor.ts'
 import { withChosenDeploy } from './deploy-choice.ts'
 import { FlowEngine } from './engine.ts'
-import type { Args } from './flow-definition.ts'
 import { adopt } from './flows/adopt.ts'
 import { bootSettings } from './flows/boot-settings.ts'
 import { clean } from './flows/clean.ts'
@@ -38,6 +37,7 @@ import { rescue, unrescue } from './flows/rescue.ts'
 import { serviceAbort, service as servicing } from './flows/service.ts'
 import { undeploy } from './flows/undeploy.ts'
 import { verify } from './flows/verify.ts'
+import { hardwareCalls } from './hardware-calls.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { readBuiltInRules } from './inspection/built-in-rules.ts'
 import { checkDiscovery, Discovery, discover } from './inspection/discovery.ts'
@@ -52,7 +52,6 @@ import { prune, pruneHistories } from './prune.ts'
 import { SensorWatch } from './sensors.ts'
 import { Shared } from './shared.ts'
 import { actionTold, asked, moveTold } from './told.ts'
-import { listedMethods, vendorMethod } from './vendor-methods.ts'
 import { Watch } from './watch.ts'
 import { explain } from './why/explain.ts'
 
@@ -168,6 +167,12 @@ export function createConductor(options: ConductorOptions): Conductor {
     context: flowContext,
   })
 
+  /** Starts what nobody asked for; a node that somebody works on, or that is another by now, is left alone. */
+  const beginUnasked = (request: Parameters<typeof engine.begin>[0]) =>
+    engine.begin(request).catch(error => {
+      if (!(error instanceof Conflict || error instanceof NodeLocked)) throw error
+    })
+
   const allocator = new Allocator({
     db,
     clock,
@@ -202,9 +207,7 @@ export function createConductor(options: ConductorOptions): Conductor {
         check,
         patch,
       }
-      await engine.begin(request).catch(error => {
-        if (!(error instanceof Conflict || error instanceof NodeLocked)) throw error
-      })
+      await beginUnasked(request)
     },
   })
 
@@ -224,9 +227,7 @@ export function createConductor(options: ConductorOptions): Conductor {
           // Nobody asked for this: what failed last stays told.
           const patch = ({ last_error }: Node) => ({ last_error })
           const request = { nodeUuid: node.uuid, kind: takeOver.kind, args: {}, event: null, caller, check, patch }
-          await engine.begin(request).catch(error => {
-            if (!(error instanceof Conflict || error instanceof NodeLocked)) throw error
-          })
+          await beginUnasked(request)
         },
       },
       signal,
@@ -372,34 +373,12 @@ export function createConductor(options: ConductorOptions): Conductor {
       return Object.fromEntries(entries) as Awaited<ReturnType<Conductor['validate']>> // one entry per interface type
     },
 
-    async bootDevice(node) {
-      const ctx = await nodeContext(node)
-      return ctx.interfaces.management.getBootDevice(ctx)
-    },
-
-    async setBootDevice(node, device, options, caller) {
-      const told = `set boot device to "${device}"${options.persistent ? '' : ' for the next boot'}`
-      await service.withNode(node.uuid, { purpose: 'set boot device', told, caller }, async held => {
-        const ctx = await nodeContext(held.node)
-        const supported = await ctx.interfaces.management.supportedBootDevices(ctx)
-        if (!supported.includes(device)) {
-          throw new InvalidInput(`Node ${node.uuid} cannot boot from "${device}"; it can from ${supported.join(', ')}`)
-        }
-        await ctx.interfaces.management.setBootDevice(ctx, device, options)
-      })
-    },
-
-    async supportedBootDevices(node) {
-      const ctx = await nodeContext(node)
-      return ctx.interfaces.management.supportedBootDevices(ctx)
-    },
-
-    async injectNmi(node, caller) {
-      await service.withNode(node.uuid, { purpose: 'inject NMI', told: 'inject NMI', caller }, async held => {
-        const ctx = await nodeContext(held.node)
-        await ctx.interfaces.management.injectNmi(ctx)
-      })
-    },
+    ...hardwareCalls({
+      registry,
+      context: node => nodeContext(node),
+      withNode: (uuid, what, work) => service.withNode(uuid, what, work),
+      begin: request => patiently(request.nodeUuid, () => engine.begin(request)),
+    }),
 
     why: node => explain({ db, config, clock, context: nodeContext }, node),
 
@@ -408,58 +387,6 @@ export function createConductor(options: ConductorOptions): Conductor {
       if (!lease) throw new Conflict(`Cannot unlock node ${node.uuid}: nobody holds it`)
       const { holder, purpose, since } = lease
       return { holder, purpose, since }
-    },
-
-    async setBootMode(node, mode, caller) {
-      const ctx = await nodeContext(node)
-      await ctx.interfaces.management.validate(ctx)
-      await setBoot(node, { boot_mode: mode }, caller)
-    },
-
-    async setSecureBoot(node, enabled, caller) {
-      const ctx = await nodeContext(node)
-      const { management } = ctx.interfaces
-      await management.validate(ctx)
-      if (!management.setSecureBoot) {
-        throw new Unsupported(
-          `Management interface ${node.management_interface} of node ${node.uuid} cannot set secure boot`,
-        )
-      }
-      await setBoot(node, { secure_boot: enabled }, caller)
-    },
-
-    async consoleOf(node) {
-      const ctx = await nodeContext(node)
-      await ctx.interfaces.console.validate(ctx)
-      return node.console_enabled ? ctx.interfaces.console.access(ctx) : null
-    },
-
-    async setConsole(node, enabled, caller) {
-      const wanted = await nodeContext(node)
-      await wanted.interfaces.console.validate(wanted)
-      const told = `switch console ${enabled ? 'on' : 'off'}`
-      await service.withNode(node.uuid, { purpose: 'console', told, caller }, async held => {
-        const ctx = await nodeContext(held.node)
-        if (enabled) await ctx.interfaces.console.start(ctx)
-        else await ctx.interfaces.console.stop(ctx)
-        await held.write({ console_enabled: enabled })
-      })
-    },
-
-    async vendorMethods(node) {
-      return listedMethods(registry.interface(node, 'vendor'))
-    },
-
-    async callVendor(node, call, caller) {
-      const ctx = await nodeContext(node)
-      const method = vendorMethod(ctx, call)
-      await ctx.interfaces.vendor.validate(ctx)
-      if (!method.require_exclusive_lock) return { async: method.async, result: await method.run(ctx, call.args) }
-      const what = { purpose: 'vendor passthru', told: `call vendor method ${call.method}`, caller }
-      const result = await service.withNode(node.uuid, what, async held =>
-        method.run(await nodeContext(held.node), call.args),
-      )
-      return { async: method.async, result }
     },
 
     async withNode(uuid, what, work) {
@@ -513,13 +440,6 @@ export function createConductor(options: ConductorOptions): Conductor {
     portsChanged: node => options.portsChanged(node),
   }
   return service
-
-  async function setBoot(node: Node, args: Args, caller: Caller): Promise<void> {
-    const kind = 'boot settings'
-    await patiently(node.uuid, () =>
-      engine.begin({ nodeUuid: node.uuid, kind, args, event: null, caller, check: now => checkSettled(now) }),
-    )
-  }
 
   /** Tells the node's history of work that was done, or that failed; what was refused did not happen. */
   async function telling<T>(node: Node, { purpose, told, caller }: Action, work: Promise<T>): Promise<T> {
@@ -590,10 +510,4 @@ export function createConductor(options: ConductorOptions): Conductor {
     })
     return uuid
   }
-}
-
-/** @throws Conflict while the node may move on by itself */
-function checkSettled(node: Node): void {
-  if (!isUnstable(node.provision_state)) return
-  throw new Conflict(`Cannot change boot settings of node ${node.uuid} in state "${node.provision_state}"`)
 }
