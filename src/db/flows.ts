@@ -118,29 +118,26 @@ export async function liveFlow(db: Db | Trx, nodeUuid: string): Promise<FlowRow 
   return row && readFlow(row)
 }
 
-const liveFlowOfNode = prepared((db, { nodeUuid }: { nodeUuid: string }) =>
-  db
-    .selectFrom('flows')
-    .selectAll()
-    .where('node_uuid', '=', nodeUuid)
-    .where('state', 'in', live)
-    .where('kind', '!=', 'power')
-    .orderBy('id', 'desc')
-    .limit(1),
-)
-
 /** The flow of a node that ended last, power changes left out. */
 export async function lastFlow(db: Db | Trx, nodeUuid: string): Promise<FlowRow | undefined> {
-  const row = await db
-    .selectFrom('flows')
-    .selectAll()
-    .where('node_uuid', '=', nodeUuid)
-    .where('state', 'not in', live)
-    .where('kind', '!=', 'power')
-    .orderBy('id', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  return row && readFlow(row as Row) // numbers, as both engines give them
+  const [row] = (await endedFlowOfNode(db, { nodeUuid })).rows
+  return row && readFlow(row)
+}
+
+const liveFlowOfNode = newestOfNode('in')
+const endedFlowOfNode = newestOfNode('not in')
+
+function newestOfNode(isLive: 'in' | 'not in') {
+  return prepared((db, { nodeUuid }: { nodeUuid: string }) =>
+    db
+      .selectFrom('flows')
+      .selectAll()
+      .where('node_uuid', '=', nodeUuid)
+      .where('state', isLive, live)
+      .where('kind', '!=', 'power')
+      .orderBy('id', 'desc')
+      .limit(1),
+  )
 }
 
 /** Flows of a conductor that can be run now: ready ones first, then those that were woken or whose time has come. */
