@@ -1,5 +1,5 @@
 /**
- * What a conductor says of its clock, and how it leaves; how it lives with others is tested with processes
+ * What a conductor says of its clock, how it leaves, and when it lets go of its work; how it lives with others is tested with processes
  * (test/many-conductors.test.ts).
  */
 import assert from 'node:assert/strict'
@@ -102,5 +102,31 @@ test('a conductor takes up nothing once it said farewell: what was on the way is
   hear('joined')
   await new Promise(resolve => setImmediate(resolve))
   assert.deepEqual([await isHere(), takenUp], [[false], 1])
+  await db.destroy()
+})
+
+/** One that stood still finds out by its own clock that others may have its nodes, before it asks anybody. */
+test('after too long without a sign of life all work is let go, once', async () => {
+  const db = await freshDatabase()
+  let nowMs = Date.UTC(2026, 0, 1)
+  let fenced = 0
+  const membership = new Membership({
+    ...idle,
+    db,
+    clock: { now: () => nowMs, sleep: () => new Promise(() => {}) },
+    intervalMs: () => 2_000,
+    timeoutMs: () => 10_000,
+    onFenced: () => {
+      fenced += 1
+    },
+  })
+  await membership.join()
+  nowMs += 9_999
+  membership.fenceIfSilent()
+  assert.equal(fenced, 0, 'others wait that long')
+  nowMs += 1
+  membership.fenceIfSilent()
+  membership.fenceIfSilent()
+  assert.equal(fenced, 1)
   await db.destroy()
 })
