@@ -13,6 +13,18 @@ export interface DiskImage {
   sha256: string
 }
 
+/** What asks for it as the whole disk, through the service. */
+export function instanceInfoOf({ file, sha256 }: DiskImage): Record<string, string> {
+  return {
+    image_source: `file://${file}`,
+    image_os_hash_algo: 'sha256',
+    image_os_hash_value: sha256,
+    image_disk_format: 'raw',
+    image_download_source: 'local',
+    image_type: 'whole-disk',
+  }
+}
+
 const sector = 512
 const mib = 2 ** 20
 

@@ -13,7 +13,7 @@ import type { Sections } from '#lab/service-process.ts'
 import type { Firmware, LabMachine } from '#lab/state.ts'
 import type { MachineStatus } from '#lab/supervisor.ts'
 import { buildRamdisk, type RamdiskBuild } from '#ramdisk/build.ts'
-import type { DiskImage } from './disk-image.ts'
+import { type DiskImage, instanceInfoOf } from './disk-image.ts'
 
 export type Node = Readonly<Record<string, unknown>>
 
@@ -172,14 +172,7 @@ export class World {
   }
 
   async chooseImage(image: DiskImage): Promise<void> {
-    await this.change('/instance_info', {
-      image_source: `file://${image.file}`,
-      image_os_hash_algo: 'sha256',
-      image_os_hash_value: image.sha256,
-      image_disk_format: 'raw',
-      image_download_source: 'local',
-      image_type: 'whole-disk',
-    })
+    await this.change('/instance_info', instanceInfoOf(image))
   }
 
   /** The raw file that is the machine's disk. */

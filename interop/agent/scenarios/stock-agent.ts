@@ -7,7 +7,7 @@ import { forRamdisk } from '#lab/host-packages.ts'
 import { labUp } from '#lab/lab.ts'
 import { driverInfoOf, LabService } from '#lab/service.ts'
 import type { Inventory } from '#protocol/agent.ts'
-import { bootMessage, hashOfStart, makeImage } from '../../../test/vm/disk-image.ts'
+import { bootMessage, hashOfStart, instanceInfoOf, makeImage } from '../../../test/vm/disk-image.ts'
 import { bootLimitMs } from '../../../test/vm/world.ts'
 import { holdsPartitions, writePartitionTable } from '../disk.ts'
 import { Operator } from '../operator.ts'
@@ -66,14 +66,7 @@ async function run(): Promise<readonly string[]> {
     assert.equal(await holdsPartitions(disk.file), false, 'cleaning removed the partition table')
     notes.push(`cleaned in ${cleaned.seconds} s`)
 
-    await operator.change('/instance_info', {
-      image_source: `file://${image.file}`,
-      image_os_hash_algo: 'sha256',
-      image_os_hash_value: image.sha256,
-      image_disk_format: 'raw',
-      image_download_source: 'local',
-      image_type: 'whole-disk',
-    })
+    await operator.change('/instance_info', instanceInfoOf(image))
     const from = await lab.serialSize(machine.name)
     const deployed = await operator.bring('active', 'active')
     await lab.waitForSerial(machine.name, bootMessage('stock'), { from, timeoutMs: bootLimitMs })
