@@ -12,7 +12,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import { linkedSignal } from '#lib/linked-signal.ts'
 import type { Log } from '#lib/log.ts'
 import type { BmcSettings } from './driver-info.ts'
-import { BmcRefused, connectionFailure, faultOf, NotRedfish, refusal } from './faults.ts'
+import { BmcRefused, connectionFailure, faultOf, NotRedfish, refusal, saysSessionsAreUsedUp } from './faults.ts'
 import { type Answer, type Exchange, type Method, openTransport, type Transport } from './transport.ts'
 
 export interface World {
@@ -265,6 +265,8 @@ export class RedfishClient {
       let reason: string
       if ('answer' in result) {
         const { answer } = result
+        // Sessions of conductors that were killed last for half an hour: nothing that a pause would mend.
+        if (isLogin && saysSessionsAreUsedUp(answer)) return answer
         if (!retryStatus(request.method, answer.status) || attempt >= this.#bmc.attempts) return answer
         reason = `HTTP ${answer.status}`
       } else {

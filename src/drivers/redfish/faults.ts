@@ -135,6 +135,11 @@ export function faultOf(
   }
 }
 
+/** Does the BMC refuse a login because of those it has, whatever status it says so with? Source: DMTF Base registry. */
+export function saysSessionsAreUsedUp(answer: Answer): boolean {
+  return answer.status >= 400 && /SessionLimitExceeded/.test(saidBy(answer))
+}
+
 /** A fault for an answer that is not a success. */
 export function refusal(bmc: BmcSettings, method: Method, path: string, answer: Answer): HardwareFault {
   const said = masked(bmc, saidBy(answer))

@@ -195,10 +195,13 @@ test('without sessions, auto uses basic authentication; so it does when sessions
     false,
   )
 
-  await using full = await world()
-  full.bmc.before = request =>
-    request.url.endsWith('/Sessions') ? redfishError(400, 'SessionLimitExceeded', 'Too many sessions.') : undefined
-  assert.equal(await power.get(full.ctx), 'power off')
+  for (const status of [400, 503]) {
+    await using full = await world()
+    full.bmc.before = request =>
+      request.url.endsWith('/Sessions') ? redfishError(status, 'SessionLimitExceeded', 'Too many sessions.') : undefined
+    assert.equal(await power.get(full.ctx), 'power off')
+    assert.deepEqual(full.ctx.pauses, [], `nothing is waited for after ${status}`)
+  }
 })
 
 test('redfish_auth_type is obeyed', async () => {
