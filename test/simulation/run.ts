@@ -1,19 +1,36 @@
 /**
- * `npm run simulate -- [--seeds N] [--from N] [--seed N]`: runs simulations one after another and says how many a second,
- * and what they went through. Twenty that break a rule end the run; each is told with its seed. With --seed the whole
- * story of one is told.
+ * `npm run simulate`: runs simulations one after another and says how many a second, and what they went through. Twenty
+ * that break a rule end the run; each is told with its seed. With --seed the whole story of one is told.
  */
 import { parseArgs } from 'node:util'
 import { type Faults, none } from './faults.ts'
 import { openWorkshop, simulate } from './simulate.ts'
+
+const usage = `Usage: npm run simulate -- [OPTION...]
+
+  --seeds N    simulations to run (1000)
+  --from N     the first of their seeds (1)
+  --seed N     this one alone, with its whole story
+  -h, --help   this text`
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
   },
 })
+if (values.help) {
+  console.log(usage)
+  process.exit(0)
+}
+for (const name of ['seeds', 'from', 'seed'] as const) {
+  const text = values[name]
+  if (text === undefined || /^[0-9]{1,15}$/.test(text)) continue
+  console.error(`Cannot take --${name} ${JSON.stringify(text)}: expected a whole number\n\n${usage}`)
+  process.exit(2)
+}
 const workshop = await openWorkshop()
 
 if (values.seed !== undefined) {
