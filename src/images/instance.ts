@@ -198,7 +198,7 @@ function requestFor(ctx: ImageContext, { found, info, checksum, declared }: Exam
     // Without anything to tell it by, the content is taken to be new each time.
     identity: found.identity ?? randomUUID(),
     convertToRaw: DEFAULT.force_raw_images && agent.stream_raw_images,
-    decompressZstd: !conductor.disable_zstandard_decompression,
+    decompress: [...(conductor.disable_zstandard_decompression ? [] : ['zstd' as const]), ...found.unpack],
     inspect: { declared, permitted: conductor.permitted_image_formats, deep: !conductor.disable_deep_image_inspection },
     conversion: {
       memoryLimitMib: disk_utils.image_convert_memory_limit,

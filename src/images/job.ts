@@ -21,7 +21,8 @@ export interface Job {
   readonly workspace: string
   /** What the fetched bytes must hash to. */
   readonly expected: Checksum | null
-  readonly decompressZstd: boolean
+  /** What is unpacked when the content begins as such. */
+  readonly decompress: readonly Compression[]
   /** null: take the bytes as they are, without a look. */
   readonly inspect: {
     readonly declared: string | null
@@ -44,6 +45,8 @@ export interface ChunkJob {
   /** What it must still hash to. */
   readonly sha256: string
 }
+
+export type Compression = 'zstd' | 'gzip'
 
 /** Formats of which every byte is one of the disk. */
 export const rawFormats: readonly DiskFormat[] = ['raw', 'gpt', 'iso']

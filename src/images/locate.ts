@@ -6,7 +6,6 @@
 import type { Config } from '#config/options.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { type Checksum, checksumReference } from './checksum.ts'
-import { ImageRefused } from './faults.ts'
 import { type GlanceImage, showImage } from './glance.ts'
 import { type HttpSettings, httpSettings } from './http.ts'
 import { chooseOciImage, type OciReference, standsForContainer } from './oci.ts'
@@ -37,6 +36,8 @@ export interface LocatedImage extends SourceImage {
   /** What the source says; null where it says nothing, and instance_info counts. */
   readonly checksum: Checksum | null
   readonly format: string | null
+  /** How it is packed where only the source can tell: other images may begin in the same way. */
+  readonly unpack: readonly 'gzip'[]
   readonly containerFormat: string | null
   /** image_type, kernel and ramdisk as the source knows them. */
   readonly kind: Readonly<Record<string, unknown>>
@@ -66,7 +67,7 @@ export async function locateImage(
   }
 }
 
-const nothingKnown = { authorization: null, checksum: null, format: null, containerFormat: null, kind: {} }
+const nothingKnown = { authorization: null, checksum: null, format: null, unpack: [], containerFormat: null, kind: {} }
 
 async function locateInGlance(ctx: LocateContext, id: string, source: DownloadSource): Promise<LocatedImage> {
   const { config, signal } = ctx
@@ -82,6 +83,7 @@ async function locateInGlance(ctx: LocateContext, id: string, source: DownloadSo
     authorization: null,
     checksum: checksumOf(image, config),
     format: image.disk_format ?? null,
+    unpack: [],
     containerFormat: image.container_format ?? null,
     kind: kindOf(image),
   }
@@ -130,9 +132,6 @@ async function locateInRegistry(
   }
   const { registry, settings, cpuArch } = openRegistry(ctx, reference)
   const image = await chooseOciImage(registry, reference, { source, cpuArch })
-  if (image.compression === 'gzip') {
-    throw new ImageRefused(`Cannot use image ${shown}: it is compressed with gzip; expected zstd, or no compression`)
-  }
   const headers = registry.authorization === null ? {} : { authorization: registry.authorization }
   return {
     shown,
@@ -149,6 +148,7 @@ async function locateInRegistry(
     authorization: registry.authorization,
     checksum: image.checksum,
     format: image.diskFormat,
+    unpack: image.compression === 'gzip' ? ['gzip'] : [],
     containerFormat: null,
     kind: { image_type: 'whole-disk' },
   }

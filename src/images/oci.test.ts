@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { zstdCompressSync } from 'node:zlib'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import type { Overrides } from '#config/load.ts'
 import { selfSigned } from '#lib/x509.ts'
 import { startFakeImageServer } from './fake-image-server.ts'
@@ -93,16 +93,27 @@ describe('which image', () => {
     }
   })
 
-  test('a compressed one is unpacked here, with hash and format of what comes out', async () => {
-    await using registry = await startFakeRegistry(repository)
-    const packed = zstdCompressSync(raw)
-    const layers = [{ mediaType: 'application/x-disk+zstd', digest: registry.addBlob(packed), size: packed.length }]
-    registry.addManifest({ config: empty, layers, annotations: { disktype: 'raw' } }, '1')
-    await using ctx = await context(`oci://${registry.host}/${repository}:1`)
-    const info = await imageInfo(ctx)
-    assert.deepEqual([info.os_hash_value, info.disk_format], [sha256(raw), 'raw'])
-    assert.match(info.urls[0] ?? '', /^http:\/\/127\.0\.0\.1:1\//)
-  })
+  for (const [compression, pack] of [
+    ['zstd', zstdCompressSync],
+    ['gzip', gzipSync],
+  ] as const) {
+    test(`one compressed with ${compression} is unpacked here, with hash and format of what comes out`, async () => {
+      await using registry = await startFakeRegistry(repository)
+      const mediaType = `application/x-disk+${compression}`
+      const add = (tag: string, packed: Buffer) => {
+        const layers = [{ mediaType, digest: registry.addBlob(packed), size: packed.length }]
+        registry.addManifest({ config: empty, layers, annotations: { disktype: 'raw' } }, tag)
+      }
+      add('1', pack(raw))
+      add('half', pack(raw).subarray(0, -100))
+      await using ctx = await context(`oci://${registry.host}/${repository}:1`)
+      const info = await imageInfo(ctx)
+      assert.deepEqual([info.os_hash_value, info.disk_format], [sha256(raw), 'raw'])
+      assert.match(info.urls[0] ?? '', /^http:\/\/127\.0\.0\.1:1\//)
+      await using half = await context(`oci://${registry.host}/${repository}:half`)
+      await assert.rejects(imageInfo(half), new RegExp(`its \\d+ bytes are not whole ${compression} data`))
+    })
+  }
 
   const wrong: [string, object, RegExp][] = [
     [

@@ -78,7 +78,7 @@ function request(path: string, bytes: Uint8Array | null, changes: Partial<ImageR
     expected: bytes && { algo: 'sha256', value: hash(bytes) },
     identity: path,
     convertToRaw: true,
-    decompressZstd: true,
+    decompress: ['zstd'],
     inspect: { declared: null, permitted: ['raw', 'gpt', 'qcow2'], deep: true },
     conversion: { memoryLimitMib: 2048, attempts: 3, growthFactor: 2 },
     chunked: false,

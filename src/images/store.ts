@@ -25,7 +25,7 @@ export interface StoreOptions {
 export interface ImageRequest extends Omit<EntryKey, 'form'> {
   readonly source: Job['source']
   readonly convertToRaw: boolean
-  readonly decompressZstd: boolean
+  readonly decompress: Job['decompress']
   readonly inspect: Job['inspect']
   readonly conversion: Job['conversion']
   /** Whether the chunked form is wanted too: made once, on first use, and only of what is written bit for bit. */
@@ -234,8 +234,9 @@ function shared<T>(
 }
 
 /** What was done to the source, as the end of an entry's name. */
-function formOf({ convertToRaw, decompressZstd, inspect }: ImageRequest): string {
-  return `${decompressZstd ? '' : '.packed'}${convertToRaw ? '.raw' : ''}${inspect ? '' : '.unseen'}`
+function formOf({ convertToRaw, decompress, inspect }: ImageRequest): string {
+  const unpacked = `${decompress.includes('zstd') ? '' : '.packed'}${decompress.includes('gzip') ? '.gunzip' : ''}`
+  return `${unpacked}${convertToRaw ? '.raw' : ''}${inspect ? '' : '.unseen'}`
 }
 
 function entryKey(request: ImageRequest): EntryKey {

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createZstdDecompress } from 'node:zlib'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { type DiskFormat, type DiskInspection, inspectDisk } from '#lib/disk-format.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
 import type { Checksum } from './checksum.ts'
@@ -20,6 +20,7 @@ import { ImageChecksumMismatch, ImageNotPrepared, ImageRefused, ImageStoreFull, 
 import { type Fetched, ImageSink, isFull } from './image-sink.ts'
 import {
   type ChunkJob,
+  type Compression,
   type Job,
   type JobPhase,
   type JobResult,
@@ -72,8 +73,9 @@ async function prepare(job: Job): Promise<JobResult> {
     )
   }
 
-  const decompressed = job.decompressZstd && (await isZstd(file))
-  if (decompressed) await decompress(file, job)
+  const packed = await compressionOf(file)
+  const decompressed = packed !== null && job.decompress.includes(packed)
+  if (decompressed) await decompress(file, packed, job)
 
   const inspection = job.inspect ? await look(file) : null
   if (job.inspect && inspection) refuseUnfit(inspection, job.inspect, job.shown)
@@ -166,13 +168,20 @@ async function fetchInto(file: string, job: Job, algorithms: readonly Checksum['
   return await sink.finish()
 }
 
-async function isZstd(file: string): Promise<boolean> {
-  await using handle = await open(file)
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 0)
-  return bytesRead === 4 && buffer.readUInt32LE(0) === 0xfd2fb528
+const unpackers = {
+  zstd: { magic: Buffer.from('28b52ffd', 'hex'), open: createZstdDecompress },
+  // With the only method that there is.
+  gzip: { magic: Buffer.from('1f8b08', 'hex'), open: createGunzip },
 }
 
-async function decompress(file: string, job: Job): Promise<void> {
+async function compressionOf(file: string): Promise<Compression | null> {
+  await using handle = await open(file)
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 0)
+  const begins = (magic: Buffer) => bytesRead >= magic.length && buffer.subarray(0, magic.length).equals(magic)
+  return (['zstd', 'gzip'] as const).find(name => begins(unpackers[name].magic)) ?? null
+}
+
+async function decompress(file: string, compression: Compression, job: Job): Promise<void> {
   const plain = `${file}.plain`
   const { size } = await stat(file)
   {
@@ -180,7 +189,7 @@ async function decompress(file: string, job: Job): Promise<void> {
     const sink = new ImageSink(target, [])
     const progress = progressOf('decompress', null)
     const source = createReadStream(file, { highWaterMark: chunkBytes })
-    const stream = source.pipe(createZstdDecompress())
+    const stream = source.pipe(unpackers[compression].open())
     source.on('error', error => stream.destroy(error))
     try {
       for await (const chunk of stream) {
@@ -193,7 +202,7 @@ async function decompress(file: string, job: Job): Promise<void> {
     } catch (error) {
       if (isFull(error) || error instanceof Fault) throw error
       throw new ImageRefused(
-        `Cannot use image ${job.shown}: its ${size} bytes are not whole zstd data (${messageOf(error)})`,
+        `Cannot use image ${job.shown}: its ${size} bytes are not whole ${compression} data (${messageOf(error)})`,
         { cause: error },
       )
     }

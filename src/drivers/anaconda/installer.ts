@@ -45,7 +45,7 @@ export function installerFiles({ node }: Pick<NodeContext, 'node'>, { isPath }: 
   if (!kernel || !ramdisk || missing.length > 0) {
     throw new InvalidInput(
       `Cannot install node ${node.uuid}: instance_info has no ${missing.map(([name]) => name).join(', no ')}; expected ` +
-        'the installer as http, https or file URLs' +
+        'the installer as http, https or file URLs or images of Glance' +
         (isPath ? '' : ' (stage2 is left out only where image_source is a repository, a URL that ends with "/")'),
     )
   }
@@ -92,7 +92,7 @@ export async function publishSource(ctx: NodeContext): Promise<Source> {
     identity: found.identity ?? randomUUID(),
     // Tar files and images of file systems are none of the formats that are looked for.
     convertToRaw: false,
-    decompressZstd: false,
+    decompress: [],
     inspect: null,
     conversion: { memoryLimitMib: 0, attempts: 1, growthFactor: 1 },
     chunked: false,

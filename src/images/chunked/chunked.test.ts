@@ -72,7 +72,7 @@ function request(path: string, changes: Partial<ImageRequest> = {}): ImageReques
     expected: null,
     identity: path,
     convertToRaw: true,
-    decompressZstd: true,
+    decompress: ['zstd'],
     inspect: { declared: null, permitted: ['raw', 'qcow2'], deep: true },
     conversion: { memoryLimitMib: 2048, attempts: 3, growthFactor: 2 },
     chunked: true,
