@@ -1,6 +1,7 @@
 /**
  * Which agent ramdisk a node boots, and the way of any kernel, ramdisk or ISO into the directory that machines fetch
- * from. Files of this host are linked; others are downloaded once and asked for changes each time.
+ * from. Files of this host are linked; others are downloaded once and asked for changes each time, those of Glance never
+ * change.
  *
  * Source: boot facts, "Which ramdisk" (ironic/drivers/modules/deploy_utils.py, conf/conductor.py restated).
  */
@@ -12,8 +13,10 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import type { NodeContext, RamdiskMode } from '#drivers/driver.ts'
+import { glanceId } from '#images/glance.ts'
 import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
 import { putFile, putLink } from './files.ts'
+import { fetchGlanceFile, type GlanceWorld, locateGlanceFile } from './glance-file.ts'
 
 /** Kernel or ramdisk could not be fetched from where they are. */
 export class BootFileUnavailable extends Fault {
@@ -31,7 +34,7 @@ export interface RamdiskSource {
 
 /** One file that a machine boots. */
 export interface BootFile {
-  /** A URL or an absolute path. */
+  /** A URL, an absolute path, or the UUID of an image of Glance. */
   location: string
   /** Who named it, for messages. */
   from: string
@@ -81,16 +84,19 @@ export function ramdiskSource({ node, config }: World, mode: RamdiskMode): Ramdi
 }
 
 /**
- * Checks what can be checked without fetching: the form of the URLs, and that local files are there.
- * @throws InvalidInput naming who named the file
+ * Checks what can be checked without fetching: the form of the URLs, that local files are there, that Glance has what it
+ * is to have.
+ * @throws InvalidInput naming who named the file; ImageUnreachable, OpenstackUnavailable
  */
-export async function checkRamdiskSource(world: World, source: RamdiskSource): Promise<void> {
+export async function checkRamdiskSource(world: GlanceWorld, source: RamdiskSource): Promise<void> {
   for (const location of [source.kernel, source.ramdisk]) await checkBootFile(world, { location, from: source.from })
 }
 
-/** The same for one file. @throws InvalidInput naming who named the file */
-export async function checkBootFile(world: World, file: BootFile): Promise<void> {
-  await localPath(world, file)
+/** The same for one file. */
+export async function checkBootFile(world: GlanceWorld, file: BootFile): Promise<void> {
+  const id = glanceId(file.location)
+  if (id === undefined) await localPath(world, file)
+  else await locateGlanceFile(world, id)
 }
 
 /**
@@ -113,8 +119,10 @@ export async function publishBootFile(ctx: NodeContext, file: BootFile, path: st
   await putLink(path, await fetchBootFile(ctx, file), ctx.config.pxe.file_permission)
 }
 
-/** The path of one file on this host, downloaded if it has to be. @throws InvalidInput, BootFileUnavailable */
+/** The path of one file on this host, downloaded if it has to be. @throws InvalidInput, BootFileUnavailable, and of Glance */
 export async function fetchBootFile(ctx: NodeContext, file: BootFile): Promise<string> {
+  const id = glanceId(file.location)
+  if (id !== undefined) return await fetchGlanceFile(ctx, id)
   return (await localPath(ctx, file)) ?? (await downloaded(ctx, file))
 }
 
@@ -123,9 +131,10 @@ async function localPath({ node, config }: World, { location, from }: BootFile):
   const cannot = `Cannot boot node ${node.uuid}: ${from} names ${location}`
   const url = location.startsWith('/') ? null : URL.parse(location)
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return null
-  if (url !== null && url.protocol !== 'file:') throw new InvalidInput(`${cannot}; expected an http, https or file URL`)
+  if (url !== null && url.protocol !== 'file:')
+    throw new InvalidInput(`${cannot}; expected an http, https or file URL, or the UUID of an image of Glance`)
   if (url === null && !location.startsWith('/'))
-    throw new InvalidInput(`${cannot}; expected an http, https or file URL`)
+    throw new InvalidInput(`${cannot}; expected an http, https or file URL, or the UUID of an image of Glance`)
   const path = await realpath(url === null ? location : fileURLToPath(url)).catch(() => null)
   const isReadable =
     path !== null &&

@@ -1,9 +1,12 @@
 /** What the `ramdisk` deploy interface takes as an instance, and what it refuses. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { fetchBootFile } from '#boot/ramdisk-files.ts'
+import { startFakeObjectStore } from '#images/fake-object-store.ts'
 import type { BootInterface } from '../driver.ts'
 import { testContext } from '../test-context.ts'
 import ramdisk from './ramdisk-deploy.ts'
@@ -44,10 +47,11 @@ const refusals: [what: string, info: object, message: RegExp][] = [
   ['half a pair', { kernel: 'http://192.0.2.1/k' }, /instance_info has no ramdisk; expected/],
   ['both ways', { boot_iso: 'http://a/i', image_source: 'http://a/i' }, /both image_source and boot_iso; expected one/],
   [
-    'an image of a service',
+    'an image of Glance, where there is none',
     { boot_iso: '2d3b6c1e-3d5c-4d0e-9a55-000000000001' },
-    /boot_iso names 2d3b.*expected an http/,
+    /Cannot use Glance: \[glance\] has neither auth_url nor endpoint_override/,
   ],
+  ['what is no name', { boot_iso: 'live.iso' }, /boot_iso names live.iso; expected an http/],
   ['a file of this host', { kernel: '/etc/hostname', ramdisk: '/etc/hostname' }, /outside of .*file_url_allowed_paths/],
   ['a file that is not there', { boot_iso: '/nowhere/x.iso' }, /boot_iso names .* not there or cannot be read/],
   [
@@ -68,4 +72,39 @@ for (const [what, info, message] of refusals) {
 test('refused: a boot interface that starts disks only', async () => {
   const boot_iso = file('live.iso')
   await assert.rejects(validated({ boot_iso }, {}), /boot interface some-boot starts instances from their disk only/)
+})
+
+test('images of Glance: asked for when the node is validated, fetched and checked before it boots', async () => {
+  const [kernel, ramdiskId] = ['2d3b6c1e-3d5c-4d0e-9a55-000000000001', '2d3b6c1e-3d5c-4d0e-9a55-000000000002']
+  const about = (content: Buffer, os_hash_value = createHash('sha512').update(content).digest('hex')) => ({
+    content,
+    about: { size: content.length, os_hash_algo: 'sha512', os_hash_value, visibility: 'public', disk_format: 'aki' },
+  })
+  const images = { [kernel]: about(randomBytes(5000)), [ramdiskId]: about(randomBytes(7000), 'f'.repeat(128)) }
+  await using glance = await startFakeObjectStore({ key: '', digest: 'sha256', images })
+  await using ctx = await testContext({
+    node: { instance_info: { kernel, ramdisk: `glance://${ramdiskId}` }, boot_interface: 'some-boot' },
+    interfaces: {
+      boot: { validate: async () => {}, capabilities: ['ramdisk_boot'] } as Partial<BootInterface> as BootInterface,
+    }, // as above
+    config: {
+      DEFAULT: { state_path: directory },
+      pxe: { tftp_master_path: join(directory, 'masters') },
+      glance: { endpoint_override: glance.url },
+    },
+  })
+  await ramdisk.validate(ctx)
+  assert.ok(!glance.requests.some(line => line.endsWith('/file')), 'nothing was fetched yet')
+  const from = 'instance_info/kernel'
+  for (let time = 1; time <= 2; time += 1) {
+    const path = await fetchBootFile(ctx, { location: kernel, from })
+    assert.deepEqual(await readFile(path), images[kernel]?.content)
+  }
+  assert.equal(glance.requests.filter(line => line.endsWith(`${kernel}/file`)).length, 1, 'fetched once')
+  await assert.rejects(
+    fetchBootFile(ctx, { location: `glance://${ramdiskId}`, from }),
+    /Cannot use image glance:\S+: its sha512 is \w+; expected f+ \(7000 bytes were fetched\)/,
+  )
+  Object.assign(ctx.node.instance_info, { kernel: kernel.replace('2d', '2e') })
+  await assert.rejects(ramdisk.validate(ctx), /Glance answers 404/)
 })

@@ -60,7 +60,7 @@ function instanceBoot({ node, config }: NodeContext): InstanceBoot {
       ? 'no kernel, ramdisk or boot_iso'
       : `no ${kernel === null ? 'kernel' : 'ramdisk'}`
   throw new InvalidInput(
-    `${cannot}: instance_info has ${missing}; expected kernel and ramdisk, or boot_iso, as http, https or file URLs`,
+    `${cannot}: instance_info has ${missing}; expected kernel and ramdisk, or boot_iso, as http, https or file URLs or images of Glance`,
   )
 }
 

@@ -1,0 +1,40 @@
+/**
+ * Kernels, ramdisks and ISOs that Glance keeps. They are fetched once into the store of images, checked against the hash
+ * that Glance knows, and linked among the downloaded boot files; the store may drop its own name of one at any time.
+ *
+ * Source: deploy interfaces, "ramdisk" (ironic/drivers/modules/deploy_utils.py, common/pxe_utils.py restated).
+ */
+import { join } from 'node:path'
+import type { NodeContext } from '#drivers/driver.ts'
+import { storeOf } from '#images/instance.ts'
+import { type LocatedImage, locateImage } from '#images/locate.ts'
+import { putLink } from './files.ts'
+
+/** Glance is asked in the name of our process. */
+export type GlanceWorld = Pick<NodeContext, 'node' | 'config' | 'signal' | 'shared'>
+
+/** What Glance says of it. @throws ImageUnreachable, OpenstackUnavailable, InvalidInput */
+export async function locateGlanceFile(world: GlanceWorld, id: string): Promise<LocatedImage> {
+  return await locateImage(world, { kind: 'glance', id }, 'local')
+}
+
+/** The path of the file on this host. @throws ImageUnreachable, OpenstackUnavailable, ImageChecksumMismatch … */
+export async function fetchGlanceFile(ctx: GlanceWorld & Pick<NodeContext, 'log'>, id: string): Promise<string> {
+  const { shown, source, checksum, identity } = await locateGlanceFile(ctx, id)
+  const request = {
+    shown,
+    source,
+    expected: checksum,
+    identity: identity ?? shown,
+    // None of the formats of disks.
+    inspect: null,
+    convertToRaw: false,
+    decompress: [],
+    conversion: { memoryLimitMib: 0, attempts: 1, growthFactor: 1 },
+    chunked: false,
+  }
+  const { tftp_master_path, file_permission } = ctx.config.pxe
+  const path = join(tftp_master_path, `glance-${id}`)
+  await storeOf(ctx).withImage(request, stored => putLink(path, stored.path, file_permission), { signal: ctx.signal })
+  return path
+}
