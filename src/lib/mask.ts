@@ -17,12 +17,12 @@ function hide(key: string, value: unknown, keys: ReadonlySet<string> | undefined
 
 /** Fewer characters than this are no secret that could be found in a text without finding it in other words, too. */
 const shortestSecret = 6
-const named = `[\\w.-]*(?:passw|secret|token|rootpwd|sshkey|private_key|auth_key|temp_url_sig)[\\w.-]*`
+const named = `(?:passw|secret|token|rootpwd|sshkey|private_key|auth_key|temp_url_sig)[\\w.-]*`
 const textPatterns: readonly (readonly [RegExp, string])[] = [
   // ipa-agent-token=x  "password": "x"  agent_token=x&
   [new RegExp(`(${named}["']?\\s*[=:]\\s*)("[^"\\n]*"|'[^'\\n]*'|[^\\s&,;}"']+)`, 'gi'), '$1******'],
   // scheme://user:password@
-  [/(\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:)[^\s/@]+@/gi, '$1******@'],
+  [/(:\/\/[^\s/:@]*:)[^\s/@]+@/g, '$1******@'],
 ]
 
 /**

@@ -53,6 +53,21 @@ export const ferrite = {
     help: 'Bytes kept of what a ramdisk of ours tells while it boots and works, for each of the last three boots of a node ("ferrite node logs"); of a longer log the middle is dropped. 0: ramdisks are not asked to tell.',
   }),
 
+  log_archive_days: integer({
+    default: 90,
+    min: 0,
+    mutable: true,
+    effective: true,
+    help: "Days after which archives of ramdisks' logs are deleted from [agent] deploy_logs_local_path, when another one comes; 0: never.",
+  }),
+  log_archive_megabytes: integer({
+    default: 2000,
+    min: 0,
+    mutable: true,
+    effective: true,
+    help: "Megabytes that archives of ramdisks' logs may take in [agent] deploy_logs_local_path; the oldest make room, the newest always stays. 0: no limit.",
+  }),
+
   manage_dnsmasq: boolean({
     default: false,
     effective: true,

@@ -1,6 +1,6 @@
 /**
- * Where archives of ramdisks' logs are kept: a directory of this host, or a container of Swift that forgets them by
- * itself. It neither reads nor deletes one.
+ * Where archives of ramdisks' logs are kept, without the secrets in them: a directory of this host, where old ones make
+ * room for new ones, or a container of Swift that forgets them by itself.
  *
  * Source: [agent] deploy_logs_* (ironic/drivers/utils.py, get_ramdisk_logs_file_name and store_ramdisk_logs, restated).
  */
@@ -8,8 +8,11 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openstackService } from '#images/openstack.ts'
 import { Fault } from '#lib/fault.ts'
+import { secretsIn } from '#lib/mask.ts'
 import type { NodeContext } from '../driver.ts'
 import type { LogsOf } from './collect-logs.ts'
+import { maskArchive } from './masked-archive.ts'
+import { pruneArchives } from './prune-archives.ts'
 
 /** The object store refused an archive. */
 export class ArchiveRefused extends Fault {
@@ -17,16 +20,35 @@ export class ArchiveRefused extends Fault {
   readonly code = 'archive-refused'
 }
 
-/** @returns the path of the file, or `swift:CONTAINER/OBJECT` */
+const dayMs = 86_400_000
+const megabyte = 1_000_000
+
+/**
+ * @param options.archive as the ramdisk sent it
+ * @returns the path of the file, or `swift:CONTAINER/OBJECT`
+ */
 export async function keepArchive(
   ctx: NodeContext,
   { of, archive }: { of: LogsOf; archive: Uint8Array },
 ): Promise<string> {
-  const { agent } = ctx.config
+  const { agent, ferrite } = ctx.config
   const name = archiveName(ctx, of)
-  return agent.deploy_logs_storage_backend === 'swift'
-    ? intoSwift(ctx, name, archive)
-    : intoDirectory(agent.deploy_logs_local_path, name, archive)
+  const masked = await maskArchive(archive, secretsOf(ctx))
+  if (agent.deploy_logs_storage_backend === 'swift') return await intoSwift(ctx, name, masked)
+  const kept = await intoDirectory(agent.deploy_logs_local_path, name, masked)
+  const { log_archive_days: days, log_archive_megabytes: megabytes } = ferrite
+  await pruneArchives(agent.deploy_logs_local_path, {
+    beforeMs: days === 0 ? null : ctx.clock.now() - days * dayMs,
+    sizeBytes: megabytes === 0 ? null : megabytes * megabyte,
+  })
+  return kept
+}
+
+/** All that this node has: its BMC's, its instance's, the agent's token. */
+function secretsOf({ node, agent }: NodeContext): string[] {
+  const { driver_info, instance_info, driver_internal_info } = node
+  const own = [driver_info, instance_info, driver_internal_info].flatMap(secretsIn)
+  return agent?.token ? [...own, agent.token] : own
 }
 
 /** Node, its name, its instance, what the logs are of, and the time: what an operator looks for, in this order. */
@@ -40,7 +62,7 @@ async function intoDirectory(directory: string, name: string, archive: Uint8Arra
   const path = join(directory, name)
   await mkdir(directory, { recursive: true })
   try {
-    // It may hold what the ramdisk knew of the machine's secrets.
+    // What looks like no secret may be one all the same.
     await writeFile(`${path}.partial`, archive, { mode: 0o600 })
     await rename(`${path}.partial`, path)
   } catch (error) {
