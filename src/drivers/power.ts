@@ -15,6 +15,8 @@ export class PowerStateTimeout extends Fault {
 }
 
 const pollMs = 1000
+/** A BMC that restarted forgot what it was asked, so it is asked again while the machine does not get there. */
+const askAgainMs = 15_000
 
 /**
  * Brings the machine to `wanted`; `name` is unique in the flow. Off also forgets the agent, whose address, token and
@@ -78,25 +80,55 @@ export async function awaitOffByItself(ctx: FlowContext, name: string, endMs: nu
   })
 }
 
-/** Waits until the BMC reports `wanted`. */
-async function reached(ctx: FlowContext, name: string, wanted: PowerState, timeoutMs: number): Promise<void> {
+/** Waits until the BMC reports `wanted`, and asks for it again now and then. */
+async function reached(
+  ctx: FlowContext,
+  name: string,
+  wanted: 'power on' | 'power off',
+  timeoutMs: number,
+): Promise<void> {
+  const { flow, clock } = ctx
+  const asked = ctx.shared(askedKey, () => new Map<number, number>())
   let seen = 'reports no power state'
-  const onTimeout = () =>
-    new PowerStateTimeout(
-      `Node ${ctx.flow.nodeUuid} did not reach "${wanted}" within ${timeoutMs / 1000} s: ` +
+  const onTimeout = () => {
+    asked.delete(flow.id)
+    return new PowerStateTimeout(
+      `Node ${flow.nodeUuid} did not reach "${wanted}" within ${timeoutMs / 1000} s: ` +
         `its BMC accepted the request and then ${seen}`,
     )
-  await ctx.flow.until(`${name}: wait`, { everyMs: pollMs, timeoutMs, onTimeout }, async () => {
+  }
+  await flow.until(`${name}: wait`, { everyMs: pollMs, timeoutMs, onTimeout }, async () => {
     const now = await ctx.fresh()
+    const askedMs = asked.get(flow.id) ?? clock.now()
+    asked.set(flow.id, askedMs)
     try {
       const state: PowerState | null = await now.interfaces.power.get(now)
+      if (state === wanted) {
+        asked.delete(flow.id)
+        return true
+      }
       if (state !== null) seen = `still reports "${state}"`
-      return state === wanted ? true : undefined
     } catch (error) {
       // A BMC that is away for a moment tells at the next look; the wait has its own limit.
       if (!mayPass(error)) throw error
       seen = `could not be asked: ${messageOf(error)}`
-      return undefined
     }
+    if (clock.now() - askedMs < askAgainMs) return undefined
+    asked.set(flow.id, clock.now())
+    await askAgain(now, wanted)
+    return undefined
   })
+}
+
+/** By flow: when this process last asked for the power state that is awaited. */
+const askedKey = Symbol('when power states were asked for')
+
+async function askAgain(now: FlowContext, wanted: 'power on' | 'power off'): Promise<void> {
+  try {
+    await now.interfaces.power.set(now, wanted)
+  } catch (error) {
+    // It accepted the first request: while it carries that out it may refuse another.
+    if (!(error instanceof Fault)) throw error
+    now.log.info({ node: now.node.uuid }, `"${wanted}" was asked for again: ${messageOf(error)}`)
+  }
 }
