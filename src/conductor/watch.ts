@@ -12,6 +12,7 @@ import type { Node, NodePatch } from '#db/nodes.ts'
 import { countFailures, enlist, observe, type Purpose, takeDue, type Watched } from '#db/watches.ts'
 import { told } from '#drivers/bmc-view.ts'
 import type { NodeContext } from '#drivers/driver.ts'
+import { isSwitchable } from '#drivers/power.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
@@ -92,6 +93,8 @@ export class Watch {
     const { db, config, log } = this.#world
     const { node } = seen
     const ctx = await this.#world.context(node, signal)
+    // Without anybody who could switch it back there is nothing to keep in step.
+    if (!isSwitchable(ctx)) return
     const read = await readPower(ctx)
     if ('problem' in read) {
       await this.#failed(seen, null, read.problem)

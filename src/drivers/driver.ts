@@ -70,6 +70,11 @@ interface Validated {
 
 export interface PowerInterface extends Validated {
   readonly supported: readonly PowerTarget[]
+  /**
+   * How a machine is restarted that cannot be switched on or off; `name` is unique in the flow. When it returns the
+   * machine is going down, and its agent is forgotten. Nobody watches the power of such a machine. Absent: `set` does it.
+   */
+  restart?(ctx: FlowContext, name: string): Promise<void>
   /** Asks the BMC; `null` when it does not tell. */
   get(ctx: NodeContext): Promise<PowerState | null>
   /**

@@ -5,7 +5,7 @@
 import { forgetAgent } from '#db/agents.ts'
 import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
 import type { PowerState } from '#protocol/states.ts'
-import type { FlowContext } from './driver.ts'
+import { type FlowContext, Unsupported } from './driver.ts'
 import { bmcPatienceMs, mayPass, patiently } from './patience.ts'
 
 /** The BMC accepted the request, but the machine did not get there in time. */
@@ -18,15 +18,21 @@ const pollMs = 1000
 /** A BMC that restarted forgot what it was asked, so it is asked again while the machine does not get there. */
 const askAgainMs = 15_000
 
+/** Can this machine be switched on and off at all? One that is reached through its own agent only restarts. */
+export function isSwitchable({ interfaces }: Pick<FlowContext, 'interfaces'>): boolean {
+  return interfaces.power.restart === undefined
+}
+
 /**
  * Brings the machine to `wanted`; `name` is unique in the flow. Off also forgets the agent, whose address, token and
  * certificate died with it.
- * @throws PowerStateTimeout after [conductor] power_state_change_timeout seconds
+ * @throws PowerStateTimeout after [conductor] power_state_change_timeout seconds; Unsupported where it only restarts
  */
 export async function powerTo(ctx: FlowContext, name: string, wanted: 'power on' | 'power off'): Promise<void> {
   const { flow, config } = ctx
   await flow.once(`${name}: ask`, async () => {
     const now = await ctx.fresh()
+    if (!isSwitchable(now)) throw notSwitchable(now, wanted)
     await flow.write({ target_power_state: wanted })
     await patiently(now, bmcPatienceMs, () => now.interfaces.power.set(now, wanted))
   })
@@ -38,8 +44,10 @@ export async function powerTo(ctx: FlowContext, name: string, wanted: 'power on'
   })
 }
 
-/** Off, then on; a machine that must never be off is reset instead. */
+/** Off, then on; a machine that must never be off is reset instead, one that only restarts is restarted. */
 export async function powerCycle(ctx: FlowContext, name: string): Promise<void> {
+  const { power } = ctx.interfaces
+  if (power.restart) return power.restart(ctx, name)
   if (ctx.node.disable_power_off) {
     await ctx.flow.once(`${name}: reset`, async () => {
       const now = await ctx.fresh()
@@ -131,4 +139,11 @@ async function askAgain(now: FlowContext, wanted: 'power on' | 'power off'): Pro
     if (!(error instanceof Fault)) throw error
     now.log.info({ node: now.node.uuid }, `"${wanted}" was asked for again: ${messageOf(error)}`)
   }
+}
+
+function notSwitchable({ node }: FlowContext, wanted: string): Unsupported {
+  return new Unsupported(
+    `Cannot bring node ${node.uuid} to "${wanted}": its power interface ${node.power_interface} can only restart it; ` +
+      'somebody has to switch it, or its power interface has to be one with a BMC',
+  )
 }

@@ -174,6 +174,28 @@ test('the built-in configuration loads, and every declared implementation can be
   assert.equal(registry.interfacesFor('fake-hardware', {}).deploy_interface, 'fake')
 })
 
+test('each hardware type can be enabled by itself, with what it prefers, and all its implementations are there', async () => {
+  const { knownHardwareTypes } = await import('./known.ts')
+  const chosen: Record<string, string[]> = {}
+  for (const name of Object.keys(knownHardwareTypes)) {
+    const registry = await loadRegistry(
+      await loadConfig({ overrides: { DEFAULT: { enabled_hardware_types: [name] } } }),
+    )
+    const { power_interface, management_interface } = registry.interfacesFor(name, {})
+    chosen[name] = [power_interface, management_interface]
+    for (const type of interfaceTypes) {
+      for (const load of Object.values(registry.hardwareType(name).interfaces[type]))
+        assert.equal(typeof (await load()).default.validate, 'function')
+    }
+  }
+  assert.deepEqual(chosen, {
+    redfish: ['redfish', 'redfish'],
+    ipmi: ['ipmitool', 'ipmitool'],
+    'manual-management': ['agent', 'noop'],
+    'fake-hardware': ['fake', 'fake'],
+  })
+})
+
 test('an interface that chooses among others needs those others', async () => {
   const { knownHardwareTypes } = await import('./known.ts')
   const enabled = (names: string[], candidates: string[]) =>

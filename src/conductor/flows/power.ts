@@ -2,7 +2,7 @@
 import { forgetAgent } from '#db/agents.ts'
 import type { FlowContext } from '#drivers/driver.ts'
 import { bootInstanceAgain } from '#drivers/instance.ts'
-import { PowerStateTimeout, powerCycle, powerTo } from '#drivers/power.ts'
+import { isSwitchable, PowerStateTimeout, powerCycle, powerTo } from '#drivers/power.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { type PowerTarget, powerTargets } from '#protocol/states.ts'
 import type { FlowDefinition } from '../flow-definition.ts'
@@ -17,7 +17,8 @@ export const power: FlowDefinition = {
       await ctx.flow.once('boot device again', async () => bootInstanceAgain(await ctx.fresh()))
     }
     const limitMs = Number(args.timeout_s ?? ctx.config.conductor.soft_power_off_timeout) * 1000
-    if (target === 'rebooting') await powerCycle(ctx, 'reboot')
+    const isRestart = target === 'rebooting' || (target === 'soft rebooting' && !isSwitchable(ctx))
+    if (isRestart) await powerCycle(ctx, 'reboot')
     else if (target === 'soft power off') await softOff(ctx, limitMs)
     else if (target === 'soft rebooting') {
       await softOff(ctx, limitMs)

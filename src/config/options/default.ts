@@ -4,10 +4,10 @@ import { address, boolean, booleanOrPath, choice, derived, float, host, integer,
 import { detectMyIp } from '../my-ip.ts'
 
 /** The list of implementations of one interface type that nodes may use, and the one they get when none is named. */
-const enabled = (what: string, ours: readonly string[], ironic: string) =>
+const enabled = (what: string, ours: readonly string[], ironic?: string) =>
   list({
     default: ours,
-    ironic,
+    ...(ironic === undefined ? {} : { ironic }),
     effective: true,
     help: `${what} interfaces that nodes may use. Empty: what the enabled hardware types prefer.`,
   })
@@ -96,15 +96,11 @@ export const DEFAULT = {
   default_firmware_interface: preferred('Firmware'),
   enabled_inspect_interfaces: enabled('Inspect', ['agent', 'no-inspect', 'fake'], 'no-inspect,redfish'),
   default_inspect_interface: preferred('Inspect'),
-  enabled_management_interfaces: enabled(
-    'Management',
-    ['ipmitool', 'redfish', 'fake'],
-    'what the hardware types prefer',
-  ),
+  enabled_management_interfaces: enabled('Management', []),
   default_management_interface: preferred('Management'),
   enabled_network_interfaces: enabled('Network', ['noop'], 'flat,noop'),
   default_network_interface: preferred('Network'),
-  enabled_power_interfaces: enabled('Power', ['ipmitool', 'redfish', 'fake'], 'what the hardware types prefer'),
+  enabled_power_interfaces: enabled('Power', []),
   default_power_interface: preferred('Power'),
   enabled_raid_interfaces: enabled('RAID', ['no-raid', 'fake'], 'agent,no-raid,redfish'),
   default_raid_interface: preferred('RAID'),

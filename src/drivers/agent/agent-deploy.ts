@@ -9,7 +9,7 @@ import { forgetAgent } from '#db/agents.ts'
 import { releaseInstanceImage } from '#images/instance.ts'
 import type { DeployInterface, FlowContext } from '../driver.ts'
 import { leaveInstance, returnToInstance, takeOverBoot } from '../instance.ts'
-import { powerTo } from '../power.ts'
+import { isSwitchable, powerTo } from '../power.ts'
 import { movedOnFastTrack, onFastTrack } from './fast-track.ts'
 import { awaitAgent, bootRamdisk, prepareRamdisk, removeRamdisk } from './ramdisk.ts'
 
@@ -40,7 +40,7 @@ export async function prepareAgentBoot(ctx: FlowContext): Promise<void> {
 export const fastTrackAtPrepare = 'fast track at prepare'
 
 async function cleanUp(ctx: FlowContext): Promise<void> {
-  const off = ctx.config.deploy.power_off_after_deploy_failure && !ctx.node.disable_power_off
+  const off = ctx.config.deploy.power_off_after_deploy_failure && !ctx.node.disable_power_off && isSwitchable(ctx)
   try {
     if (off) await powerTo(ctx, 'power off', 'power off')
   } finally {

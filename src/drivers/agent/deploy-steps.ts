@@ -9,7 +9,7 @@
 import { isTrue } from '#lib/truth.ts'
 import type { Step } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
-import { powerTo, startMachine } from '../power.ts'
+import { isSwitchable, powerCycle, powerTo, startMachine } from '../power.ts'
 import { fastTrackAtPrepare } from './agent-deploy.ts'
 import { collectLogs } from './collect-logs.ts'
 import { onFastTrack } from './fast-track.ts'
@@ -54,6 +54,11 @@ export const tearDownAgentStep: Step = {
   kinds: ['deploy'],
   async run(ctx) {
     await collectLogs(ctx, { of: 'deployment', failed: false })
+    if (!isSwitchable(ctx)) {
+      await ctx.flow.once('flush the disks', async () => tell(await ctx.fresh(), 'standby.sync'))
+      await powerCycle(ctx, 'restart into the instance')
+      return
+    }
     if (ctx.node.disable_power_off) {
       await ctx.flow.once('lock the agent down', async () => tell(await ctx.fresh(), 'system.lockdown'))
       return
@@ -88,7 +93,8 @@ export const bootInstanceStep: Step = {
   priority: 20,
   kinds: ['deploy'],
   async run(ctx) {
-    await startMachine(ctx, 'boot the instance')
+    // What only restarts has done so when its agent ended.
+    if (isSwitchable(ctx)) await startMachine(ctx, 'boot the instance')
   },
 }
 

@@ -82,15 +82,22 @@ export async function onFastTrack(ctx: FlowContext, name: string): Promise<boole
   return came === 'alive'
 }
 
+/** Has its agent called since its last boot, and within [deploy] fast_track_timeout? */
+export function isAlive(ctx: Pick<NodeContext, 'agent' | 'config' | 'clock'>): boolean {
+  return Boolean(ctx.agent?.url) && isFresh(ctx, ctx.agent?.heartbeat_at)
+}
+
+function isFresh({ config, clock }: Pick<NodeContext, 'config' | 'clock'>, at: string | null | undefined): boolean {
+  return Boolean(at) && clock.now() - Date.parse(at ?? '') <= config.deploy.fast_track_timeout * 1000
+}
+
 /** `expected`: an inspection ended moments ago, and its ramdisk is about to call. */
 async function look(now: FlowContext): Promise<'alive' | 'expected' | 'no'> {
-  const { node, config, clock } = now
+  const { node } = now
   if (!wantsFastTrack(now)) return 'no'
-  const freshMs = config.deploy.fast_track_timeout * 1000
-  const isFresh = (at: string | null | undefined) => Boolean(at) && clock.now() - Date.parse(at ?? '') <= freshMs
-  const agent = await findAgent(now.db, node.uuid)
-  const inspected = isFresh(node.inspection_finished_at)
-  if (!(agent?.url && isFresh(agent.heartbeat_at)) && !inspected) return 'no'
+  const agent = (await findAgent(now.db, node.uuid)) ?? null
+  const inspected = isFresh(now, node.inspection_finished_at)
+  if (!isAlive({ ...now, agent }) && !inspected) return 'no'
   if ((await patiently(now, bmcPatienceMs, () => now.interfaces.power.get(now))) !== 'power on') return 'no'
   if (!agent?.url) return inspected ? 'expected' : 'no'
   return (await answers({ ...now, agent })) ? 'alive' : 'no'

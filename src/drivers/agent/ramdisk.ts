@@ -2,7 +2,7 @@
 import { timestamp } from '#protocol/field.ts'
 import type { FlowContext, RamdiskMode } from '../driver.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
-import { powerCycle, powerTo } from '../power.ts'
+import { isSwitchable, powerCycle, powerTo } from '../power.ts'
 import { type AwaitedBoot, awaitBoot, prepareNextBoot, watchingSinceMs } from './await-boot.ts'
 import { leaveNetwork, noteNetwork } from './fast-track.ts'
 import { hasCalled } from './steps.ts'
@@ -96,7 +96,8 @@ export async function removeRamdisk(
 ): Promise<void> {
   const { flow } = ctx
   try {
-    if (options.powerOff && !ctx.node.disable_power_off) await powerTo(ctx, `power off after ${mode}`, 'power off')
+    const off = options.powerOff && !ctx.node.disable_power_off && isSwitchable(ctx)
+    if (off) await powerTo(ctx, `power off after ${mode}`, 'power off')
   } finally {
     // Also when the BMC cannot be reached: nothing may be left for the machine to boot.
     await flow.once(`remove ${mode} boot`, async () => {
