@@ -102,7 +102,7 @@ export const DEFAULT = {
   default_network_interface: preferred('Network'),
   enabled_power_interfaces: enabled('Power', []),
   default_power_interface: preferred('Power'),
-  enabled_raid_interfaces: enabled('RAID', ['no-raid', 'fake'], 'agent,no-raid,redfish'),
+  enabled_raid_interfaces: enabled('RAID', ['agent', 'no-raid', 'fake'], 'agent,no-raid,redfish'),
   default_raid_interface: preferred('RAID'),
   enabled_rescue_interfaces: enabled('Rescue', ['no-rescue', 'fake'], 'no-rescue'),
   default_rescue_interface: preferred('Rescue'),

@@ -67,6 +67,8 @@ export interface AgentStepEnd {
   versionsChanged: boolean
   /** What writing an image took; null of other steps, and of agents that do not tell. */
   traffic: ImageTraffic | null
+  /** What building RAID made, as a configuration; null of other steps. */
+  raid: Record<string, unknown> | null
 }
 
 /**
@@ -185,7 +187,7 @@ async function finished(
     await flow.progress(null)
     const versionsChanged = mismatches.includes(answer.command_status)
     if (answer.command_status !== 'SUCCEEDED' && !versionsChanged) throw failed(answer, label)
-    return { versionsChanged, traffic: trafficOf(answer.command_result) }
+    return { versionsChanged, traffic: trafficOf(answer.command_result), raid: raidOf(answer.command_result) }
   })
 }
 
@@ -208,6 +210,25 @@ function busy({ label }: AgentCommand): () => Fault {
 function trafficOf(result: unknown): ImageTraffic | null {
   return writtenImage.Check(result) ? result.deploy_result.traffic : null
 }
+
+/** The configuration that a step of the interface raid answers with. */
+function raidOf(result: unknown): Record<string, unknown> | null {
+  if (!endedStep.Check(result)) return null
+  const { clean_step, deploy_step, service_step, clean_result, deploy_result, service_result } = result
+  const isRaid = (clean_step ?? deploy_step ?? service_step)?.interface === 'raid'
+  const said = clean_result ?? deploy_result ?? service_result
+  return isRaid && configuration.Check(said) ? said : null
+}
+
+const shown = Type.Optional(Type.Object({ interface: Type.Union([Type.String(), Type.Null()]) }))
+const said = Type.Optional(Type.Unknown())
+const endedStep = Compile(
+  Type.Object({
+    ...{ clean_step: shown, deploy_step: shown, service_step: shown },
+    ...{ clean_result: said, deploy_result: said, service_result: said },
+  }),
+)
+const configuration = Compile(Type.Record(Type.String(), Type.Unknown()))
 
 const writtenImage = Compile(Type.Object({ deploy_result: Type.Object({ traffic: ImageTraffic }) }))
 

@@ -21,7 +21,7 @@ export const generic = {
   inspect: { agent: () => import('../agent/inspect.ts'), 'no-inspect': () => import('./no-inspect.ts') },
   management: { noop: () => import('./noop-management.ts') },
   network: { flat: () => import('./flat-network.ts'), noop: () => import('./noop-network.ts') },
-  raid: { 'no-raid': () => import('./no-raid.ts') },
+  raid: { 'no-raid': () => import('./no-raid.ts'), agent: () => import('../agent/raid.ts') },
   rescue: { agent: () => import('../agent/rescue.ts'), 'no-rescue': () => import('./no-rescue.ts') },
   storage: { noop: () => import('./noop-storage.ts') },
   vendor: { 'no-vendor': () => import('./no-vendor.ts') },
