@@ -10,7 +10,7 @@ import { console, vnc } from './options/console.ts'
 import { DEFAULT } from './options/default.ts'
 import { deploy, disk_utils } from './options/deploy.ts'
 import { ferrite } from './options/ferrite.ts'
-import { drac, fake, ipmi, redfish } from './options/hardware.ts'
+import { drac, fake, ipmi, redfish, snmp } from './options/hardware.ts'
 import { cifs, glance, inventory, nfs, oci, swift } from './options/images.ts'
 import { auto_discovery, inspection_rules, inspector, pxe_filter } from './options/inspection.ts'
 import { dhcp, dnsmasq, ironic_networking, ironic_networking_json_rpc, mdns, neutron } from './options/network.ts'
@@ -82,6 +82,7 @@ export const options = {
   oslo_policy,
   pxe_filter,
   sensor_data,
+  snmp,
   ssl,
   swift,
   vnc,

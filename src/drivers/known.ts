@@ -7,6 +7,7 @@ import type { HardwareType } from './driver.ts'
 export const knownHardwareTypes: Readonly<Record<string, () => Promise<{ default: HardwareType }>>> = {
   redfish: () => import('./redfish/index.ts'),
   ipmi: () => import('./ipmi/index.ts'),
+  snmp: () => import('./snmp/index.ts'),
   'manual-management': () => import('./manual-management/index.ts'),
   'fake-hardware': () => import('./fake/index.ts'),
 }

@@ -191,6 +191,7 @@ test('each hardware type can be enabled by itself, with what it prefers, and all
   assert.deepEqual(chosen, {
     redfish: ['redfish', 'redfish'],
     ipmi: ['ipmitool', 'ipmitool'],
+    snmp: ['snmp', 'noop'],
     'manual-management': ['agent', 'noop'],
     'fake-hardware': ['fake', 'fake'],
   })

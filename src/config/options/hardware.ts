@@ -1,5 +1,5 @@
 /** BMCs: [redfish], [drac], [ipmi], [fake]. */
-import { boolean, booleanOrPath, choice, integer, list, octal, string, texts } from '../kinds.ts'
+import { boolean, booleanOrPath, choice, float, integer, list, octal, string, texts } from '../kinds.ts'
 
 /** Waits of firmware updates and RAID jobs, not acted on yet. */
 const seconds = (value: number, help: string) => integer({ default: value, min: 0, help: `${help}, in seconds.` })
@@ -163,6 +163,28 @@ const delay = (what: string, { read = true } = {}) =>
     expected: 'SECONDS or FROM,TO',
     help: `Seconds that ${what} of fake-hardware takes; FROM,TO draws it from a range.`,
   })
+
+export const snmp = {
+  power_timeout: integer({
+    default: 10,
+    effective: true,
+    help: 'Seconds a PDU may take to carry out each half of a reset.',
+  }),
+  reboot_delay: integer({
+    default: 0,
+    min: 0,
+    effective: true,
+    help: 'Seconds an outlet stays off at least before it is switched on again.',
+  }),
+  power_action_delay: integer({
+    default: 0,
+    min: 0,
+    effective: true,
+    help: 'Seconds to wait before an outlet is switched on and after it was switched off.',
+  }),
+  udp_transport_timeout: float({ default: 1, min: 0, effective: true, help: 'Seconds an answer of a PDU may take.' }),
+  udp_transport_retries: integer({ default: 5, min: 0, effective: true, help: 'How often a request is sent again.' }),
+}
 
 export const fake = {
   power_delay: delay('a power change'),
