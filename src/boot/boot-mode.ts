@@ -6,6 +6,7 @@
 import type { Node } from '#db/nodes.ts'
 import { type NodeContext, Unsupported } from '#drivers/driver.ts'
 import { Fault, InvalidInput } from '#lib/fault.ts'
+import { capabilitiesOf } from '#protocol/capabilities.ts'
 import { type BootMode, bootModes } from '#protocol/states.ts'
 
 /**
@@ -14,9 +15,9 @@ import { type BootMode, bootModes } from '#protocol/states.ts'
  */
 export function requestedBootMode(node: Pick<Node, 'instance_info' | 'properties' | 'uuid'>): BootMode | null {
   const places = [
-    ['instance_info/capabilities', capability(node.instance_info.capabilities, 'boot_mode')],
+    ['instance_info/capabilities', capabilitiesOf(node.instance_info.capabilities).boot_mode],
     ['instance_info/deploy_boot_mode', node.instance_info.deploy_boot_mode],
-    ['properties/capabilities', capability(node.properties.capabilities, 'boot_mode')],
+    ['properties/capabilities', capabilitiesOf(node.properties.capabilities).boot_mode],
   ] as const
   const found = places.find(([, value]) => value !== undefined && value !== null && value !== '')
   if (found === undefined) return null
@@ -33,8 +34,7 @@ export function requestedBootMode(node: Pick<Node, 'instance_info' | 'properties
  */
 export async function deployBootMode(ctx: NodeContext): Promise<BootMode> {
   const { instance_info, properties } = ctx.node
-  const secure = [instance_info, properties].map(({ capabilities }) => capability(capabilities, 'secure_boot'))
-  if (secure.some(value => String(value).toLowerCase() === 'true')) return 'uefi'
+  if ([instance_info, properties].some(asksForSecureBoot)) return 'uefi'
   const present = async () =>
     ctx.interfaces.management.getBootMode(ctx).catch(error => {
       if (!(error instanceof Fault)) throw error
@@ -60,12 +60,24 @@ export async function syncBootMode(ctx: NodeContext): Promise<void> {
   })
 }
 
-/** A capability out of `name:value,name:value` or an object. */
-function capability(capabilities: unknown, name: string): unknown {
-  if (typeof capabilities === 'string') {
-    const pairs = capabilities.split(',').map(pair => pair.split(':').map(part => part.trim()))
-    return pairs.find(([key]) => key === name)?.[1]
-  }
-  if (typeof capabilities !== 'object' || capabilities === null) return undefined
-  return Object.hasOwn(capabilities, name) ? (capabilities as Record<string, unknown>)[name] : undefined
+/**
+ * Sees to it that the firmware starts nothing unsigned while the instance runs, where the instance asks for that, and puts
+ * it back afterwards. It counts from the next boot on.
+ * @throws Unsupported when it is asked for and cannot be had
+ */
+export async function putSecureBoot(ctx: NodeContext, enabled: boolean): Promise<void> {
+  if (!asksForSecureBoot(ctx.node.instance_info)) return
+  checkSecureBoot(ctx)
+  await ctx.interfaces.management.setSecureBoot?.(ctx, enabled)
 }
+
+/** @throws Unsupported when the instance asks for secure boot and the management interface cannot set it */
+export function checkSecureBoot({ node, interfaces }: NodeContext): void {
+  if (!asksForSecureBoot(node.instance_info) || interfaces.management.setSecureBoot) return
+  throw new Unsupported(
+    `Cannot boot the instance of node ${node.uuid} with secure boot: instance_info/capabilities asks for it, and the management interface ${node.management_interface} cannot set it`,
+  )
+}
+
+const asksForSecureBoot = ({ capabilities }: { capabilities?: unknown }) =>
+  capabilitiesOf(capabilities).secure_boot?.toLowerCase() === 'true'

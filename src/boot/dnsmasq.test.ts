@@ -12,6 +12,7 @@ const server = `fb-s-${process.pid}`
 const client = `fb-c-${process.pid}`
 const fixture = join(import.meta.dirname, 'netboot-fixture.ts')
 const probe = join(import.meta.dirname, 'netboot-probe.ts')
+const probe6 = join(import.meta.dirname, 'netboot-probe6.ts')
 const isRoot = process.getuid?.() === 0
 const skip = isRoot ? false : 'needs root for network namespaces'
 let directory = ''
@@ -46,7 +47,7 @@ class Served implements AsyncDisposable {
   readonly child: ChildProcess
   #wake: () => void = () => {}
 
-  constructor(ferrite: Record<string, unknown>, state = directory) {
+  constructor(ferrite: Record<string, unknown>, state = directory, pxe: Record<string, unknown> = {}) {
     const overrides = {
       DEFAULT: { state_path: state, my_ip: '10.88.0.1' },
       ferrite: {
@@ -58,7 +59,7 @@ class Served implements AsyncDisposable {
         ...ferrite,
       },
       deploy: { http_url: 'http://10.88.0.1:8090', http_root: join(state, 'http') },
-      pxe: { tftp_root: join(state, 'tftp') },
+      pxe: { tftp_root: join(state, 'tftp'), ...pxe },
     }
     const args = ['netns', 'exec', server, process.execPath, fixture, JSON.stringify(overrides)]
     this.child = spawn('ip', args, { stdio: ['pipe', 'pipe', 'inherit'] })
@@ -166,6 +167,107 @@ test('each kind of machine is told its own boot file, and gets it', { skip }, as
     "fetch('http://10.88.0.1:8090/boot.ipxe').then(r => r.text()).then(t => process.stdout.write(t))",
   ])
   assert.match(stdout, /^#!ipxe\n/)
+})
+
+test('the boot interface of its node says what a machine is told', { skip }, async () => {
+  await using served = new Served({})
+  await served.ready()
+  const ways = ['pxe', 'http', 'http-ipxe', 'redfish-virtual-media']
+  served.tell(`known ${ways.map((way, index) => `52:54:00:88:05:0${index}=${way}`).join(' ')}`)
+  await served.until(line => line.known === ways.length)
+  const bios = ['--arch=0']
+  const uefi = ['--arch=7', '--vendor-class=PXEClient:Arch:00007:UNDI:003016']
+  const http = ['--arch=16', '--vendor-class=HTTPClient:Arch:00016:UNDI:003001']
+  const root = 'http://10.88.0.1:8090'
+  const cases = [
+    ['pxe', bios, 'pxelinux.0'],
+    ['pxe', [...bios, '--ipxe'], 'pxelinux.0'],
+    ['pxe', uefi, 'bootx64.efi'],
+    ['http', uefi, ''],
+    ['http', http, `${root}/bootx64.efi`],
+    ['http-ipxe', uefi, ''],
+    ['http-ipxe', http, `${root}/snponly.efi`],
+    ['http-ipxe', [...http, '--ipxe'], `${root}/boot.ipxe`],
+    ['redfish-virtual-media', uefi, 'snponly.efi'],
+  ] as const
+  for (const [way, args, file] of cases) {
+    const reply = await machine(`--mac=52:54:00:88:05:0${ways.indexOf(way)}`, ...args)
+    assert.equal(reply.file, file, `${way} ${args.join(' ')}`)
+    if (file.startsWith('http') && !args.some(each => each === '--ipxe')) {
+      assert.equal(Buffer.from(reply.options[60], 'hex').toString(), 'HTTPClient')
+    }
+  }
+})
+
+test('beside another DHCP server it hands out no address and says what to boot', { skip }, async () => {
+  const other = `fb-o-${process.pid}`
+  await run('ip', ['netns', 'add', other])
+  await run('ip', ['link', 'add', 'w0', 'netns', client, 'type', 'veth', 'peer', 'name', 'w0', 'netns', other])
+  const inOther = 'address add 10.88.0.2/24 dev w0\nlink set w0 up\n'
+  await run('ip', ['-netns', other, '-batch', '-'], { input: inOther })
+  // The machine's cable ends where both servers are.
+  const joined = [
+    'link add br0 type bridge stp_state 0 forward_delay 0',
+    'address delete 10.88.0.9/24 dev v0',
+    'link set v0 master br0',
+    'link set w0 up master br0',
+    'address add 10.88.0.9/24 dev br0',
+    'link set br0 up',
+    'route add 255.255.255.255/32 dev br0',
+  ]
+  await run('ip', ['-netns', client, '-batch', '-'], { input: `${joined.join('\n')}\n` })
+  const plain = ['--keep-in-foreground', '--port=0', '--conf-file=/dev/null', '--interface=w0', '--no-ping']
+  const range = ['--dhcp-range=10.88.0.200,10.88.0.210,1h', `--dhcp-leasefile=${join(directory, 'other-leases')}`]
+  const authority = spawn('ip', ['netns', 'exec', other, 'dnsmasq', ...plain, ...range, '--user=root'], {
+    stdio: 'ignore',
+  })
+  try {
+    await using served = new Served({ dhcp_range: '10.88.0.0,proxy' }, join(directory, 'proxy'))
+    await served.ready()
+    const url = 'http://10.88.0.1:8090'
+    const cases = [
+      [['--arch=0'], 'undionly.kpxe'],
+      [['--arch=7', '--vendor-class=PXEClient:Arch:00007:UNDI:003016'], 'snponly.efi'],
+      [['--arch=0', '--ipxe'], `${url}/boot.ipxe`],
+      [['--arch=16', '--vendor-class=HTTPClient:Arch:00016:UNDI:003001'], `${url}/snponly.efi`],
+    ] as const
+    for (const [args, file] of cases) {
+      const found = await machine('--mac=52:54:00:88:06:01', '--proxy=10.88.0.9', '--limit=1000', ...args)
+      assert.deepEqual(found.servers, ['10.88.0.1 proxy', '10.88.0.2 address'], args.join(' '))
+      assert.equal(found.boot?.file, file, args.join(' '))
+    }
+  } finally {
+    authority.kill('SIGKILL')
+    await run('ip', ['-netns', client, 'link', 'delete', 'br0'])
+    await run('ip', ['netns', 'delete', other])
+    const again = 'address add 10.88.0.9/24 dev v0\nroute add 255.255.255.255/32 dev v0\n'
+    await run('ip', ['-netns', client, '-batch', '-'], { input: again })
+  }
+})
+
+test('in a network of IPv6 it hands out addresses, and URLs of what to boot', { skip }, async () => {
+  const address = (name: string, cidr: string) =>
+    run('ip', ['-netns', name, 'address', 'add', cidr, 'dev', 'v0', 'nodad'])
+  await address(server, 'fd00:88::1/64')
+  await using served = new Served({ dhcp_range: 'fd00:88::100,fd00:88::1ff,64,1h' }, join(directory, 'six'), {
+    tftp_server: 'fd00:88::1',
+  })
+  await served.ready()
+  const ask = async (...args: string[]) => {
+    const { stdout } = await run('ip', ['netns', 'exec', client, process.execPath, probe6, ...args])
+    return JSON.parse(stdout)
+  }
+  const url = 'http://10.88.0.1:8090'
+  const cases = [
+    [['--arch=7'], 'tftp://[fd00:88::1]/snponly.efi'],
+    [['--arch=0'], 'tftp://[fd00:88::1]/undionly.kpxe'],
+    [['--arch=7', '--ipxe'], `${url}/boot.ipxe`],
+  ] as const
+  for (const [args, file] of cases) {
+    const reply = await ask(...args)
+    assert.equal(reply?.type, 2, 'an offer')
+    assert.equal(reply.file, file, args.join(' '))
+  }
 })
 
 test('strangers are not answered; a machine that becomes known is, one that is removed is not', { skip }, async () => {

@@ -17,7 +17,7 @@ import type { Clock } from '#lib/clock.ts'
 import { Fault, InvalidInput } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { run } from '#lib/run.ts'
-import { type DnsmasqPaths, dnsmasqConfig, dnsmasqHosts } from './dnsmasq-config.ts'
+import { type DnsmasqPaths, dnsmasqConfig, dnsmasqHosts, type KnownMachine, servingOf } from './dnsmasq-config.ts'
 import { type DnsmasqEvent, dnsmasqLogReader } from './dnsmasq-log.ts'
 import { putFile } from './files.ts'
 
@@ -29,7 +29,7 @@ export class DnsmasqFailed extends Fault {
 
 export interface Dnsmasq {
   /** Replaces the machines that are answered; all are when [ferrite] dhcp_ignore_unknown is false. */
-  setKnown(macs: Iterable<string>): Promise<void>
+  setKnown(machines: Iterable<KnownMachine>): Promise<void>
   stop(): Promise<void>
 }
 
@@ -40,7 +40,7 @@ export interface DnsmasqWorld {
   /** Each DHCP message and TFTP transfer as it happens. Must not throw. */
   onEvent?: (event: DnsmasqEvent) => void
   /** Machines that are known at the start. */
-  known?: Iterable<string>
+  known?: Iterable<KnownMachine>
 }
 
 const START_LIMIT_MS = 10_000
@@ -96,8 +96,8 @@ export async function startDnsmasq(world: DnsmasqWorld): Promise<Dnsmasq> {
   })()
 
   return {
-    async setKnown(macs) {
-      const text = dnsmasqHosts(macs)
+    async setKnown(machines) {
+      const text = dnsmasqHosts(machines)
       if ((await readFile(paths.hosts, 'utf8').catch(() => null)) === text) return
       await putFile(paths.hosts, text, 0o644)
       child.process?.kill('SIGHUP')
@@ -189,7 +189,9 @@ async function checkSettings({ ferrite }: Config): Promise<void> {
       `Cannot run dnsmasq: [ferrite] dhcp_interface is ${name}; expected an interface of this host, found ${found}`,
     )
   }
-  const [first = '', last = ''] = range.split(',')
+  const [first = '', second = ''] = range.split(',')
+  // Beside another server, the range is that network by its first address.
+  const last = servingOf(range) === 'proxy' ? first : second
   const own = addresses.filter(cidr => isIPv4(cidr.split('/', 1)[0] ?? '') === isIPv4(first))
   const fits = own.some(cidr => [first, last].every(address => isWithin(address, cidr)))
   if (!fits) {

@@ -18,6 +18,13 @@ import {
 } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
+/** Makes a directory; one that is made here gets `mode` as its permissions, null those of the process. */
+export async function makeDirectory(path: string, mode: number | null): Promise<void> {
+  const made = await mkdir(path, { recursive: true })
+  // What mkdir is told, the process's mask still changes.
+  if (made !== undefined && mode !== null) await chmod(path, mode)
+}
+
 /** Writes a file, with `mode` as its permissions. */
 export async function putFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   await replacing(path, temporary => writeFile(temporary, content, { mode, flag: 'wx' }))

@@ -1,82 +1,20 @@
 /** The boot interface `ipxe`: the files it makes, and what it says when it cannot. */
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Port } from '#db/ports.ts'
-import direct from '#drivers/agent/direct.ts'
 import ramdiskDeploy from '#drivers/agent/ramdisk-deploy.ts'
-import type { DeployInterface, ManagementInterface } from '#drivers/driver.ts'
-import { type TestContext, testContext } from '#drivers/test-context.ts'
 import { silent } from '#lib/log.ts'
-import type { BootMode } from '#protocol/states.ts'
-import ipxe, { followPorts } from './ipxe.ts'
+import { first, macs, second, uuid, type World, world } from './boot-world.ts'
+import ipxe from './ipxe.ts'
+import { followPorts } from './node-files.ts'
 import { BootFileUnavailable } from './ramdisk-files.ts'
 import { prepareBootRoots } from './root.ts'
 
-const uuid = '11111111-2222-4333-8444-555555555555'
-const macs = ['52:54:00:AA:00:01', '52:54:00:aa:00:02']
-const [first, second] = ['52-54-00-aa-00-01', '52-54-00-aa-00-02']
 const parameters = { 'ipa-api-url': 'http://192.0.2.1:6385' }
-
-interface World extends AsyncDisposable {
-  ctx: TestContext
-  directory: string
-  root: string
-  /** What management was asked for. */
-  asked: unknown[]
-  script(): Promise<string>
-}
-
-async function world(
-  given: {
-    node?: object
-    ports?: Partial<Port>[]
-    conductor?: object
-    pxe?: object
-    mode?: BootMode
-    built?: boolean
-    deploy?: DeployInterface
-  } = {},
-): Promise<World> {
-  const directory = await mkdtemp(join(tmpdir(), 'ferrite-ipxe-'))
-  const root = join(directory, 'http')
-  const built = join(directory, 'ramdisk')
-  await mkdir(built)
-  if (given.built !== false) {
-    await writeFile(join(built, 'ferrite-agent.kernel'), 'a kernel')
-    await writeFile(join(built, 'ferrite-agent.initramfs'), 'an initramfs')
-  }
-  const asked: unknown[] = []
-  const management = {
-    setBootDevice: async (_: unknown, device: string, options: object) => asked.push({ device, ...options }),
-    getBootMode: async () => given.mode ?? 'uefi',
-    setBootMode: async (_: unknown, mode: string) => asked.push({ mode }),
-  } as unknown as ManagementInterface // what boot uses of it
-  const ctx = await testContext({
-    node: { uuid, ...given.node },
-    ports: given.ports ?? macs.map(address => ({ address, pxe_enabled: true })),
-    interfaces: { management, deploy: given.deploy ?? direct },
-    config: {
-      DEFAULT: { state_path: directory },
-      deploy: { http_root: root, http_url: 'http://192.0.2.1:8090' },
-      pxe: { tftp_root: join(directory, 'tftp'), tftp_master_path: join(directory, 'masters'), ...given.pxe },
-      conductor: { file_url_allowed_paths: [join(directory, 'allowed')], ...given.conductor },
-      ferrite: { ramdisk_dir: built },
-    },
-  })
-  return {
-    ctx,
-    directory,
-    root,
-    asked,
-    script: () => readFile(join(root, 'pxelinux.cfg', first), 'utf8'),
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
-  }
-}
 
 const prepare = ({ ctx }: World, mode: 'deploy' | 'clean' | 'rescue' = 'deploy') =>
   ipxe.prepareRamdisk(ctx, { mode, parameters })
@@ -183,7 +121,7 @@ test('an installer gets its kickstart, and its second stage where the repository
   await ipxe.prepareInstaller?.(w.ctx, { ...files, stage2: await file('stage2'), repository: null })
   assert.equal(await readFile(join(w.root, uuid, 'ks.cfg'), 'utf8'), 'text\n')
   assert.equal(await readFile(join(w.root, uuid, 'LiveOS/squashfs.img'), 'utf8'), 'stage2')
-  assert.match(await w.script(), / text inst\.ks=http:\S+\/ks\.cfg inst\.stage2=http:\S+ BOOTIF=\$\{mac\} /)
+  assert.match(await w.script(), / BOOTIF=\$\{mac\} text inst\.ks=http:\S+\/ks\.cfg inst\.stage2=http:\S+ /)
   await ipxe.prepareInstaller?.(w.ctx, { ...files, stage2: null, repository: 'http://192.0.2.9/os/' })
   assert.match(await w.script(), / inst\.repo=http:\/\/192\.0\.2\.9\/os\/ /)
   await ipxe.cleanUpRamdisk(w.ctx)

@@ -55,6 +55,9 @@ export function parameter(name: string, value: string): string {
   return text
 }
 
+/** The words of a command line; what stands in quotes is one. */
+export const wordsOf = (line: string): string[] => line.match(WORDS) ?? []
+
 /** A line break would end the line of the boot script. */
 const cleaned = (text: string) => text.replace(/[\r\n\0]/g, '').trim()
 
@@ -66,7 +69,7 @@ const WORDS = /(?:"[^"]*"|[^\s"]|"(?![^"]*"))+/g
 function check(text: string, name: string): void {
   // What follows a lone -- is for the init process, and its own business.
   const [kernel = ''] = text.split(/(?:^|\s)--(?:\s|$)/)
-  for (const word of kernel.match(WORDS) ?? []) {
+  for (const word of wordsOf(kernel)) {
     if (WORD.test(word)) continue
     throw new InvalidInput(
       `Cannot use the kernel parameters of ${name}: found ${JSON.stringify(word)}; expected words such as ` +

@@ -1,6 +1,6 @@
 /**
  * For tests, inside a network namespace: boot roots, the file server and dnsmasq, as the service runs them. Takes the
- * configuration's overrides as JSON; says what happens as a line of JSON each; takes `known MAC …` and `stop` as lines.
+ * configuration's overrides as JSON; says what happens as a line of JSON each; takes `known MAC[=BOOT-INTERFACE] …` and `stop` as lines.
  */
 import { createInterface } from 'node:readline'
 import { loadConfig } from '#config/load.ts'
@@ -29,7 +29,7 @@ try {
   for await (const line of createInterface({ input: process.stdin })) {
     const [word, ...macs] = line.split(' ')
     if (word === 'stop') break
-    await dnsmasq.setKnown(macs)
+    await dnsmasq.setKnown(macs.map(each => ({ mac: each.split('=')[0] ?? '', way: each.split('=')[1] ?? null })))
     say({ known: macs.length })
   }
   await dnsmasq.stop()

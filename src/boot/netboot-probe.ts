@@ -1,6 +1,7 @@
 /**
  * For tests, inside a network namespace: the firmware of a machine, as far as DHCP and TFTP go. Asks for an address as
- * the options on the command line say, and prints as JSON what it got; null when nobody answered.
+ * the options on the command line say, and prints as JSON what it got; null when nobody answered. With `proxy` it has an
+ * address already and asks who tells what to boot, at the second port where it is sent there.
  *
  * Source: RFC 2131, RFC 2132, RFC 4578 (DHCP); RFC 1350 (TFTP).
  */
@@ -17,10 +18,16 @@ const { values } = parseArgs({
     limit: { type: 'string', default: '3000' },
     tftp: { type: 'string' },
     server: { type: 'string', default: '' },
+    proxy: { type: 'string' },
   },
 })
 
-const result = values.tftp === undefined ? await askForAddress() : await fetchByTftp(values.server, values.tftp)
+const result =
+  values.tftp !== undefined
+    ? await fetchByTftp(values.server, values.tftp)
+    : values.proxy !== undefined
+      ? await askProxy(values.proxy)
+      : await askForAddress()
 process.stdout.write(`${JSON.stringify(result)}\n`)
 
 interface Lease {
@@ -48,6 +55,32 @@ async function askForAddress(): Promise<Lease | null> {
   }
 }
 
+/** @param address the machine's own, which another server gave it */
+async function askProxy(address: string): Promise<{ servers: string[]; boot: Lease | null }> {
+  const socket = createSocket('udp4')
+  socket.bind(68, '0.0.0.0')
+  await once(socket, 'listening')
+  socket.setBroadcast(true)
+  const offers: Lease[] = []
+  try {
+    const collect = (message: Buffer) => offers.push(read(message))
+    socket.on('message', collect)
+    socket.send(packet(1, []), 67, '255.255.255.255')
+    // Firmware waits for more than the first offer, too.
+    await new Promise(resolve => setTimeout(resolve, Number(values.limit)))
+    socket.off('message', collect)
+    const servers = offers.map(({ ip, server }) => `${server} ${ip === '0.0.0.0' ? 'proxy' : 'address'}`).sort()
+    const proxy = offers.find(({ ip }) => ip === '0.0.0.0')
+    if (proxy === undefined || proxy.file !== '') return { servers, boot: proxy ?? null }
+    const answer = once(socket, 'message', { signal: AbortSignal.timeout(5000) }).catch(() => null)
+    socket.send(packet(3, [], address), 4011, proxy.server)
+    const message = await answer
+    return { servers, boot: message === null ? null : read(message[0] as Buffer) } // a datagram socket's first argument
+  } finally {
+    socket.close()
+  }
+}
+
 async function exchange(socket: Socket, request: Buffer): Promise<Lease | null> {
   const limit = Number(values.limit)
   const answer = once(socket, 'message', { signal: AbortSignal.timeout(limit) }).catch(() => null)
@@ -56,11 +89,12 @@ async function exchange(socket: Socket, request: Buffer): Promise<Lease | null> 
   return message === null ? null : read(message[0] as Buffer) // a datagram socket's first argument
 }
 
-function packet(type: number, more: Buffer[]): Buffer {
+function packet(type: number, more: Buffer[], address = '0.0.0.0'): Buffer {
   const header = Buffer.alloc(236)
   header.set([1, 1, 6, 0], 0)
   header.writeUInt32BE(0x46524954, 4)
-  header.writeUInt16BE(0x8000, 10) // answer by broadcast: there is no address yet
+  if (address === '0.0.0.0') header.writeUInt16BE(0x8000, 10) // answer by broadcast: there is no address yet
+  header.set(bytesOf(address), 12)
   header.set(Buffer.from(values.mac.replaceAll(':', ''), 'hex'), 28)
   const arch = Buffer.alloc(2)
   arch.writeUInt16BE(Number(values.arch))

@@ -3,7 +3,8 @@
  * and hands the work to the engine; the work itself is in flows/.
  */
 
-import { removeNodeFiles } from '#boot/ipxe.ts'
+import { forgetNode } from '#boot/dhcp.ts'
+import { removeNodeFiles } from '#boot/node-files.ts'
 import { PxeFilter } from '#boot/pxe-filter.ts'
 import type { Config } from '#config/options.ts'
 import { findAgent } from '#db/agents.ts'
@@ -403,6 +404,7 @@ export function createConductor(options: ConductorOptions): Conductor {
           async delete() {
             // A node in maintenance may go from any state, with all that its last flow had published.
             await removeNodeFiles(config, uuid)
+            await forgetNode(config, uuid)
             await releaseInstanceImage({ node, config })
             await forgetInventory(node)
             await deleteNode(db, uuid, token)

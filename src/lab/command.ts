@@ -15,6 +15,7 @@ const USAGE = `Usage: ferrite lab COMMAND [OPTION...]
   up                         make machines, their network and their BMCs; all are switched off
       --nodes N              number of machines (1)
       --bios                 BIOS instead of UEFI
+      --secure-boot          UEFI that starts nothing unsigned, until the BMC says otherwise
       --memory MB            memory of a machine (1024)
       --cpus N               processors of a machine (1)
       --disk GIB[:BUS]       a disk, repeatable (8:virtio); BUS is virtio, scsi, sata or nvme
@@ -76,6 +77,7 @@ async function up(args: string[]): Promise<number> {
       ...common,
       nodes: { type: 'string' },
       bios: { type: 'boolean' },
+      'secure-boot': { type: 'boolean' },
       memory: { type: 'string' },
       cpus: { type: 'string' },
       disk: { type: 'string', multiple: true },
@@ -89,6 +91,7 @@ async function up(args: string[]): Promise<number> {
   const options: LabOptions = { ...where(values), log: line => process.stderr.write(`${line}\n`) }
   if (values.nodes !== undefined) options.nodes = number('--nodes', values.nodes)
   if (values.bios === true) options.firmware = 'bios'
+  if (values['secure-boot'] === true) options.secureBoot = true
   if (values.memory !== undefined) options.memoryMb = number('--memory', values.memory)
   if (values.cpus !== undefined) options.cpus = number('--cpus', values.cpus)
   if (values.disk !== undefined) options.disks = values.disk.map(disk)

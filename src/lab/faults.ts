@@ -158,6 +158,8 @@ export function lyingHardware(hardware: Hardware, faults: BmcFaults): Hardware {
     insertMedia: image => hardware.insertMedia(image),
     ejectMedia: () => hardware.ejectMedia(),
     linkUp: nic => hardware.linkUp(nic),
+    ...(hardware.secureBoot && { secureBoot: () => hardware.secureBoot?.() ?? { enabled: false, current: false } }),
+    ...(hardware.setSecureBoot && { setSecureBoot: (enabled: boolean) => hardware.setSecureBoot?.(enabled) }),
   }
 }
 

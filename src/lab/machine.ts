@@ -26,6 +26,7 @@ import {
   type QemuRequest,
   QMP_SOCKET,
   qemuArguments,
+  SECURE_VARIABLES,
   variablesFile,
 } from './qemu.ts'
 import { Qmp, type QmpEvent } from './qmp.ts'
@@ -79,6 +80,7 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
   #media: (Media & { file: string }) | null = null
   #mediaCount = 0
   #diskError: QemuRequest['diskError'] = null
+  readonly #secureBoot: { enabled: boolean; current: boolean }
   #lastResetAtMs = 0
   #bootTimer: NodeJS.Timeout | undefined
   /** Why the process is about to end, if we know. */
@@ -92,6 +94,7 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
     this.#log = line => log(`${machine.name}: ${line}`)
     this.#serial = new SerialPort({ rawLog: machine.serial_log, timedLog: machine.timed_log })
     this.facts = factsOf(machine)
+    this.#secureBoot = { enabled: machine.secure_boot, current: machine.secure_boot }
   }
 
   /** Makes disks and firmware variables that are not there yet, and opens the console. The machine stays off. */
@@ -101,7 +104,10 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
       await file.truncate(disk.size_bytes)
       await file.close()
     }
-    if (this.#machine.firmware === 'uefi') await copyFile(FIRMWARE_VARIABLES, variablesFile(this.#machine))
+    if (this.#machine.firmware === 'uefi') {
+      await copyFile(FIRMWARE_VARIABLES, variablesFile(this.#machine, { secureBoot: false }))
+      await copyFile(SECURE_VARIABLES, variablesFile(this.#machine, { secureBoot: true }))
+    }
     await this.#serial.listen(this.#machine.console_socket)
   }
 
@@ -126,6 +132,15 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
 
   linkUp(nic: number): boolean {
     return this.#power !== 'Off' && !this.#pulledCables.has(nic)
+  }
+
+  secureBoot(): { enabled: boolean; current: boolean } {
+    return { ...this.#secureBoot }
+  }
+
+  setSecureBoot(enabled: boolean): void {
+    this.#secureBoot.enabled = enabled
+    this.#log(`secure boot ${enabled ? 'on' : 'off'} from the next power-on`)
   }
 
   reset(type: ResetType): void {
@@ -244,8 +259,11 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
       accelerator: this.#lab.accelerator,
       bootOrder: bootOrder(this.#machine, this.#override),
       mediaFile: this.#media?.file ?? null,
+      secureBoot: this.#secureBoot.enabled,
+      httpBoot: this.#override.target === 'UefiHttp',
       diskError: this.#diskError,
     })
+    this.#secureBoot.current = this.#secureBoot.enabled
     // The kernel kills QEMU with us: a supervisor that dies leaves no machine behind.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...args], {
       cwd: directory,
@@ -385,7 +403,7 @@ function factsOf(machine: LabMachine): HardwareFacts {
     assetTag: machine.asset_tag,
     biosVersion: uefi ? 'OVMF' : 'SeaBIOS',
     bootMode: uefi ? 'UEFI' : 'Legacy',
-    bootTargets: ['None', 'Pxe', 'Hdd', 'Cd'],
+    bootTargets: ['None', 'Pxe', 'Hdd', 'Cd', ...(uefi ? (['UefiHttp'] as const) : [])],
     cpus: machine.cpus,
     memoryMb: machine.memory_mb,
     nics: machine.nics.map(({ mac }) => ({ mac })),

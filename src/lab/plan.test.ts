@@ -73,7 +73,14 @@ describe('qemuArguments', () => {
     assert.ok(machine)
     return machine
   }
-  const request = { accelerator: 'tcg', bootOrder: ['nic0', 'disk0', 'cd0'], mediaFile: null, diskError: null } as const
+  const request = {
+    accelerator: 'tcg',
+    bootOrder: ['nic0', 'disk0', 'cd0'],
+    mediaFile: null,
+    secureBoot: false,
+    httpBoot: false,
+    diskError: null,
+  } as const
   const values = (args: string[], option: string): string[] =>
     args.flatMap((word, index) => (args[index - 1] === option ? [word] : []))
 
@@ -89,6 +96,9 @@ describe('qemuArguments', () => {
     assert.match(uefi, /unit=0,format=raw,readonly=on,file=\S*OVMF_CODE/)
     assert.match(uefi, /unit=1,format=raw,readonly=off,file=\/var\/lab\/x\/node-0\//)
     assert.doesNotMatch(qemuArguments({ ...request, machine: machineOf({ firmware: 'bios' }) }).join(' '), /pflash/)
+    const secure = qemuArguments({ ...request, secureBoot: true, machine: machineOf({ secureBoot: true }) }).join(' ')
+    assert.match(secure, /smm=on .*OVMF_CODE_4M\.secboot\.fd .*uefi-variables-secure\.fd .*property=secure,value=on/)
+    assert.throws(() => machineOf({ firmware: 'bios', secureBoot: true }), /secure boot for a machine with BIOS/)
   })
 
   it('makes disks of every bus, known by serial and, where the bus has it, world-wide name', () => {

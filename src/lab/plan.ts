@@ -31,6 +31,8 @@ export interface DiskOptions {
 export interface MachineOptions {
   /** Default `uefi`. */
   firmware?: Firmware
+  /** How the switch stands at first that the BMC of a UEFI machine has; default false. */
+  secureBoot?: boolean
   /** Default 1024. */
   memoryMb?: number
   /** Default 1. */
@@ -112,6 +114,10 @@ function planMachine({ directory, index, lot, options }: MachinePlan): LabMachin
   if (disks.filter(disk => disk.bus === 'sata').length > 0 && disks.length > 5) {
     throw new InvalidInput(`Cannot make a lab: found ${disks.length} disks, expected at most 5 beside the CD with SATA`)
   }
+  const { firmware = 'uefi', secureBoot = false } = options
+  if (secureBoot && firmware !== 'uefi') {
+    throw new InvalidInput('Cannot make a lab: found secure boot for a machine with BIOS, expected UEFI')
+  }
   const name = `node-${index}`
   const folder = join(directory, name)
   const address = bmcAddress(index)
@@ -119,7 +125,8 @@ function planMachine({ directory, index, lot, options }: MachinePlan): LabMachin
   return {
     name,
     uuid: randomUUID(),
-    firmware: options.firmware ?? 'uefi',
+    firmware,
+    secure_boot: secureBoot,
     memory_mb: memoryMb,
     cpus,
     serial_number: serial,

@@ -19,13 +19,17 @@ export interface QemuRequest {
   bootOrder: readonly string[]
   /** The ISO file in the CD slot. */
   mediaFile: string | null
+  /** Firmware with keys enrolled, that starts only what they signed. */
+  secureBoot: boolean
+  /** Firmware boots over HTTP and leaves PXE out. */
+  httpBoot: boolean
   /** What every access of this kind to the disks fails with: an input/output error. */
   diskError: 'read' | 'write' | null
 }
 
 /** Arguments for qemu-system-x86_64. It starts stopped; `cont` lets it run. Files are absolute. */
 export function qemuArguments(request: QemuRequest): string[] {
-  const { machine, accelerator, bootOrder, mediaFile } = request
+  const { machine, accelerator, bootOrder, mediaFile, secureBoot } = request
   const bootindex = (id: string): string => {
     const place = bootOrder.indexOf(id)
     return place < 0 ? '' : `,bootindex=${place}`
@@ -33,7 +37,14 @@ export function qemuArguments(request: QemuRequest): string[] {
   const smbios = `manufacturer=${MANUFACTURER},product=${MODEL},serial=${machine.serial_number}`
   return [
     ...['-name', `${machine.name},debug-threads=on`],
-    ...['-accel', accelerator, '-machine', 'q35,graphics=off', '-cpu', accelerator === 'kvm' ? 'host' : 'max'],
+    ...[
+      '-accel',
+      accelerator,
+      '-machine',
+      `q35,graphics=off${secureBoot ? ',smm=on' : ''}`,
+      '-cpu',
+      accelerator === 'kvm' ? 'host' : 'max',
+    ],
     ...['-smp', `${machine.cpus}`, '-m', `${machine.memory_mb}`],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-S'],
     ...['-uuid', machine.uuid],
@@ -43,7 +54,7 @@ export function qemuArguments(request: QemuRequest): string[] {
     ...['-global', 'ICH9-LPC.disable_s3=1'],
     ...['-chardev', 'stdio,id=serial0,signal=off', '-serial', 'chardev:serial0'],
     ...['-qmp', `unix:${QMP_SOCKET},server=on,wait=off`],
-    ...firmwareArguments(machine),
+    ...firmwareArguments(request),
     ...(machine.disks.some(disk => disk.bus === 'scsi') ? ['-device', 'virtio-scsi-pci,id=scsi0'] : []),
     ...machine.disks.flatMap((disk, index) => diskArguments(disk, index, request.diskError, bootindex(`disk${index}`))),
     ...machine.nics.flatMap((nic, index) => nicArguments(nic, index, bootindex(`nic${index}`))),
@@ -52,14 +63,22 @@ export function qemuArguments(request: QemuRequest): string[] {
   ]
 }
 
-/** Where the copy of the firmware's variables of a UEFI machine lies. */
-export const variablesFile = (machine: LabMachine): string => join(machine.directory, 'uefi-variables.fd')
+/**
+ * Where the copies of the firmware's variables of a UEFI machine lie. With keys and without are two: whether there are keys
+ * is what switches secure boot.
+ */
+export const variablesFile = (machine: LabMachine, { secureBoot }: { secureBoot: boolean }): string =>
+  join(machine.directory, secureBoot ? 'uefi-variables-secure.fd' : 'uefi-variables.fd')
 
 /** Relative to the machine's directory, QEMU's working folder: the path of a unix socket may have 107 characters. */
 export const QMP_SOCKET = 'qmp.sock'
 
 export const FIRMWARE_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
 export const FIRMWARE_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.fd'
+/** Built to keep its variables from the system, which secure boot is nothing without. */
+export const SECURE_CODE = '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd'
+/** With the keys that machines are sold with. */
+export const SECURE_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.ms.fd'
 
 /** The block node of virtual media, for the command line and for `blockdev-add`. */
 export function mediaNode(file: string): Record<string, unknown> {
@@ -78,13 +97,23 @@ export function bootOrder(machine: LabMachine, override: BootOverride): string[]
   return [...first, ...usual.filter(id => !first.includes(id))]
 }
 
-function firmwareArguments(machine: LabMachine): string[] {
+function firmwareArguments({ machine, secureBoot, httpBoot }: QemuRequest): string[] {
   if (machine.firmware === 'bios') return [] // SeaBIOS is QEMU's own default
   const flash = (unit: number, file: string, readOnly: 'on' | 'off'): string[] => [
     '-drive',
     `if=pflash,unit=${unit},format=raw,readonly=${readOnly},file=${file.replaceAll(',', ',,')}`,
   ]
-  return [...flash(0, FIRMWARE_CODE, 'on'), ...flash(1, variablesFile(machine), 'off')]
+  // OVMF takes PXE before HTTP for each card, and says only so how to leave it out.
+  const withoutPxe = ['IPv4PXESupport', 'IPv6PXESupport'].flatMap(name => [
+    '-fw_cfg',
+    `name=opt/org.tianocore/${name},string=n`,
+  ])
+  return [
+    ...flash(0, secureBoot ? SECURE_CODE : FIRMWARE_CODE, 'on'),
+    ...flash(1, variablesFile(machine, { secureBoot }), 'off'),
+    ...(secureBoot ? ['-global', 'driver=cfi.pflash01,property=secure,value=on'] : []),
+    ...(httpBoot ? withoutPxe : []),
+  ]
 }
 
 function nicArguments(nic: LabNic, index: number, bootindex: string): string[] {

@@ -76,6 +76,8 @@ export const LabMachine = Type.Object({
   name: Type.String(),
   uuid: Type.String(),
   firmware: Firmware,
+  /** UEFI firmware that starts with its makers' keys enrolled, and refuses what they did not sign. */
+  secure_boot: Type.Boolean(),
   memory_mb: Type.Integer(),
   cpus: Type.Integer(),
   serial_number: Type.String(),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { Agent, request } from 'undici'
-import { entryScript, ramdiskScript } from '#boot/scripts.ts'
+import { entryScript, ipxeScripts } from '#boot/scripts.ts'
 import { systemClock } from '#lib/clock.ts'
 import type { CommandResult } from '#protocol/agent.ts'
 import { Conductor, FakeService, nodeUuid, until } from './fake-service.ts'
@@ -63,9 +63,11 @@ function bmcOf(fleet: Fleet, machine: SimMachine) {
 /** The boot script as the service writes it. */
 function scriptFor(machine: SimMachine, parameters: string): FakeService['script'] {
   const [mac = ''] = machine.macs
-  const node = { uuid: nodeUuid, name: null }
-  const files = `${service.url}/files`
-  const text = ramdiskScript({ node, macs: [mac], mode: 'clean', prefix: 'deploy', files, parameters, timeoutMs: 0 })
+  const files = { kernel: 'deploy_kernel', ramdisk: 'deploy_ramdisk' }
+  const text = ipxeScripts.config(
+    { kind: 'linux', label: 'deploy', what: 'the ramdisk', why: 'clean', ...files, parameters, bootif: true },
+    { uuid: nodeUuid, url: `${service.url}/files`, path: '/files', timeoutMs: 0 },
+  )
   return { mac, text }
 }
 

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { entryScript, ramdiskScript } from '#boot/scripts.ts'
+import { entryScript, ipxeScripts } from '#boot/scripts.ts'
 import { run } from '#lib/run.ts'
 
 const namespace = `fb-i-${process.pid}`
@@ -63,15 +63,19 @@ before(async () => {
     })
   })
   await mkdir(join(http, uuid))
-  const script = ramdiskScript({
-    node: { uuid, name: null },
-    macs: [known],
-    mode: 'deploy',
-    prefix: 'deploy',
-    files: `${url}/${uuid}`,
-    parameters: 'nofb',
-    timeoutMs: 0,
-  })
+  const script = ipxeScripts.config(
+    {
+      kind: 'linux',
+      label: 'deploy',
+      what: 'the ramdisk',
+      why: 'deploy',
+      kernel: 'deploy_kernel',
+      ramdisk: 'deploy_ramdisk',
+      parameters: 'nofb',
+      bootif: true,
+    },
+    { uuid, url: `${url}/${uuid}`, path: `/${uuid}`, timeoutMs: 0 },
+  )
   await writeFile(join(http, uuid, 'config'), script)
   await symlink(`../${uuid}/config`, join(http, 'pxelinux.cfg/52-54-00-89-00-02'))
   await writeFile(join(http, uuid, 'deploy_ramdisk'), 'a ramdisk')

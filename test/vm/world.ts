@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Lab, labUp } from '#lab/lab.ts'
+import type { MachineOptions } from '#lab/plan.ts'
 import { driverInfoOf, LabService } from '#lab/service.ts'
 import type { Sections } from '#lab/service-process.ts'
 import type { Firmware, LabMachine } from '#lab/state.ts'
@@ -20,6 +21,8 @@ export type Node = Readonly<Record<string, unknown>>
 export interface WorldOptions {
   name: string
   firmware: Firmware
+  /** What else is special about the machine. */
+  machine?: MachineOptions
   /** How long the machine takes to switch on or off; long ones can be looked into. Default 300. */
   powerDelayMs?: number
   /** Directories of images besides the world's own. */
@@ -53,7 +56,7 @@ export class World {
   }
 
   static async open(options: WorldOptions): Promise<World> {
-    const { name, firmware, powerDelayMs = 300 } = options
+    const { name, firmware, machine, powerDelayMs = 300 } = options
     const ramdisk = await buildRamdisk({ log: line => console.log(line) })
     const directory = await mkdtemp(join(tmpdir(), `ferrite-${name}-`))
     const lab = await labUp({
@@ -63,6 +66,7 @@ export class World {
       firmware,
       memoryMb: 1024,
       disks: [{ sizeGib: 4 }],
+      ...machine,
       powerDelayMs,
       log: line => console.log(line),
     })

@@ -81,9 +81,10 @@ export const ferrite = {
   dhcp_range: string({
     default: null,
     effective: true,
-    matches: /^[0-9a-f.:]+,[0-9a-f.:]+(,[0-9a-f.:/]+)?(,(\d+[mhdw]?|infinite))?$/i,
-    expected: 'FIRST,LAST or FIRST,LAST,NETMASK or FIRST,LAST,LEASE, such as 192.0.2.100,192.0.2.200,1h',
-    help: 'Addresses it hands out, in the notation of dnsmasq. Needed with manage_dnsmasq.',
+    matches: /^[0-9a-f.:]+,([0-9a-f.:]+(,[0-9a-f.:/]+)?(,(\d+[mhdw]?|infinite))?|proxy(,[0-9.]+)?)$/i,
+    expected:
+      'FIRST,LAST or FIRST,LAST,NETMASK or FIRST,LAST,LEASE, such as 192.0.2.100,192.0.2.200,1h, or NETWORK,proxy',
+    help: 'Addresses it hands out, in the notation of dnsmasq: IPv4, or IPv6 (FIRST,LAST,64). NETWORK,proxy, such as 192.0.2.0,proxy: another DHCP server hands out addresses, and this one only says what to boot. Needed with manage_dnsmasq.',
   }),
   dhcp_gateway: string({ default: null, effective: true, help: 'Gateway it announces. Unset: none.' }),
   dhcp_dns_servers: list({ default: [], effective: true, help: 'Name servers it announces.' }),

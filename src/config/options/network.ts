@@ -9,13 +9,14 @@ export const dhcp = {
     notYet: ['neutron'],
     default: 'none',
     ironic: 'neutron',
+    effective: true,
     help: 'Who tells DHCP about nodes: none = nobody (a server of yours, or [ferrite] manage_dnsmasq); dnsmasq = files for a dnsmasq of yours.',
   }),
 }
 
 export const dnsmasq = {
-  dhcp_optsdir: path({ default: '/etc/dnsmasq.d/optsdir.d', help: "That dnsmasq's dhcp-optsdir." }),
-  dhcp_hostsdir: path({ default: '/etc/dnsmasq.d/hostsdir.d', help: "That dnsmasq's dhcp-hostsdir." }),
+  dhcp_optsdir: path({ default: '/etc/dnsmasq.d/optsdir.d', effective: true, help: "That dnsmasq's dhcp-optsdir." }),
+  dhcp_hostsdir: path({ default: '/etc/dnsmasq.d/hostsdir.d', effective: true, help: "That dnsmasq's dhcp-hostsdir." }),
   dhcp_leasefile: path({ default: '/var/lib/dnsmasq/dnsmasq.leases', help: "That dnsmasq's leases." }),
 }
 

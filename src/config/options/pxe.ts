@@ -2,7 +2,13 @@
 import { boolean, choice, dict, integer, octal, path, string } from '../kinds.ts'
 
 const template = (what: string) =>
-  path({ default: null, ironic: 'the packaged template', mutable: true, help: `Template of ${what}. Unset: built in.` })
+  path({
+    default: null,
+    ironic: 'the packaged template',
+    mutable: true,
+    effective: true,
+    help: `Template of ${what}. Unset: built in.`,
+  })
 
 export const pxe = {
   kernel_append_params: string({
@@ -36,7 +42,7 @@ export const pxe = {
     effective: true,
     help: 'Minutes after which unused images are dropped.',
   }),
-  tftp_server: string({ default: '$my_ip', help: 'Address of the TFTP server that DHCP announces.' }),
+  tftp_server: string({ default: '$my_ip', effective: true, help: 'Address of the TFTP server that DHCP announces.' }),
   tftp_root: path({
     default: '$state_path/tftpboot',
     ironic: '/tftpboot',
@@ -54,17 +60,35 @@ export const pxe = {
     effective: true,
     help: 'Directory of per-machine boot scripts below the root.',
   }),
-  pxe_bootfile_name: string({ default: 'pxelinux.0', help: 'PXE loader of BIOS machines.' }),
-  uefi_pxe_bootfile_name: string({ default: 'bootx64.efi', help: 'PXE loader of UEFI machines.' }),
+  pxe_bootfile_name: string({ default: 'pxelinux.0', effective: true, help: 'PXE loader of BIOS machines.' }),
+  uefi_pxe_bootfile_name: string({ default: 'bootx64.efi', effective: true, help: 'PXE loader of UEFI machines.' }),
   ipxe_bootfile_name: string({ default: 'undionly.kpxe', effective: true, help: 'iPXE loader of BIOS machines.' }),
   uefi_ipxe_bootfile_name: string({ default: 'snponly.efi', effective: true, help: 'iPXE loader of UEFI machines.' }),
-  pxe_bootfile_name_by_arch: dict({ default: {}, help: 'PXE loaders by architecture, or architecture-mode.' }),
-  ipxe_bootfile_name_by_arch: dict({ default: {}, help: 'iPXE loaders by architecture, or architecture-mode.' }),
+  pxe_bootfile_name_by_arch: dict({
+    default: {},
+    effective: true,
+    help: 'PXE loaders by architecture, or architecture-mode.',
+  }),
+  ipxe_bootfile_name_by_arch: dict({
+    default: {},
+    effective: true,
+    help: 'iPXE loaders by architecture, or architecture-mode.',
+  }),
   pxe_config_template: template('pxelinux configurations'),
   uefi_pxe_config_template: template('GRUB configurations'),
   ipxe_config_template: template("nodes' iPXE scripts"),
-  pxe_config_template_by_arch: dict({ default: {}, mutable: true, help: 'Templates by architecture.' }),
-  ipxe_boot_script: path({ default: null, ironic: 'the packaged script', help: 'boot.ipxe. Unset: built in.' }),
+  pxe_config_template_by_arch: dict({
+    default: {},
+    mutable: true,
+    effective: true,
+    help: 'Templates by architecture.',
+  }),
+  ipxe_boot_script: path({
+    default: null,
+    ironic: 'the packaged script',
+    effective: true,
+    help: 'boot.ipxe. Unset: built in.',
+  }),
   ipxe_fallback_script: string({
     default: null,
     effective: true,
@@ -73,6 +97,7 @@ export const pxe = {
   initial_grub_template: path({
     default: null,
     ironic: 'the packaged template',
+    effective: true,
     help: 'First GRUB configuration. Unset: built in.',
   }),
   ipxe_timeout: integer({
@@ -96,10 +121,15 @@ export const pxe = {
   enable_netboot_fallback: boolean({
     default: false,
     mutable: true,
+    effective: true,
     help: 'Keep a boot script for deployed machines that boots their disk.',
   }),
   loader_file_paths: dict({ default: {}, effective: true, help: 'Loaders to copy into tftp_root: name:path.' }),
-  dir_permission: octal({ default: null, help: 'Permissions of directories made below tftp_root and http_root.' }),
+  dir_permission: octal({
+    default: null,
+    effective: true,
+    help: 'Permissions of directories made below tftp_root and http_root.',
+  }),
   file_permission: octal({ default: 0o644, effective: true, help: 'Permissions of files made there.' }),
   default_ephemeral_format: string({
     default: 'ext4',
@@ -109,6 +139,7 @@ export const pxe = {
   }),
   enable_insecure_template_override: boolean({
     default: false,
+    effective: true,
     help: 'Let nodes name their own templates. Whoever may change nodes then reads files of this host.',
   }),
   ip_version: choice({

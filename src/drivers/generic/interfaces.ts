@@ -6,7 +6,12 @@ import type { HardwareType } from '../driver.ts'
 
 export const generic = {
   bios: { 'no-bios': () => import('./no-bios.ts') },
-  boot: { ipxe: () => import('#boot/ipxe.ts') },
+  boot: {
+    ipxe: () => import('#boot/ipxe.ts'),
+    pxe: () => import('#boot/pxe.ts'),
+    'http-ipxe': () => import('#boot/http-ipxe.ts'),
+    http: () => import('#boot/http.ts'),
+  },
   console: { 'no-console': () => import('./no-console.ts') },
   deploy: {
     autodetect: () => import('./autodetect-deploy.ts'),

@@ -76,4 +76,8 @@ export interface Hardware {
   linkUp(nic: number): boolean
   /** Absent where nothing is measured. */
   sensors?(): Sensors
+  /** How the switch stands, and how it stood when the machine was last switched on. Absent: there is none. */
+  secureBoot?(): { enabled: boolean; current: boolean }
+  /** Counts from the next power-on. */
+  setSecureBoot?(enabled: boolean): void
 }

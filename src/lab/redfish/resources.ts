@@ -126,15 +126,6 @@ export function bios(hardware: Hardware): Resource {
   })
 }
 
-/** Our firmware is built without keys: secure boot is off and cannot be switched. */
-export function secureBoot(): Resource {
-  return resource(`${SYSTEM}/SecureBoot`, 'SecureBoot.v1_1_0.SecureBoot', 'UEFI secure boot', {
-    SecureBootEnable: false,
-    SecureBootCurrentBoot: 'Disabled',
-    SecureBootMode: 'SetupMode',
-  })
-}
-
 export const nicIds = (hardware: Hardware): string[] => hardware.facts.nics.map((_, index) => `NIC.${index + 1}`)
 
 export function ethernetInterface(hardware: Hardware, id: string): Resource | null {

@@ -26,7 +26,6 @@ import {
   ROOT,
   SESSIONS,
   SYSTEM,
-  secureBoot,
   serviceRoot,
   session as sessionResource,
   sessionService,
@@ -35,6 +34,7 @@ import {
   system,
   virtualMedia,
 } from './resources.ts'
+import { patchSecureBoot, secureBoot } from './secure-boot.ts'
 import { sensorLinks, sensorResource } from './sensor-resources.ts'
 import { type Account, Sessions } from './sessions.ts'
 
@@ -139,7 +139,7 @@ function routesOf(hardware: Hardware, sessions: Sessions): Route[] {
     { path: at(SYSTEM), get: () => system(hardware), patch: ({ body }) => patchSystem(hardware, body) },
     { path: at(`${SYSTEM}/Actions/ComputerSystem.Reset`), post: ({ body }) => reset(hardware, body) },
     { path: at(`${SYSTEM}/Bios`), get: () => bios(hardware) },
-    ...(hardware.facts.bootMode === 'UEFI' ? [{ path: at(`${SYSTEM}/SecureBoot`), get: () => secureBoot() }] : []),
+    ...(hardware.facts.bootMode === 'UEFI' ? [secureBootRoute(hardware)] : []),
     members(`${SYSTEM}/Processors`, 'Processor', () => ['CPU.1']),
     { path: at(`${SYSTEM}/Processors/CPU.1`), get: () => processor(hardware) },
     members(`${SYSTEM}/EthernetInterfaces`, 'EthernetInterface', () => nicIds(hardware)),
@@ -183,6 +183,12 @@ function routesOf(hardware: Hardware, sessions: Sessions): Route[] {
     },
   ]
 }
+
+const secureBootRoute = (hardware: Hardware): Route => ({
+  path: new RegExp(`^${SYSTEM}/SecureBoot$`),
+  get: () => secureBoot(hardware),
+  patch: ({ body }) => patchSecureBoot(hardware, body),
+})
 
 function reset(hardware: Hardware, body: Body): Response {
   const action = 'ComputerSystem.Reset'

@@ -1,0 +1,6 @@
+import type { Way } from '../way.ts'
+
+export default {
+  name: 'http-ipxe',
+  firmware: { UEFI: { title: 'snponly.efi by the firmware over HTTP, HTTP', machine: { nicRom: 'none' } } },
+} satisfies Way

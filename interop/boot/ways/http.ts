@@ -1,0 +1,14 @@
+import type { Way } from '../way.ts'
+
+export default {
+  name: 'http',
+  firmware: {
+    UEFI: { title: 'shim and GRUB, all over HTTP', machine: { nicRom: 'none' } },
+    'UEFI, secure boot': {
+      title: 'signed shim, signed GRUB and signed kernel, all over HTTP',
+      machine: { nicRom: 'none' },
+    },
+  },
+  // GRUB before 2.12 knows no other port.
+  config: { ferrite: { http_port: 80 } },
+} satisfies Way
