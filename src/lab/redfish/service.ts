@@ -7,13 +7,13 @@
  */
 import { createHash } from 'node:crypto'
 import { Fault, messageOf } from '#lib/fault.ts'
+import type { Board } from './board/board.ts'
 import { type BootEnabled, type BootTarget, type Hardware, type ResetType, resetTypes } from './hardware.ts'
 import { RedfishError } from './messages.ts'
 import {
   bios,
   CHASSIS,
   chassis,
-  collection,
   drive,
   ethernetInterface,
   MANAGER,
@@ -34,6 +34,7 @@ import {
   system,
   virtualMedia,
 } from './resources.ts'
+import { at, type Body, type Call, json, members, noContent, parameters, type Route } from './routes.ts'
 import { patchSecureBoot, secureBoot } from './secure-boot.ts'
 import { sensorLinks, sensorResource } from './sensor-resources.ts'
 import { type Account, Sessions } from './sessions.ts'
@@ -43,37 +44,20 @@ export interface RedfishOptions {
   account: Account
   /** Milliseconds since the epoch; sessions expire by it. */
   now: () => number
+  /** What only a BMC sees of a server: BIOS settings, firmware, RAID … Absent: nothing of it. */
+  board?: Board
 }
 
 export type RedfishService = (request: Request) => Promise<Response>
-
-type Body = Record<string, unknown>
-
-interface Call {
-  body: Body
-  headers: Headers
-  /** What the path's pattern caught. */
-  id: string
-}
-
-interface Route {
-  path: RegExp
-  /** Needs no account: what DSP0266 says must be readable before one logs in. */
-  open?: boolean
-  get?: (call: Call) => Resource | null
-  patch?: (call: Call) => Promise<void> | void
-  post?: (call: Call) => Promise<Response> | Response
-  delete?: (call: Call) => Response
-}
 
 const METHODS = { GET: 'get', HEAD: 'get', PATCH: 'patch', POST: 'post', DELETE: 'delete' } as const
 const MAX_BODY_BYTES = 1 << 20
 const bootEnabled: readonly BootEnabled[] = ['Disabled', 'Once', 'Continuous']
 
 /** Makes the service of one BMC; its sessions live as long as it does. */
-export function redfishService({ hardware, account, now }: RedfishOptions): RedfishService {
+export function redfishService({ hardware, account, now, board }: RedfishOptions): RedfishService {
   const sessions = new Sessions(account, now)
-  const routes = routesOf(hardware, sessions)
+  const routes = [...(board?.routes ?? []), ...routesOf(hardware, sessions, board)]
 
   return async request => {
     try {
@@ -103,7 +87,11 @@ export function redfishService({ hardware, account, now }: RedfishOptions): Redf
       body: method === 'patch' || method === 'post' ? await readBody(request) : {},
     }
     if (method === 'post') return (await route.post?.(call)) ?? noContent()
-    const resource = route.get?.(call) ?? null
+    const shown = () => {
+      const resource = route.get?.(call) ?? null
+      return resource === null ? null : { ...resource, ...board?.adds(path) }
+    }
+    const resource = shown()
     if (resource === null) throw new RedfishError('ResourceMissingAtURI', path)
     if (method === 'delete') return route.delete?.(call) ?? noContent()
     if (method === 'get') return readReply(resource, route, request)
@@ -114,30 +102,20 @@ export function redfishService({ hardware, account, now }: RedfishOptions): Redf
       throw new RedfishError('PreconditionFailed', etag, wanted)
     }
     await route.patch?.(call)
-    const changed = route.get?.(call) ?? resource
+    const changed = shown() ?? resource
     return json(200, changed, { ETag: etagOf(changed) })
   }
 }
 
-function routesOf(hardware: Hardware, sessions: Sessions): Route[] {
-  const at = (path: string): RegExp => new RegExp(`^${path.replaceAll('$', '\\$').replace('*', '([^/]+)')}$`)
-  const members = (path: string, type: string, ids: () => readonly string[]): Route => ({
-    path: at(path),
-    get: () =>
-      collection(
-        path,
-        type,
-        ids().map(id => `${path}/${id}`),
-      ),
-  })
+function routesOf(hardware: Hardware, sessions: Sessions, board: Board | undefined): Route[] {
   return [
     { path: at('/redfish'), open: true, get: () => ({ v1: `${ROOT}/` }) },
     { path: at(ROOT), open: true, get: () => serviceRoot(hardware) },
     { path: at(`${ROOT}/odata`), open: true, get: () => odataDocument() },
 
     members(`${ROOT}/Systems`, 'ComputerSystem', () => ['1']),
-    { path: at(SYSTEM), get: () => system(hardware), patch: ({ body }) => patchSystem(hardware, body) },
-    { path: at(`${SYSTEM}/Actions/ComputerSystem.Reset`), post: ({ body }) => reset(hardware, body) },
+    { path: at(SYSTEM), get: () => system(hardware), patch: ({ body }) => patchSystem(hardware, body, board) },
+    { path: at(`${SYSTEM}/Actions/ComputerSystem.Reset`), post: ({ body }) => reset(hardware, body, board) },
     { path: at(`${SYSTEM}/Bios`), get: () => bios(hardware) },
     ...(hardware.facts.bootMode === 'UEFI' ? [secureBootRoute(hardware)] : []),
     members(`${SYSTEM}/Processors`, 'Processor', () => ['CPU.1']),
@@ -146,7 +124,7 @@ function routesOf(hardware: Hardware, sessions: Sessions): Route[] {
     { path: at(`${SYSTEM}/EthernetInterfaces/*`), get: ({ id }) => ethernetInterface(hardware, id) },
     members(`${SYSTEM}/SimpleStorage`, 'SimpleStorage', () => ['1']),
     { path: at(`${SYSTEM}/SimpleStorage/1`), get: () => simpleStorage(hardware) },
-    members(`${SYSTEM}/Storage`, 'Storage', () => ['1']),
+    members(`${SYSTEM}/Storage`, 'Storage', () => (board ? ['1', board.volumes.id] : ['1'])),
     { path: at(`${SYSTEM}/Storage/1`), get: () => storage(hardware) },
     { path: at(`${SYSTEM}/Storage/1/Drives/*`), get: ({ id }) => drive(hardware, id) },
 
@@ -158,7 +136,11 @@ function routesOf(hardware: Hardware, sessions: Sessions): Route[] {
     { path: at(`${MEDIA}/Actions/VirtualMedia.EjectMedia`), post: ({ body }) => ejectMedia(hardware, body) },
 
     members(`${ROOT}/Chassis`, 'Chassis', () => ['1']),
-    { path: at(CHASSIS), get: () => chassis(hardware, sensorLinks(hardware)) },
+    {
+      path: at(CHASSIS),
+      get: () => chassis(hardware, sensorLinks(hardware)),
+      ...(board ? { patch: ({ body }: Call) => board.switchLight(CHASSIS, body) } : {}),
+    },
     {
       path: new RegExp(`^${CHASSIS}/((?:Thermal|Power).*)$`),
       get: ({ id }) => sensorResource(hardware, id),
@@ -185,12 +167,12 @@ function routesOf(hardware: Hardware, sessions: Sessions): Route[] {
 }
 
 const secureBootRoute = (hardware: Hardware): Route => ({
-  path: new RegExp(`^${SYSTEM}/SecureBoot$`),
+  path: at(`${SYSTEM}/SecureBoot`),
   get: () => secureBoot(hardware),
   patch: ({ body }) => patchSecureBoot(hardware, body),
 })
 
-function reset(hardware: Hardware, body: Body): Response {
+function reset(hardware: Hardware, body: Body, board: Board | undefined): Response {
   const action = 'ComputerSystem.Reset'
   const { ResetType: type } = parameters(action, body, ['ResetType'])
   if (!resetTypes.includes(type as ResetType)) {
@@ -207,11 +189,13 @@ function reset(hardware: Hardware, body: Body): Response {
   const needsPower = ['GracefulShutdown', 'GracefulRestart', 'ForceRestart', 'PowerCycle', 'Nmi'].includes(resetType)
   if (needsPower && power === 'Off') throw new RedfishError('ResourceInStandby', power, resetType)
   hardware.reset(resetType)
+  board?.onReset(resetType)
   return noContent()
 }
 
 /** Boot overrides are all that can be changed; either the whole change is made or nothing. */
-async function patchSystem(hardware: Hardware, body: Body): Promise<void> {
+async function patchSystem(hardware: Hardware, body: Body, board: Board | undefined): Promise<void> {
+  if (board && 'LocationIndicatorActive' in body) return board.switchLight(SYSTEM, body)
   for (const [name, value] of Object.entries(body)) {
     if (name === 'Boot') continue
     throw new RedfishError(
@@ -304,15 +288,6 @@ function createSession(sessions: Sessions, body: Body): Response {
   return json(201, resource, { Location: `${SESSIONS}/${session.id}`, 'X-Auth-Token': session.token })
 }
 
-function parameters(action: string, body: Body, required: readonly string[], optional: readonly string[] = []): Body {
-  for (const name of required) if (!(name in body)) throw new RedfishError('ActionParameterMissing', action, name)
-  for (const name of Object.keys(body)) {
-    if (!required.includes(name) && !optional.includes(name))
-      throw new RedfishError('ActionParameterUnknown', action, name)
-  }
-  return body
-}
-
 function oneOf<T extends string>(name: string, value: unknown, values: readonly T[]): T {
   const found = values.find(candidate => candidate === value)
   if (found !== undefined) return found
@@ -356,20 +331,4 @@ function failure(error: RedfishError): Response {
   const response = json(error.status, error.body())
   if (error.status === 401) response.headers.set('WWW-Authenticate', 'Basic realm="Redfish"')
   return response
-}
-
-function json(status: number, body: Resource, headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: {
-      'Content-Type': 'application/json; charset=utf-8',
-      'OData-Version': '4.0',
-      'Cache-Control': 'no-cache',
-      ...headers,
-    },
-  })
-}
-
-function noContent(): Response {
-  return new Response(null, { status: 204, headers: { 'OData-Version': '4.0' } })
 }
