@@ -5,7 +5,9 @@
 import type { Found } from '#db/inspections.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
+import type { VirtualMedia } from '#drivers/driver.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
+import type { Indicator, MediaDevice } from '#protocol/management.ts'
 import type { BootDevice, BootMode, PowerTarget, Verb } from '#protocol/states.ts'
 import type { Explanation } from '#protocol/why.ts'
 
@@ -75,6 +77,18 @@ export interface ConductorService {
   setBootDevice(node: Node, device: BootDevice, options: { persistent: boolean }, caller: Caller): Promise<void>
   supportedBootDevices(node: Node): Promise<readonly BootDevice[]>
   injectNmi(node: Node, caller: Caller): Promise<void>
+
+  /** Lights of the machine; none where its driver knows of none. */
+  indicators(node: Node): Promise<readonly Indicator[]>
+  /** @throws InvalidInput for a light or state that is not there */
+  setIndicator(node: Node, wanted: Pick<Indicator, 'component' | 'name' | 'state'>, caller: Caller): Promise<void>
+
+  /** Slots for virtual media, and whether they hold something. @throws Unsupported, InvalidInput */
+  virtualMedia(node: Node): ReturnType<VirtualMedia['list']>
+  /** @throws Unsupported, NodeLocked, HardwareFault */
+  attachMedia(node: Node, image: { device: MediaDevice; url: string }, caller: Caller): Promise<void>
+  /** `devices` null: all. @throws Unsupported, NodeLocked, HardwareFault */
+  detachMedia(node: Node, devices: readonly MediaDevice[] | null, caller: Caller): Promise<void>
 
   /**
    * Takes a node from whoever holds it: what the former holder does counts no more, and recorded work goes on from its

@@ -4,7 +4,7 @@
  */
 
 import type { Node } from '#db/nodes.ts'
-import { type NodeContext, Unsupported } from '#drivers/driver.ts'
+import { type NodeContext, Unsupported, type VirtualMedia } from '#drivers/driver.ts'
 import type { Registry } from '#drivers/registry.ts'
 import { Conflict, InvalidInput } from '#lib/fault.ts'
 import { isUnstable } from '#protocol/states.ts'
@@ -21,6 +21,11 @@ type HardwareCalls = Pick<
   | 'setBootDevice'
   | 'supportedBootDevices'
   | 'injectNmi'
+  | 'indicators'
+  | 'setIndicator'
+  | 'virtualMedia'
+  | 'attachMedia'
+  | 'detachMedia'
   | 'setBootMode'
   | 'setSecureBoot'
   | 'consoleOf'
@@ -65,6 +70,46 @@ export function hardwareCalls({ registry, context, withNode, begin }: HardwareWo
       await withNode(node.uuid, { purpose: 'inject NMI', told: 'inject NMI', caller }, async held => {
         const ctx = await context(held.node)
         await ctx.interfaces.management.injectNmi(ctx)
+      })
+    },
+
+    async indicators(node) {
+      const ctx = await context(node)
+      return (await ctx.interfaces.management.getIndicators?.(ctx)) ?? []
+    },
+
+    async setIndicator(node, wanted, caller) {
+      const told = `set indicator ${wanted.name}@${wanted.component} to "${wanted.state}"`
+      await withNode(node.uuid, { purpose: 'set indicator', told, caller }, async held => {
+        const ctx = await context(held.node)
+        const { management } = ctx.interfaces
+        if (!management.setIndicator) {
+          const of = `Management interface ${node.management_interface} of node ${node.uuid}`
+          throw new Unsupported(`${of} has no indicator ${wanted.name}@${wanted.component}`)
+        }
+        await management.setIndicator(ctx, wanted)
+      })
+    },
+
+    async virtualMedia(node) {
+      const ctx = await context(node)
+      return mediaOf(ctx).list(ctx)
+    },
+
+    async attachMedia(node, { device, url }, caller) {
+      // The URL is not told: it may carry a password.
+      const what = { purpose: 'attach virtual media', told: `attach an image as ${device}`, caller }
+      await withNode(node.uuid, what, async held => {
+        const ctx = await context(held.node)
+        await mediaOf(ctx).attach(ctx, device, url)
+      })
+    },
+
+    async detachMedia(node, devices, caller) {
+      const told = `detach virtual media${devices === null ? '' : ` (${devices.join(', ')})`}`
+      await withNode(node.uuid, { purpose: 'detach virtual media', told, caller }, async held => {
+        const ctx = await context(held.node)
+        await mediaOf(ctx).detach(ctx, devices)
       })
     },
 
@@ -118,6 +163,15 @@ export function hardwareCalls({ registry, context, withNode, begin }: HardwareWo
       return { async: method.async, result }
     },
   }
+}
+
+/** @throws Unsupported where the driver has none */
+function mediaOf({ node, interfaces }: NodeContext): VirtualMedia {
+  const { virtualMedia } = interfaces.management
+  if (virtualMedia) return virtualMedia
+  throw new Unsupported(
+    `Management interface ${node.management_interface} of node ${node.uuid} does not support virtual media`,
+  )
 }
 
 function bootSettingsOf(node: Node, args: Args, caller: Caller): Request {

@@ -15,7 +15,9 @@ import type { Port } from '#db/ports.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Fault } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
+import type { BiosSetting, FirmwareComponent } from '#protocol/firmware.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
+import type { Indicator, MediaDevice } from '#protocol/management.ts'
 import type { Progress } from '#protocol/progress.ts'
 import type { SensorData } from '#protocol/sensors.ts'
 import type { BootDevice, BootMode, PowerState, PowerTarget } from '#protocol/states.ts'
@@ -86,6 +88,15 @@ export interface PowerInterface extends Validated {
 
 export type Health = 'OK' | 'Warning' | 'Critical'
 
+/** Images that the BMC shows the machine as drives. */
+export interface VirtualMedia {
+  /** What there are slots for, and whether something is in them. */
+  list(ctx: NodeContext): Promise<readonly { media_types: readonly string[]; inserted: boolean }[]>
+  attach(ctx: NodeContext, device: MediaDevice, imageUrl: string): Promise<void>
+  /** Takes out what is in slots of these kinds; null: of all. */
+  detach(ctx: NodeContext, devices: readonly MediaDevice[] | null): Promise<void>
+}
+
 export interface ManagementInterface extends Validated {
   supportedBootDevices(ctx: NodeContext): Promise<readonly BootDevice[]>
   getBootDevice(ctx: NodeContext): Promise<{ boot_device: BootDevice | null; persistent: boolean | null }>
@@ -95,6 +106,12 @@ export interface ManagementInterface extends Validated {
   /** Absent where secure boot cannot be set. It counts from the next boot on. */
   setSecureBoot?(ctx: NodeContext, enabled: boolean): Promise<void>
   injectNmi(ctx: NodeContext): Promise<void>
+  /** Absent where there are no lights to see. */
+  getIndicators?(ctx: NodeContext): Promise<readonly Indicator[]>
+  /** @throws InvalidInput for a light that is not there, or a state that it cannot show */
+  setIndicator?(ctx: NodeContext, wanted: Pick<Indicator, 'component' | 'name' | 'state'>): Promise<void>
+  /** Absent where the BMC shows no images. */
+  readonly virtualMedia?: VirtualMedia
   /** As the BMC sums it up; `null` when it does not tell. */
   getHealth(ctx: NodeContext): Promise<Health | null>
   /** Absent where nothing is measured. */
@@ -130,6 +147,11 @@ export interface Installer {
 export interface BootInterface extends Validated {
   /** Absent: none. */
   readonly capabilities?: readonly BootCapability[]
+  /**
+   * May the agent's token travel with the ramdisk, where nobody else reads it? It is made beforehand then and comes among
+   * the kernel parameters. Absent: no.
+   */
+  carriesToken?(ctx: NodeContext, mode: RamdiskMode): boolean
   /**
    * Makes the next boot start the ramdisk with these kernel parameters (boot files written, boot device set). The
    * machine is off, or will be power cycled afterwards.
@@ -228,6 +250,8 @@ export interface FlowContext extends NodeContext {
   readonly db: Db
   /** Versions of the agent's hardware managers when it told its steps; null before, or without an agent. */
   readonly agentVersions: Record<string, string> | null
+  /** The ramdisk that boots again whenever the machine is started in the step that runs now; null, absent: none. */
+  readonly ramdisk?: 'deploy' | 'clean' | 'service' | null
   /** Of the step that runs now, unique in the flow and the same in every pass: a step may be listed twice. */
   readonly stepId?: string
   /** The same context with the node and its ports as they are now. */
@@ -328,20 +352,35 @@ export interface VendorInterface extends Validated {
   readonly methods?: Readonly<Record<string, VendorMethod>>
 }
 
-/** Interfaces that only say whether they are there, until their issue of work comes. */
+/** Interfaces that have nothing but their steps. */
 export interface PlainInterface extends Validated {}
 
+export interface BiosInterface extends Validated {
+  /** The settings of the machine's firmware and what is known of them. Absent where there are none to read. */
+  readSettings?(ctx: NodeContext): Promise<readonly BiosSetting[]>
+}
+
+export interface FirmwareInterface extends Validated {
+  /** Parts of the machine that have firmware, with its versions. Absent where there are none to read. */
+  readComponents?(ctx: NodeContext): Promise<readonly FirmwareComponent[]>
+}
+
+export interface RaidInterface extends Validated {
+  /** Checks a configuration that an operator wants. @throws InvalidInput */
+  validateConfig?(ctx: NodeContext, config: Record<string, unknown>): void
+}
+
 export interface Interfaces {
-  bios: PlainInterface
+  bios: BiosInterface
   boot: BootInterface
   console: ConsoleInterface
   deploy: DeployInterface
-  firmware: PlainInterface
+  firmware: FirmwareInterface
   inspect: InspectInterface
   management: ManagementInterface
   network: NetworkInterface
   power: PowerInterface
-  raid: PlainInterface
+  raid: RaidInterface
   rescue: RescueInterface
   storage: PlainInterface
   vendor: VendorInterface

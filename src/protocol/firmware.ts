@@ -1,5 +1,5 @@
 /** BIOS settings and firmware components of a node, as its driver read them. Source: REST API reference, "BIOS". */
-import { Type } from 'typebox'
+import { type Static, type TSchema, Type } from 'typebox'
 import { fields, Nullable, Time } from './field.ts'
 import { Link } from './node.ts'
 
@@ -35,3 +35,14 @@ export const firmwareFields = fields({
   model: { schema: MaybeText, from: '1.114', column: 'text' },
   serial_number: { schema: MaybeText, from: '1.114', column: 'text' },
 })
+
+type Described<F extends Record<string, { schema: TSchema }>> = { -readonly [K in keyof F]: Static<F[K]['schema']> }
+
+/** A setting as a driver reads it: its value, and what the firmware's registry says of it. */
+export type BiosSetting = Omit<Described<typeof biosFields>, 'created_at' | 'updated_at' | 'links'>
+
+/** A part with firmware as a driver reads it. */
+export type FirmwareComponent = Pick<
+  Described<typeof firmwareFields>,
+  'component' | 'current_version' | 'vendor' | 'model' | 'serial_number'
+>

@@ -162,6 +162,22 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
       if (node.driver === 'redfish') throw new InvalidInput('This machine takes no NMI')
     },
 
+    async indicators() {
+      return []
+    },
+    async setIndicator(node, { name, component }) {
+      throw new InvalidInput(`Node ${node.uuid} has no indicator ${name}@${component}`)
+    },
+    async virtualMedia(node) {
+      throw new InvalidInput(`Node ${node.uuid} does not support virtual media`)
+    },
+    async attachMedia(node) {
+      throw new InvalidInput(`Node ${node.uuid} does not support virtual media`)
+    },
+    async detachMedia(node) {
+      throw new InvalidInput(`Node ${node.uuid} does not support virtual media`)
+    },
+
     async why({ uuid: node_uuid, provision_state }) {
       const nothing = { evidence: [], actions: [] }
       return { node_uuid, provision_state, verdict: 'fine', cause: 'fine', summary: 'Nothing is wrong', ...nothing }

@@ -10,6 +10,7 @@ import { Conflict } from '#lib/fault.ts'
 import { awaitPlace } from '../admission.ts'
 import { ownDeployPatch } from '../deploy-choice.ts'
 import type { Args, Failure, FlowDefinition } from '../flow-definition.ts'
+import { readHardwareSettings } from '../hardware-settings.ts'
 import { type AskedStep, own, planAsAsked, planByPriority, withAgent } from '../steps/plan.ts'
 import { planAndRun } from '../steps/run.ts'
 import { automatedSteps, type ListedSteps } from './automated-clean.ts'
@@ -72,6 +73,7 @@ export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
     await collectLogs(ctx, { of: 'cleaning', failed: false })
     await deploy.tearDownCleaning(ctx, { powerOff: true, fastTrack: true })
   }
+  await readHardwareSettings(ctx, 'read BIOS settings and firmware after cleaning')
   return end
 }
 

@@ -2,6 +2,7 @@
 import { Unsupported } from '#drivers/driver.ts'
 import { bmcPatienceMs, patiently } from '#drivers/patience.ts'
 import type { FlowDefinition } from '../flow-definition.ts'
+import { readHardwareSettings } from '../hardware-settings.ts'
 import { nameOf, offered, own, planByPriority, same } from '../steps/plan.ts'
 import { standing } from '../told.ts'
 
@@ -34,6 +35,7 @@ export const verify: FlowDefinition = {
         flow.event('step finished', { kind: 'verify', step: nameOf(step), ...standing(ctx.node) }),
       )
     }
+    await readHardwareSettings(ctx, 'read BIOS settings and firmware')
     return 'done'
   },
 }

@@ -5,6 +5,7 @@
  * Source: REST API reference, "Options of the body"; "Step engine" of the cleaning facts.
  */
 import { agentsOf } from '#db/agents.ts'
+import { prepareNextBoot } from '#drivers/agent/await-boot.ts'
 import type { FlowContext, RamdiskMode, StepSpec } from '#drivers/driver.ts'
 import { powerCycle, powerTo } from '#drivers/power.ts'
 import { Fault, InvalidInput } from '#lib/fault.ts'
@@ -78,8 +79,7 @@ async function bootFrom(ctx: FlowContext, { id, ramdisk }: ReservedRun): Promise
   if (ramdisk === null) return
   await ctx.flow.once(`${id}: prepare boot`, async () => {
     const now = await ctx.fresh()
-    const parameters = { 'ipa-api-url': now.config.ferrite.api_url }
-    await now.interfaces.boot.prepareRamdisk(now, { mode: ramdisk, parameters })
+    await prepareNextBoot(now, ramdisk, { 'ipa-api-url': now.config.ferrite.api_url })
   })
 }
 

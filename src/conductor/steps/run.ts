@@ -124,7 +124,8 @@ async function runOne(ctx: FlowContext, id: string, step: PlannedStep, run: Runn
     case 'conductor': {
       const found = offered(ctx, kind).find(other => same(other, step))
       if (!found) throw new InvalidInput(`Step ${nameOf(step)} is not offered by this node's interfaces any more`)
-      return (await found.run({ ...ctx, stepId: id }, step.args)) ?? undefined
+      const ramdisk = run.ramdiskAt(step) ? kind : null
+      return (await found.run({ ...ctx, stepId: id, ramdisk }, step.args)) ?? undefined
     }
   }
 }

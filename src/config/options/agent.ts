@@ -43,7 +43,11 @@ export const agent = {
     ironic: '/var/lib/ironic/certificates',
     help: "Directory of the agents' certificates.",
   }),
-  api_ca_file: path({ default: null, help: 'CA certificate put into virtual media so that the agent trusts the API.' }),
+  api_ca_file: path({
+    default: null,
+    effective: true,
+    help: 'CA certificate put into virtual media so that the agent trusts the API.',
+  }),
   tls_minimum_version: choice({
     choices: ['1.2', '1.3'],
     default: '1.3',

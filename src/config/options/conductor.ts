@@ -292,8 +292,13 @@ export const conductor = {
   rescue_ramdisk: string({ default: null, mutable: true, help: 'The rescue ramdisk of nodes that name none.' }),
   rescue_kernel_by_arch: dict({ default: {}, mutable: true, help: "The rescue ramdisk's kernel by CPU architecture." }),
   rescue_ramdisk_by_arch: dict({ default: {}, mutable: true, help: 'The rescue ramdisk by CPU architecture.' }),
-  bootloader: string({ default: null, mutable: true, help: 'EFI system partition image for UEFI ISO images.' }),
-  bootloader_by_arch: dict({ default: {}, help: 'The same by CPU architecture.' }),
+  bootloader: string({
+    default: null,
+    mutable: true,
+    effective: true,
+    help: 'EFI system partition image for UEFI ISO images.',
+  }),
+  bootloader_by_arch: dict({ default: {}, effective: true, help: 'The same by CPU architecture.' }),
   error_on_ramdisk_config_inconsistency: boolean({
     default: false,
     mutable: true,

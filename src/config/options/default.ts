@@ -201,15 +201,24 @@ export const DEFAULT = {
 
   isolinux_bin: path({
     default: '/usr/lib/syslinux/isolinux.bin',
+    effective: true,
     help: 'Boot loader of ISO images for BIOS machines.',
   }),
-  ldlinux_c32: path({ default: null, help: 'ldlinux.c32 for ISO images; unset: looked for in the usual places.' }),
+  ldlinux_c32: path({
+    default: null,
+    effective: true,
+    help: 'ldlinux.c32 for ISO images; unset: looked for in the usual places.',
+  }),
   isolinux_config_template: path({
     default: null,
     ironic: 'the packaged template',
     help: 'Template of isolinux.cfg in ISO images. Unset: built in.',
   }),
-  grub_config_path: string({ default: 'EFI/BOOT/grub.cfg', help: 'Where grub.cfg is inside UEFI ISO images.' }),
+  grub_config_path: string({
+    default: 'EFI/BOOT/grub.cfg',
+    effective: true,
+    help: 'Where grub.cfg is inside UEFI ISO images.',
+  }),
   grub_config_template: path({
     default: null,
     ironic: 'the packaged template',
@@ -217,6 +226,7 @@ export const DEFAULT = {
   }),
   esp_image: path({
     default: null,
+    effective: true,
     help: 'EFI system partition image for UEFI ISO images; unset: [conductor] bootloader.',
   }),
 

@@ -32,8 +32,16 @@ export const deploy = {
     expected: 'the name of a directory',
     help: 'Directory below http_root where instance images are linked.',
   }),
-  external_http_url: url({ default: null, help: 'http_url as BMCs see it, for virtual media. Unset: http_url.' }),
-  external_callback_url: url({ default: null, help: 'URL of the API for machines booted from virtual media.' }),
+  external_http_url: url({
+    default: null,
+    effective: true,
+    help: 'http_url as BMCs see it, for virtual media. Unset: http_url.',
+  }),
+  external_callback_url: url({
+    default: null,
+    effective: true,
+    help: 'URL of the API for machines booted from virtual media.',
+  }),
   image_server_auth_strategy: choice({
     choices: ['noauth', 'http_basic'],
     default: 'noauth',
@@ -137,6 +145,7 @@ export const deploy = {
     choices: ['local', 'http', 'swift'],
     default: 'local',
     mutable: true,
+    effective: true,
     help: 'How a BMC gets a boot ISO.',
   }),
   iso_master_path: path({

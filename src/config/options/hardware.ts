@@ -1,8 +1,14 @@
 /** BMCs: [redfish], [drac], [ipmi], [fake]. */
 import { boolean, booleanOrPath, choice, float, integer, list, octal, string, texts } from '../kinds.ts'
 
-/** Waits of firmware updates and RAID jobs, not acted on yet. */
-const seconds = (value: number, help: string) => integer({ default: value, min: 0, help: `${help}, in seconds.` })
+/** Waits of firmware updates, RAID jobs and settings of firmware. */
+const seconds = (value: number, help: string, { read = true } = {}) =>
+  integer({
+    default: value,
+    min: 0,
+    ...(read ? ({ effective: true } as const) : {}),
+    help: `${help}, in seconds.`,
+  })
 
 export const redfish = {
   connection_attempts: integer({ default: 5, min: 1, effective: true, help: 'Tries to reach a BMC.' }),
@@ -45,9 +51,10 @@ export const redfish = {
   kernel_append_params: string({
     default: 'nofb vga=normal',
     mutable: true,
+    effective: true,
     help: 'Kernel parameters of ramdisks booted from virtual media.',
   }),
-  file_permission: octal({ default: 0o644, help: 'Permissions of published files.' }),
+  file_permission: octal({ default: 0o644, effective: true, help: 'Permissions of published files.' }),
   use_swift: boolean({ default: false, mutable: true, help: 'Publish boot ISOs in Swift.' }),
   swift_container: string({
     default: 'ironic_redfish_container',
@@ -59,27 +66,33 @@ export const redfish = {
     choices: ['http', 'local', 'swift'],
     default: 'http',
     mutable: true,
+    effective: true,
     help: 'Where BMCs get firmware from.',
   }),
   firmware_update_status_interval: seconds(60, 'Time between two looks at firmware updates'),
-  firmware_update_fail_interval: seconds(60, 'Time between two looks at failed firmware updates'),
-  firmware_update_wait_unresponsive_bmc: seconds(0, 'Wait for a BMC that restarts after an update'),
+  firmware_update_fail_interval: seconds(60, 'Time between two looks at failed firmware updates', { read: false }),
+  firmware_update_wait_unresponsive_bmc: seconds(0, 'Wait for a BMC that restarts after an update', { read: false }),
   firmware_update_required_successes: integer({
     default: 3,
     min: 0,
+    effective: true,
     help: 'Good answers in a row that show a BMC is back.',
   }),
   firmware_update_validation_interval: seconds(30, 'Time between two of them'),
   firmware_update_resource_validation_timeout: seconds(480, 'Time a BMC may take to be back'),
   firmware_update_bmc_timeout: seconds(300, 'Time a BMC update may take'),
-  firmware_update_reboot_delay: seconds(300, 'Wait after the reboot of an update'),
+  firmware_update_reboot_delay: seconds(300, 'Wait after the reboot of an update', { read: false }),
   firmware_update_bmc_version_check_interval: seconds(30, 'Time between two looks at the version'),
-  firmware_update_nic_starting_wait: seconds(30, 'Wait for NIC updates to begin'),
+  firmware_update_nic_starting_wait: seconds(30, 'Wait for NIC updates to begin', { read: false }),
   firmware_update_overall_timeout: seconds(7200, 'Time all updates of a node may take'),
   raid_config_status_interval: seconds(60, 'Time between two looks at RAID jobs'),
-  raid_config_fail_interval: seconds(60, 'Time between two looks at failed RAID jobs'),
+  raid_config_fail_interval: seconds(60, 'Time between two looks at failed RAID jobs', { read: false }),
   boot_mode_config_timeout: seconds(900, 'Time a change of the boot mode may take'),
-  enable_verify_bmc_clock: boolean({ default: false, help: "Set a BMC's clock when the node is verified." }),
+  enable_verify_bmc_clock: boolean({
+    default: false,
+    effective: true,
+    help: "Set a BMC's clock when the node is verified.",
+  }),
   default_inspection_hooks: list({
     default: ['validate-interfaces', 'ports', 'architecture'],
     effective: true,
@@ -90,14 +103,20 @@ export const redfish = {
     effective: true,
     help: 'Hooks that read inspection data of the redfish inspect interface.',
   }),
-  post_boot_retry_attempts: integer({ default: 6, min: 1, help: 'Tries of a request while firmware starts.' }),
-  post_boot_retry_delay: integer({ default: 5, min: 1, help: 'Seconds between them.' }),
+  post_boot_retry_attempts: integer({
+    default: 6,
+    min: 1,
+    effective: true,
+    help: 'Tries of a request while firmware starts.',
+  }),
+  post_boot_retry_delay: integer({ default: 5, min: 1, effective: true, help: 'Seconds between them.' }),
   power_on_conflict_retry_attempts: integer({
     default: 6,
     min: 0,
+    effective: true,
     help: 'Retries of power on when the BMC answers 409.',
   }),
-  power_on_conflict_retry_interval: integer({ default: 10, min: 1, help: 'Seconds between them.' }),
+  power_on_conflict_retry_interval: integer({ default: 10, min: 1, effective: true, help: 'Seconds between them.' }),
 }
 
 export const drac = {

@@ -5,7 +5,9 @@
  *
  * Source: [pxe] boot_retry_timeout (ironic/drivers/modules/pxe_base.py restated); the rest is Ferrite's own.
  */
+import { randomBytes } from 'node:crypto'
 import { explainSilence } from '#boot/diagnosis.ts'
+import { findAgent, forgetAgent, pregenerateToken } from '#db/agents.ts'
 import { lastHopMs } from '#db/sightings.ts'
 import { Fault } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
@@ -70,7 +72,25 @@ export async function prepareNextBoot(
 ): Promise<void> {
   const { boot, deploy } = now.interfaces
   const more = await deploy.ramdiskParameters?.(now)
-  await boot.prepareRamdisk(now, { mode, parameters: { ...parameters, ...logParameters(now), ...more } })
+  const token = await tokenParameters(now, mode)
+  await boot.prepareRamdisk(now, { mode, parameters: { ...parameters, ...logParameters(now), ...token, ...more } })
+}
+
+/**
+ * A token made beforehand, where the boot carries it along; where it does not, one of an earlier boot goes, for the agent
+ * would never learn it. The one of a ramdisk that still runs is kept: its heartbeats go on until the reboot.
+ */
+async function tokenParameters(now: FlowContext, mode: RamdiskMode): Promise<AwaitedBoot['parameters']> {
+  const { db, interfaces, flow } = now
+  const known = await findAgent(db, flow.nodeUuid)
+  const made = known?.token_pregenerated ? known.token : null
+  if (!interfaces.boot.carriesToken?.(now, mode)) {
+    if (made !== null) await forgetAgent(db, flow.nodeUuid, { keepPregenerated: false })
+    return {}
+  }
+  const token = made ?? randomBytes(32).toString('base64url')
+  if (made === null) await pregenerateToken(db, flow.nodeUuid, token)
+  return { 'ipa-agent-token': token }
 }
 
 /** Our ramdisk tells its log from the start; others pass over a parameter that they do not know. */

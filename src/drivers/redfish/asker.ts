@@ -11,17 +11,17 @@ export const partLimit = 128
 
 export class Asker {
   readonly #client: RedfishClient
-  readonly #signal: AbortSignal
+  readonly signal: AbortSignal
 
   constructor(client: RedfishClient, signal: AbortSignal) {
     this.#client = client
-    this.#signal = signal
+    this.signal = signal
   }
 
   /** Undefined where there is nothing, or the BMC refuses to tell. */
   async get<S extends TSchema>(path: string, as: Reader<S>): Promise<Static<S> | undefined> {
     try {
-      return (await this.#client.get(path, as, { signal: this.#signal })).resource
+      return (await this.#client.get(path, as, { signal: this.signal })).resource
     } catch (error) {
       if (error instanceof BmcRefused) return undefined
       throw error
@@ -35,7 +35,7 @@ export class Asker {
   async members(link: Link): Promise<string[]> {
     if (!link) return []
     try {
-      return (await this.#client.members(link['@odata.id'], this.#signal)).slice(0, partLimit)
+      return (await this.#client.members(link['@odata.id'], this.signal)).slice(0, partLimit)
     } catch (error) {
       if (error instanceof BmcRefused) return []
       throw error

@@ -43,6 +43,10 @@ const root = reader(
   'service root',
   Type.Object({
     Systems: Type.Optional(Reference),
+    Managers: Type.Optional(Reference),
+    Registries: Type.Optional(Reference),
+    UpdateService: Type.Optional(Reference),
+    EventService: Type.Optional(Reference),
     Vendor: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     Links: Type.Optional(Type.Object({ Sessions: Type.Optional(Reference) })),
     RedfishVersion: Type.Optional(Type.String()),
@@ -104,6 +108,16 @@ export class RedfishClient {
   async members(path: string, signal: AbortSignal): Promise<string[]> {
     const { resource } = await this.get(path, collection, { signal })
     return resource.Members.map(member => member['@odata.id'])
+  }
+
+  /** One GET that is never answered from memory, whatever its status: monitors of tasks answer by it. */
+  async look(path: string, signal: AbortSignal): Promise<Answer> {
+    return this.#authorised({ method: 'GET', path, signal })
+  }
+
+  /** @throws BmcRefused when the status is not 2xx */
+  async delete(path: string, signal: AbortSignal): Promise<Answer> {
+    return this.#change({ method: 'DELETE', path, signal })
   }
 
   /** @throws BmcRefused when the status is not 2xx */

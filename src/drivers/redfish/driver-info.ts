@@ -28,6 +28,19 @@ export const redfishDriverInfo = {
   },
   redfish_tls_minimum_version: { description: '1.1, 1.2 or 1.3. Default: [redfish] tls_minimum_version.' },
   redfish_tls_ciphers: { description: 'OpenSSL cipher list. Default: [redfish] tls_ciphers.' },
+  deploy_iso: { description: 'Ready boot ISO of the deploy ramdisk, instead of one built of kernel and ramdisk.' },
+  rescue_iso: { description: 'The same for rescue.' },
+  bootloader: {
+    description: 'EFI system partition image for UEFI boot ISOs. Default: [conductor] bootloader, else GRUB.',
+  },
+  external_http_url: { description: 'URL of the HTTP server for boot files as the BMC sees it.' },
+  config_via_removable: {
+    description: 'true: give a ready boot ISO its parameters on a floppy or USB stick of the virtual media.',
+  },
+  config_via_floppy: { description: 'Old name of config_via_removable.' },
+  vmedia_transport_protocol: {
+    description: 'HTTP or HTTPS: told to the BMC with each image. Unset: only if it asks for it.',
+  },
 } as const satisfies Record<string, Property>
 
 export type AuthType = 'basic' | 'session' | 'auto'

@@ -6,13 +6,19 @@
  */
 import { Type } from 'typebox'
 import { type BootDevice, type BootMode, bootDevices } from '#protocol/states.ts'
-import { type Health, type ManagementInterface, type NodeContext, Unsupported } from '../driver.ts'
+import { type Health, type ManagementInterface, Unsupported } from '../driver.ts'
+import { patchBoot } from './boot-override.ts'
 import { reader } from './client.ts'
 import { validateDriverInfo } from './driver-info.ts'
 import { BmcRefused } from './faults.ts'
-import { quirksOf } from './quirks.ts'
+import { readIndicators, setIndicator } from './indicators.ts'
+import { managementSteps } from './management-steps.ts'
+import { virtualMedia } from './media-slots.ts'
+import { quirksFor } from './quirks.ts'
+import { restartUntil } from './restart-until.ts'
+import { setSecureBoot } from './secure-boot.ts'
 import { readSensors } from './sensors.ts'
-import { type Boot, type Located, readSystem, resetAction } from './system.ts'
+import { type Boot, readSystem, resetAction } from './system.ts'
 
 const TARGETS: Readonly<Partial<Record<BootDevice, string>>> = {
   pxe: 'Pxe',
@@ -40,6 +46,7 @@ const ethernetInterface = reader(
 )
 
 const management: ManagementInterface = {
+  steps: managementSteps,
   validate: validateDriverInfo,
 
   async supportedBootDevices(ctx) {
@@ -57,7 +64,7 @@ const management: ManagementInterface = {
 
   async setBootDevice(ctx, device, { persistent }) {
     const located = await readSystem(ctx, { fresh: true })
-    const { Boot, Manufacturer } = located.system
+    const { Boot } = located.system
     const target = TARGETS[device]
     if (target === undefined || !allows(Boot, device)) {
       const offered = bootDevices.filter(each => allows(Boot, each)).join(', ') || 'none'
@@ -65,7 +72,7 @@ const management: ManagementInterface = {
         `Cannot set boot device ${device} of ${located.path} at ${located.client.origin}: expected one of ${offered}`,
       )
     }
-    const quirks = quirksOf(Manufacturer)
+    const quirks = await quirksFor(ctx, located)
     const isSet = Boot?.BootSourceOverrideTarget === target
     const enabled = persistent ? 'Continuous' : 'Once'
     if (isSet && Boot.BootSourceOverrideEnabled === enabled && !quirks.alwaysSendBootOverride) return
@@ -87,6 +94,12 @@ const management: ManagementInterface = {
         'the BMC cannot keep a boot device; it was set for the next boot alone',
       )
     }
+    if (quirks.bootModeAfterDevice && mode) {
+      const after = await readSystem(ctx, { fresh: true })
+      if (after.system.Boot?.BootSourceOverrideMode !== mode) {
+        await patchBoot(ctx, after, { BootSourceOverrideMode: mode })
+      }
+    }
   },
 
   async getBootMode(ctx) {
@@ -97,14 +110,21 @@ const management: ManagementInterface = {
 
   async setBootMode(ctx, mode) {
     const located = await readSystem(ctx, { fresh: true })
-    const { Boot, Manufacturer } = located.system
+    const { Boot } = located.system
     if (Boot?.BootSourceOverrideMode === MODES[mode]) return
     const { BootSourceOverrideTarget, BootSourceOverrideEnabled } = Boot ?? {}
-    const whole = quirksOf(Manufacturer).wholeBootOverride
+    const whole = (await quirksFor(ctx, located)).wholeBootOverride
       ? { BootSourceOverrideTarget, BootSourceOverrideEnabled }
       : {}
     await patchBoot(ctx, located, { ...whole, BootSourceOverrideMode: MODES[mode] })
+    // Some firmware changes its mode when the machine starts, and says so only then.
+    await restartUntil(ctx, `boot mode ${mode}`, async () => {
+      const { system } = await readSystem(ctx, { fresh: true })
+      return system.Boot?.BootSourceOverrideMode === MODES[mode]
+    })
   },
+
+  setSecureBoot,
 
   async injectNmi(ctx) {
     const located = await readSystem(ctx)
@@ -123,6 +143,9 @@ const management: ManagementInterface = {
     return HEALTHS.find(known => known === health) ?? null
   },
 
+  getIndicators: readIndicators,
+  setIndicator,
+  virtualMedia,
   getSensors: readSensors,
 
   async getVendor(ctx) {
@@ -157,21 +180,4 @@ function allows(boot: Boot | null | undefined, device: BootDevice): boolean {
   const target = TARGETS[device]
   const values = boot?.['BootSourceOverrideTarget@Redfish.AllowableValues']
   return target !== undefined && (!values || values.length === 0 || values.includes(target))
-}
-
-/** While firmware starts, some BMCs refuse any change and say so; it passes. */
-async function patchBoot(ctx: NodeContext, located: Located, boot: Record<string, unknown>): Promise<void> {
-  const { post_boot_retry_attempts: attempts, post_boot_retry_delay: delayS } = ctx.config.redfish
-  for (let attempt = 1; ; attempt += 1) {
-    const current = attempt === 1 ? located : await readSystem(ctx, { fresh: true })
-    try {
-      await current.client.patch(current.path, { Boot: boot }, { signal: ctx.signal, etag: current.etag })
-      return
-    } catch (error) {
-      const passes = error instanceof BmcRefused && /UnableToModifyDuringSystemPOST/i.test(error.said)
-      if (!passes || attempt >= attempts) throw error
-      ctx.log.info({ attempt }, 'the BMC takes no boot device while firmware starts')
-      await ctx.clock.sleep(Math.min(delayS * 2 ** (attempt - 1), 30) * 1000, ctx.signal)
-    }
-  }
 }

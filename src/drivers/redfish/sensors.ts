@@ -5,16 +5,14 @@
  *
  * Source: DMTF DSP2046, Chassis, Thermal, ThermalSubsystem, Power, PowerSubsystem, Drive.
  */
-import { type Static, type TSchema, Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { type Sensor, type SensorData, type SensorType, sensorHealths } from '#protocol/sensors.ts'
 import type { NodeContext } from '../driver.ts'
 import { Asker, partLimit } from './asker.ts'
 import { type Reader, Reference, reader } from './client.ts'
+import { Amount, Maybe, Text } from './maybe.ts'
 import { readSystem } from './system.ts'
 
-const Maybe = <const S extends TSchema>(schema: S) => Type.Optional(Type.Union([schema, Type.Null()]))
-const Text = Maybe(Type.String())
-const Amount = Maybe(Type.Number())
 const Status = Maybe(Type.Object({ Health: Text, State: Text }))
 const Part = { MemberId: Text, Id: Text, Name: Text, PhysicalContext: Text, Status }
 /** A sensor within another resource. */

@@ -6,15 +6,11 @@
  */
 import { type Static, Type } from 'typebox'
 import type { NodeContext } from '../driver.ts'
+import type { Asker } from './asker.ts'
 import { type RedfishClient, Reference, reader } from './client.ts'
 import { clientOf } from './clients.ts'
 import { systemIdOf } from './driver-info.ts'
-
-/** Firmware leaves fields out or sends null; only what we rely on is looked at. */
-const Maybe = <const S extends Parameters<typeof Type.Optional>[0]>(schema: S) =>
-  Type.Optional(Type.Union([schema, Type.Null()]))
-
-const Text = Maybe(Type.String())
+import { Maybe, Text } from './maybe.ts'
 
 const ResetAction = Type.Object({
   target: Type.Optional(Type.String()),
@@ -38,7 +34,14 @@ export const System = Type.Object({
   ),
   EthernetInterfaces: Maybe(Reference),
   Storage: Maybe(Reference),
-  Links: Maybe(Type.Object({ Chassis: Maybe(Type.Array(Reference)) })),
+  Bios: Maybe(Reference),
+  SecureBoot: Maybe(Reference),
+  VirtualMedia: Maybe(Reference),
+  BiosVersion: Text,
+  BootProgress: Maybe(Type.Object({ LastState: Text })),
+  IndicatorLED: Text,
+  LocationIndicatorActive: Maybe(Type.Boolean()),
+  Links: Maybe(Type.Object({ Chassis: Maybe(Type.Array(Reference)), ManagedBy: Maybe(Type.Array(Reference)) })),
   Actions: Maybe(Type.Object({ '#ComputerSystem.Reset': Maybe(ResetAction) })),
 })
 export type System = Static<typeof System>
@@ -60,6 +63,13 @@ export async function readSystem(ctx: NodeContext, options: { fresh?: boolean } 
   const path = await client.systemPath(systemIdOf(ctx.node), ctx.signal)
   const { resource, etag } = await client.get(path, system, { signal: ctx.signal, ...options })
   return { client, path, system: resource, etag }
+}
+
+/** Paths of the managers of the system: those it names, else all of the BMC. */
+export async function managersOf({ client, system }: Located, asker: Asker): Promise<string[]> {
+  const own = system.Links?.ManagedBy ?? []
+  if (own.length > 0) return own.map(link => link['@odata.id'])
+  return asker.members((await client.root(asker.signal)).Managers)
 }
 
 const actionInfo = reader(

@@ -1,27 +1,24 @@
 /**
- * Indicators: lights that show an operator which machine is meant. No management interface drives any yet, so the list
- * is empty and each single one is refused. Source: REST API reference, "Management".
+ * Indicators: lights that show an operator which machine is meant. Where the management interface drives none the list is
+ * empty. Source: REST API reference, "Management".
  */
 import { Type } from 'typebox'
 import { InvalidInput } from '#lib/fault.ts'
-import { type Call, type Endpoint, endpoint } from '../endpoint.ts'
+import { type Indicator, indicatorComponents, indicatorStates } from '#protocol/management.ts'
+import { type Endpoint, endpoint } from '../endpoint.ts'
 import { mustFindNode } from '../find-node.ts'
 import { word } from '../parameters.ts'
 
-const components = ['chassis', 'system', 'disk', 'power', 'nic']
 const path = '/v1/nodes/{node_ident}/management/indicators'
 
-/** @throws InvalidInput: malformed, or one that is not there */
-async function refuse(call: Call<{ node_ident: string; indicator: string }>): Promise<never> {
-  const { node_ident, indicator } = call.params
-  const node = await mustFindNode(call, node_ident)
+/** The component and name of NAME@COMPONENT. @throws InvalidInput when it is something else */
+function parse(indicator: string): Pick<Indicator, 'component' | 'name'> {
+  const [name, given, more] = indicator.split('@')
+  const component = indicatorComponents.find(one => one === given)
+  if (name && component && more === undefined) return { name, component }
   const shown = JSON.stringify(indicator.slice(0, 80))
-  const [name, component, more] = indicator.split('@')
-  if (!name || component === undefined || more !== undefined || !components.includes(component)) {
-    throw new InvalidInput(`Cannot read the indicator ${shown}: expected NAME@COMPONENT, of ${components.join(', ')}`)
-  }
   throw new InvalidInput(
-    `Management interface ${node.management_interface} of node ${node.uuid} has no indicator ${shown}`,
+    `Cannot read the indicator ${shown}: expected NAME@COMPONENT, of ${indicatorComponents.join(', ')}`,
   )
 }
 
@@ -35,8 +32,10 @@ export const nodeIndicators: readonly Endpoint[] = [
     policy: ['baremetal:node:get_indicator_state'],
     response: Type.Object({ indicators: Type.Array(Type.Object({ name: Type.String() })) }),
     async handle(call) {
-      await mustFindNode(call, call.params.node_ident)
-      return { json: '{"indicators":[]}' }
+      const node = await mustFindNode(call, call.params.node_ident)
+      const found = await call.conductor.indicators(node)
+      const indicators = found.map(({ name, component }) => ({ name: `${name}@${component}` }))
+      return { json: JSON.stringify({ indicators }) }
     },
   }),
   endpoint({
@@ -47,7 +46,16 @@ export const nodeIndicators: readonly Endpoint[] = [
     status: 200,
     policy: ['baremetal:node:get_indicator_state'],
     response: Type.Object({ state: Type.String() }),
-    handle: refuse,
+    async handle(call) {
+      const node = await mustFindNode(call, call.params.node_ident)
+      const wanted = parse(call.params.indicator)
+      const found = await call.conductor.indicators(node)
+      const light = found.find(one => one.name === wanted.name && one.component === wanted.component)
+      if (light) return { json: JSON.stringify({ state: light.state }) }
+      throw new InvalidInput(
+        `Management interface ${node.management_interface} of node ${node.uuid} has no indicator ${wanted.name}@${wanted.component}`,
+      )
+    },
   }),
   endpoint({
     id: 'node.setIndicator',
@@ -56,8 +64,13 @@ export const nodeIndicators: readonly Endpoint[] = [
     from: '1.1',
     status: 204,
     policy: ['baremetal:node:set_indicator_state'],
-    args: { state: word(['off', 'on', 'blinking'], { required: true }) },
+    args: { state: word([...indicatorStates], { required: true }) },
     response: null,
-    handle: refuse,
+    async handle(call) {
+      const node = await mustFindNode(call, call.params.node_ident)
+      const state = indicatorStates.find(one => one === call.query.state) ?? 'off'
+      await call.conductor.setIndicator(node, { ...parse(call.params.indicator), state }, call.caller)
+      return undefined
+    },
   }),
 ]

@@ -1,22 +1,21 @@
 /**
- * Virtual media: images that a BMC shows the machine as a drive. Requests are checked as they will be; then no
- * management interface can serve one yet, and says so. Source: REST API reference, "Virtual media".
+ * Virtual media: images that a BMC shows the machine as drives. Source: REST API reference, "Virtual media".
  */
 import { Type } from 'typebox'
 import type { Node } from '#db/nodes.ts'
 import { InvalidInput } from '#lib/fault.ts'
+import { type MediaDevice, mediaDevices } from '#protocol/management.ts'
 import { type Endpoint, endpoint } from '../endpoint.ts'
 import { PowerFailed } from '../faults.ts'
 import { mustFindNode } from '../find-node.ts'
 import { list } from '../parameters.ts'
 
 const path = '/v1/nodes/{node_ident}/vmedia'
-const deviceTypes = ['cdrom', 'disk', 'floppy'] as const
 const schemes = ['http', 'https', 'nfs', 'cifs', 'smb']
 
 const Attachment = Type.Object(
   {
-    device_type: Type.Enum([...deviceTypes]),
+    device_type: Type.Enum([...mediaDevices]),
     image_url: Type.String({ minLength: 1 }),
     image_download_source: Type.Optional(Type.Enum(['http', 'local', 'swift'])),
   },
@@ -31,14 +30,10 @@ function checkUrl(url: string): void {
   throw new InvalidInput(`Cannot attach the image: expected image_url to begin with one of ${schemes.join(', ')}`)
 }
 
-/** @throws PowerFailed, InvalidInput: always, until a management interface can do it */
-function unsupported(node: Node): never {
-  if (node.maintenance && node.fault === 'power failure') {
-    throw new PowerFailed(`Node ${node.uuid} is in maintenance: its BMC fails`)
-  }
-  throw new InvalidInput(
-    `Management interface ${node.management_interface} of node ${node.uuid} does not support virtual media`,
-  )
+/** @throws PowerFailed while the BMC is known not to answer */
+function checkReachable(node: Node): void {
+  if (!node.maintenance || node.fault !== 'power failure') return
+  throw new PowerFailed(`Node ${node.uuid} is in maintenance: its BMC fails`)
 }
 
 export const nodeVmedia: readonly Endpoint[] = [
@@ -50,7 +45,11 @@ export const nodeVmedia: readonly Endpoint[] = [
     status: 200,
     policy: ['baremetal:node:vmedia:get'],
     response: Type.Array(Type.Object({ media_types: Type.Array(Type.String()), inserted: Type.Boolean() })),
-    handle: async call => unsupported(await mustFindNode(call, call.params.node_ident)),
+    async handle(call) {
+      const node = await mustFindNode(call, call.params.node_ident)
+      checkReachable(node)
+      return { json: JSON.stringify(await call.conductor.virtualMedia(node)) }
+    },
   }),
   endpoint({
     id: 'node.attachVmedia',
@@ -63,8 +62,11 @@ export const nodeVmedia: readonly Endpoint[] = [
     response: null,
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      checkUrl(call.body.image_url)
-      return unsupported(node)
+      const { device_type: device, image_url: url } = call.body
+      checkUrl(url)
+      checkReachable(node)
+      await call.conductor.attachMedia(node, { device, url }, call.caller)
+      return undefined
     },
   }),
   endpoint({
@@ -74,16 +76,21 @@ export const nodeVmedia: readonly Endpoint[] = [
     from: '1.89',
     status: 204,
     policy: ['baremetal:node:vmedia:detach'],
-    args: { device_types: list({ doc: `of ${deviceTypes.join(', ')}; all without it` }) },
+    args: { device_types: list({ doc: `of ${mediaDevices.join(', ')}; all without it` }) },
     response: null,
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      const wrong = call.query.device_types?.find(type => !deviceTypes.some(known => known === type))
-      if (wrong !== undefined) {
-        const found = JSON.stringify(wrong.slice(0, 80))
-        throw new InvalidInput(`Cannot detach ${found}: expected ${deviceTypes.join(', ')}`)
-      }
-      return unsupported(node)
+      const devices = call.query.device_types?.map(mustBeDevice) ?? null
+      checkReachable(node)
+      await call.conductor.detachMedia(node, devices, call.caller)
+      return undefined
     },
   }),
 ]
+
+/** @throws InvalidInput */
+function mustBeDevice(given: string): MediaDevice {
+  const device = mediaDevices.find(known => known === given)
+  if (device) return device
+  throw new InvalidInput(`Cannot detach ${JSON.stringify(given.slice(0, 80))}: expected ${mediaDevices.join(', ')}`)
+}

@@ -1,0 +1,216 @@
+/**
+ * Images that a node's BMC fetches as virtual media, or as what its firmware boots over HTTP: made for the node, put below
+ * `[deploy] http_root` as `<uuid>/vmedia/<chance>/<name>`, and taken away again. They hold the agent's token, so that
+ * nobody can guess their names. What is done with their URLs is the boot interface's business.
+ *
+ * Source: boot facts, "Virtual media and HTTPS boot" (ironic/drivers/modules/image_utils.py restated).
+ */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { gunzip } from 'node:zlib'
+import type { Config } from '#config/options.ts'
+import type { InstanceBoot, NodeContext, RamdiskMode } from '#drivers/driver.ts'
+import { InvalidInput, messageOf } from '#lib/fault.ts'
+import { withoutSlashesAtEnd } from '#lib/slashes.ts'
+import { isTrue } from '#lib/truth.ts'
+import { requestedBootMode } from './boot-mode.ts'
+import { putFile } from './files.ts'
+import { buildBootIso } from './iso.ts'
+import { checkIsoLoaders, isoLoaders } from './iso-loaders.ts'
+import { appendedParameters, parameter } from './kernel-parameters.ts'
+import { parametersFloppy } from './parameters-floppy.ts'
+import {
+  type BootFile,
+  checkBootFile,
+  checkRamdiskSource,
+  fetchBootFile,
+  publishBootFile,
+  ramdiskSource,
+} from './ramdisk-files.ts'
+
+/** URLs of what the BMC is to show the machine. */
+export interface RamdiskMedia {
+  iso: string
+  /** A floppy with parameters, for an ISO that cannot carry them; null where none is needed. */
+  floppy: string | null
+}
+
+/** Kernel parameters of a ramdisk, without those of the operator. */
+export type Parameters = Readonly<Record<string, string>>
+
+/**
+ * The ISO that an operator made for this purpose; null where it is to be built here.
+ * @throws InvalidInput
+ */
+export function givenIso({ node }: Pick<NodeContext, 'node'>, mode: RamdiskMode): BootFile | null {
+  const field = mode === 'rescue' ? 'rescue_iso' : 'deploy_iso'
+  const location = node.driver_info[field]
+  if (location === undefined || location === null || location === '') return null
+  if (typeof location === 'string') return { location, from: `driver_info/${field}` }
+  throw new InvalidInput(`Cannot boot node ${node.uuid}: driver_info/${field} is a ${typeof location}, expected a URL`)
+}
+
+/** Is a floppy to carry the parameters? @throws InvalidInput where driver_info says neither yes nor no */
+export function wantsFloppy({ node }: Pick<NodeContext, 'node'>): boolean {
+  const given = node.driver_info.config_via_removable ?? node.driver_info.config_via_floppy
+  if (given === undefined || given === null || given === '') return false
+  const wanted = isTrue(given)
+  if (wanted !== undefined) return wanted
+  throw new InvalidInput(
+    `Cannot read driver_info config_via_removable of node ${node.uuid}: found ${JSON.stringify(given)}, expected true or false`,
+  )
+}
+
+/** Checks what can be checked without making anything. @throws InvalidInput */
+export async function checkRamdiskMedia(ctx: NodeContext): Promise<void> {
+  requestedBootMode(ctx.node)
+  operatorParameters(ctx)
+  wantsFloppy(ctx)
+  const iso = givenIso(ctx, 'deploy')
+  if (iso) return await checkBootFile(ctx, iso)
+  await checkRamdiskSource(ctx, ramdiskSource(ctx, 'deploy'))
+  await checkIsoLoaders(ctx)
+}
+
+/** Makes what boots the agent's ramdisk. @throws InvalidInput, BootFileUnavailable, IsoNotBuilt */
+export async function publishRamdiskMedia(
+  ctx: NodeContext,
+  { mode, parameters }: { mode: RamdiskMode; parameters: Parameters },
+): Promise<RamdiskMedia> {
+  const own = agentParameters(ctx, parameters)
+  const floppy = wantsFloppy(ctx) ? await publish(ctx, 'parameters.img', path => parametersFloppy(path, own)) : null
+  const given = givenIso(ctx, mode)
+  if (given) return { iso: await publishIso(ctx, given), floppy }
+  const publisher = randomUUID()
+  const line = [...wordsOf({ ...own, ir_pub_id: publisher }), operatorParameters(ctx)].filter(text => text !== '')
+  const { kernel, ramdisk, from } = ramdiskSource(ctx, mode)
+  const built = {
+    kernel: await fetchBootFile(ctx, { location: kernel, from }),
+    ramdisk: await fetchBootFile(ctx, { location: ramdisk, from }),
+    parameters: line.join(' '),
+    publisher,
+    grubConfigPath: ctx.config.DEFAULT.grub_config_path,
+    files: await ramdiskFiles(ctx, mode),
+    ...(await isoLoaders(ctx, requestedBootMode(ctx.node))),
+  }
+  return { iso: await publish(ctx, 'boot.iso', path => buildBootIso(path, built)), floppy }
+}
+
+/** Makes what boots an instance that is no disk. @throws as above */
+export async function publishInstanceIso(ctx: NodeContext, boot: InstanceBoot): Promise<string> {
+  if (boot.kind === 'iso') return await publishIso(ctx, { location: boot.iso, from: 'instance_info/boot_iso' })
+  const from = (field: string) => `instance_info/${field}`
+  const built = {
+    kernel: await fetchBootFile(ctx, { location: boot.kernel, from: from('kernel') }),
+    ramdisk: await fetchBootFile(ctx, { location: boot.ramdisk, from: from('ramdisk') }),
+    parameters: [operatorParameters(ctx), boot.parameters].filter(text => text !== '').join(' '),
+    publisher: null,
+    grubConfigPath: ctx.config.DEFAULT.grub_config_path,
+    files: {},
+    ...(await isoLoaders(ctx, requestedBootMode(ctx.node))),
+  }
+  return await publish(ctx, 'boot.iso', path => buildBootIso(path, built))
+}
+
+/** Makes the medium of a config drive; null where the instance has none. @throws InvalidInput */
+export async function publishConfigDrive(ctx: NodeContext): Promise<string | null> {
+  const { configdrive } = ctx.node.instance_info
+  if (typeof configdrive !== 'string' || configdrive === '') return null
+  if (/^https?:\/\//i.test(configdrive)) return configdrive
+  try {
+    const content = await promisify(gunzip)(Buffer.from(configdrive, 'base64'), { maxOutputLength: 64 * 1024 * 1024 })
+    return await publish(ctx, 'configdrive.img', path => putFile(path, content, ctx.config.redfish.file_permission))
+  } catch (error) {
+    throw new InvalidInput(`Cannot use the config drive of node ${ctx.node.uuid}: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** Has this host images of the node? */
+export async function hasMedia(config: Config, uuid: string): Promise<boolean> {
+  return (await readdir(mediaDirectory(config, uuid)).catch(() => [])).length > 0
+}
+
+/** Takes all images of the node away. */
+export async function removeMedia(config: Config, uuid: string): Promise<void> {
+  await rm(mediaDirectory(config, uuid), { recursive: true, force: true })
+}
+
+/** A ready ISO: published here, or fetched by the BMC from where it is. */
+async function publishIso(ctx: NodeContext, iso: BootFile): Promise<string> {
+  const { ramdisk_image_download_source: source } = ctx.config.deploy
+  if (source === 'http' && /^https?:\/\//i.test(iso.location)) return iso.location
+  return await publish(ctx, 'boot.iso', path => publishBootFile(ctx, iso, path))
+}
+
+/** Makes a new image of this name and takes the former ones away; the URL is the BMC's view. */
+async function publish(ctx: NodeContext, name: string, make: (path: string) => Promise<void>): Promise<string> {
+  const { config, node } = ctx
+  const directory = mediaDirectory(config, node.uuid)
+  const before = await readdir(directory).catch(() => [])
+  const chance = randomBytes(12).toString('hex')
+  await make(join(directory, chance, name))
+  for (const former of before) await rm(join(directory, former, name), { force: true })
+  return `${withoutSlashesAtEnd(baseUrl(ctx))}/${node.uuid}/vmedia/${chance}/${name}`
+}
+
+function baseUrl({ node, config }: NodeContext): string {
+  const own = node.driver_info.external_http_url
+  return typeof own === 'string' && own !== '' ? own : (config.deploy.external_http_url ?? config.deploy.http_url)
+}
+
+const mediaDirectory = (config: Config, uuid: string) => join(config.deploy.http_root, uuid, 'vmedia')
+
+/** What the conductor tells an agent that it boots from virtual media. */
+function agentParameters(ctx: NodeContext, parameters: Parameters): Parameters {
+  const { config, ports } = ctx
+  const { api_url } = config.ferrite
+  const { external_callback_url: external } = config.deploy
+  const own = withoutSlashesAtEnd(api_url)
+  // The network of a machine that gets no DHCP may reach the API by another address.
+  const reachable = (value: string) =>
+    external !== null && value.startsWith(own) ? `${withoutSlashesAtEnd(external)}${value.slice(own.length)}` : value
+  const boot = ports.filter(port => port.pxe_enabled)
+  const [only] = boot
+  return {
+    ...(config.DEFAULT.debug ? { 'ipa-debug': '1' } : {}),
+    ...Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, reachable(value)])),
+    boot_method: 'vmedia',
+    ...(only && boot.length === 1 ? { BOOTIF: only.address } : {}),
+  }
+}
+
+const wordsOf = (parameters: Parameters) => Object.entries(parameters).map(([name, value]) => parameter(name, value))
+
+function operatorParameters({ node, config }: Pick<NodeContext, 'node' | 'config'>): string {
+  return appendedParameters({
+    instanceInfo: node.instance_info,
+    driverInfo: node.driver_info,
+    configured: config.redfish.kernel_append_params,
+    unchecked: config.conductor.disable_kernel_parameter_parsing,
+  })
+}
+
+/** Static addresses for a network without DHCP, and whom the agent may trust. */
+async function ramdiskFiles({ node, config }: NodeContext, mode: RamdiskMode): Promise<Record<string, string>> {
+  const isStatic = Object.keys(node.network_data).length > 0 && !(mode === 'inspect' && config.inspector.force_dhcp)
+  const { api_ca_file } = config.agent
+  return {
+    ...(isStatic ? { 'openstack/latest/network_data.json': JSON.stringify(node.network_data) } : {}),
+    ...(api_ca_file === null ? {} : await authorityFiles(api_ca_file)),
+  }
+}
+
+async function authorityFiles(path: string): Promise<Record<string, string>> {
+  try {
+    return {
+      'etc/ironic-python-agent/ironic.crt': await readFile(path, 'utf8'),
+      'etc/ironic-python-agent.d/ironic-tls.conf': '[DEFAULT]\ncafile = /etc/ironic-python-agent/ironic.crt\n',
+    }
+  } catch (error) {
+    throw new InvalidInput(`Cannot read [agent] api_ca_file ${path}: ${messageOf(error)}`, { cause: error })
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The boot interface `redfish-virtual-media`: an ISO with the ramdisk, made for the node, is shown to the machine as a CD
+ * by its BMC. Neither DHCP nor TFTP is needed. An instance boots from its disk, or, where its deploy interface says so,
+ * from an ISO that stays in place, with its config drive on a second medium.
+ *
+ * Source: boot facts, "Virtual media and HTTPS boot" (ironic/drivers/modules/redfish/boot.py restated).
+ */
+import { requestedBootMode, syncBootMode } from '#boot/boot-mode.ts'
+import {
+  checkRamdiskMedia,
+  givenIso,
+  hasMedia,
+  publishConfigDrive,
+  publishInstanceIso,
+  publishRamdiskMedia,
+  removeMedia,
+  wantsFloppy,
+} from '#boot/node-media.ts'
+import { Fault } from '#lib/fault.ts'
+import { type BootInterface, type NodeContext, Unsupported } from '../driver.ts'
+import { bmcPatienceMs, patiently } from '../patience.ts'
+import { oneOf } from '../settings.ts'
+import { validateDriverInfo } from './driver-info.ts'
+import { ejectMedia, holds, type Image, insertMedia, readSlots } from './media-slots.ts'
+import { quirksFor } from './quirks.ts'
+import { readSystem } from './system.ts'
+
+const virtualMedia: BootInterface = {
+  capabilities: ['ramdisk_boot', 'ramdisk_boot_configdrive'],
+
+  async validate(ctx) {
+    await validateDriverInfo(ctx)
+    protocolOf(ctx)
+    requestedBootMode(ctx.node)
+    if (needsAgentRamdisk(ctx)) await checkRamdiskMedia(ctx)
+  },
+
+  carriesToken: (ctx, mode) => givenIso(ctx, mode) === null || wantsFloppy(ctx),
+
+  async prepareRamdisk(ctx, options) {
+    await checkMediaBoot(ctx)
+    const { iso, floppy } = await publishRamdiskMedia(ctx, options)
+    if (floppy !== null) await insertMedia(ctx, await removableOf(ctx), imageOf(ctx, floppy))
+    await insertMedia(ctx, 'cdrom', imageOf(ctx, iso))
+    await syncBootMode(ctx)
+    await ctx.interfaces.management.setBootDevice(ctx, 'cdrom', { persistent: false })
+  },
+
+  cleanUpRamdisk: cleanUp,
+
+  async prepareInstance(ctx) {
+    const boot = ctx.interfaces.deploy.instanceBoot?.(ctx)
+    const isRunning = ctx.node.provision_state === 'active' || ctx.node.provision_state === 'adopting'
+    if (!boot) {
+      // A running instance has no medium of ours, and the boot order that its deployment, or its owner, gave it.
+      if (!isRunning) await cleanUp(ctx)
+      await syncBootMode(ctx)
+      if (!isRunning) await ctx.interfaces.management.setBootDevice(ctx, 'disk', { persistent: true })
+      return
+    }
+    await checkMediaBoot(ctx)
+    const iso = await publishInstanceIso(ctx, boot)
+    await insertMedia(ctx, 'cdrom', imageOf(ctx, iso))
+    const configDrive = await publishConfigDrive(ctx)
+    if (configDrive !== null) await insertMedia(ctx, 'disk', imageOf(ctx, configDrive))
+    await syncBootMode(ctx)
+    if (!isRunning) await ctx.interfaces.management.setBootDevice(ctx, 'cdrom', { persistent: true })
+  },
+
+  servesInstance: ({ config, node }) => hasMedia(config, node.uuid),
+  stopServing: ({ config, node }) => removeMedia(config, node.uuid),
+  cleanUpInstance: cleanUp,
+}
+
+export default virtualMedia
+
+/**
+ * Takes images out and away. A BMC that cannot be asked keeps what it has: the machine boots from it no more, since the
+ * boot device was set once, and the next image takes its place.
+ */
+async function cleanUp(ctx: NodeContext): Promise<void> {
+  try {
+    await patiently(ctx, bmcPatienceMs, () => ejectMedia(ctx, null))
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    ctx.log.warn({}, `virtual media of node ${ctx.node.uuid} could not be ejected: ${error.message}`)
+  } finally {
+    await removeMedia(ctx.config, ctx.node.uuid)
+  }
+}
+
+/** What is deployed without an agent needs one for nothing but cleaning. */
+function needsAgentRamdisk({ interfaces, node, config }: NodeContext): boolean {
+  return interfaces.deploy.deploysByAgent !== false || (node.automated_clean ?? config.conductor.automated_clean)
+}
+
+async function checkMediaBoot(ctx: NodeContext): Promise<void> {
+  const located = await readSystem(ctx)
+  const { noMediaBoot } = await quirksFor(ctx, located)
+  if (noMediaBoot === null) return
+  throw new Unsupported(`Cannot boot node ${ctx.node.uuid} from virtual media: ${noMediaBoot}`)
+}
+
+/** A floppy drive, or a USB stick where the BMC has no such thing. */
+async function removableOf(ctx: NodeContext): Promise<'floppy' | 'disk'> {
+  const slots = await readSlots(ctx)
+  return !slots.some(slot => holds(slot, 'floppy')) && slots.some(slot => holds(slot, 'disk')) ? 'disk' : 'floppy'
+}
+
+const imageOf = (ctx: NodeContext, url: string): Image => ({ url, protocol: protocolOf(ctx) })
+
+/** @throws InvalidInput for a protocol that is none of our server */
+function protocolOf({ node }: NodeContext): string | null {
+  return oneOf(node.driver_info, 'vmedia_transport_protocol', ['HTTP', 'HTTPS'])
+}
