@@ -42,6 +42,7 @@ export function startHeartbeat(options: HeartbeatOptions): HeartbeatLoop {
   const loop = async () => {
     let lastAt = Number.NEGATIVE_INFINITY
     let dueAt = performance.now()
+    let isFirst = true
     while (!options.signal.aborted) {
       const nextAt = forced ? Math.min(dueAt, lastAt + leastGapMs) : dueAt
       const waitMs = nextAt - performance.now()
@@ -56,6 +57,8 @@ export function startHeartbeat(options: HeartbeatOptions): HeartbeatLoop {
       lastAt = performance.now()
       try {
         await options.send()
+        if (isFirst) options.log.info('The first heartbeat was taken')
+        isFirst = false
         dueAt = performance.now() + options.timeoutMs() * (0.3 + 0.3 * random())
       } catch (error) {
         forced ||= wasForced

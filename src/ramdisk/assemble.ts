@@ -7,17 +7,9 @@ import { cp, mkdir, readFile, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Fault } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
-import {
-  type Architecture,
-  architectures,
-  busyboxApplets,
-  type Feature,
-  features,
-  modules,
-  paths,
-  programs,
-  rootModules,
-} from './contents.ts'
+import { type Additions, addDirectory, addPackage, modulesAmong } from './additions.ts'
+import { type Architecture, architectures, busyboxApplets, modules, paths, programs, rootModules } from './contents.ts'
+import { type Feature, type FeatureContents, features } from './features.ts'
 import { chooseModules, readModuleIndex } from './modules.ts'
 import { FileNotInPackages, Tree } from './tree.ts'
 
@@ -48,6 +40,7 @@ export class ModuleNotInPackages extends Fault {
 export async function assemble(options: {
   architecture: Architecture
   features: readonly Feature[]
+  additions: Additions
   packages: ReadonlyMap<string, string>
   nodeFile: string
   agentFile: string
@@ -80,11 +73,14 @@ export async function assemble(options: {
   tree.data('/usr/lib/ferrite/version', `${options.version}\n`)
   tree.data('/usr/lib/ferrite/init', ownFile('init'), 0o755)
   tree.data('/usr/lib/ferrite/dhcp', ownFile('dhcp'), 0o755)
-  const chosen = options.features.map(name => features[name])
+  const chosen: readonly FeatureContents[] = options.features.map(name => features[name])
   for (const [path, text] of Object.entries(configuration)) {
-    tree.data(path, text + chosen.map(({ appended }) => (appended as Record<string, string>)[path] ?? '').join(''))
+    tree.data(path, text + chosen.map(({ appended }) => appended[path] ?? '').join(''))
   }
   for (const feature of chosen) addFeature(tree, feature)
+  const { additions } = options
+  for (const name of additions.packages) addPackage(tree, name)
+  for (const directory of additions.directories) addDirectory(tree, directory)
   tree.data('/etc/profile', profile(tree))
   tree.data('/etc/acpi/PWRF/00000080', '#!/usr/bin/sh\nexec poweroff\n', 0o755)
   const authorities = tree.find('/usr/share/ca-certificates/').filter(path => path.endsWith('.crt'))
@@ -92,7 +88,11 @@ export async function assemble(options: {
   tree.data('/etc/ssl/certs/ca-certificates.crt', certificates.join(''))
 
   const kernel = findKernel(tree)
-  const { paths: modulePaths, rootModuleFiles } = await addModules(tree, kernel.version, options.workDirectory)
+  const { paths: modulePaths, rootModuleFiles } = await addModules(tree, {
+    version: kernel.version,
+    names: [...chosen.flatMap(feature => feature.modules), ...additions.modules],
+    workDirectory: options.workDirectory,
+  })
   return {
     tree,
     kernelFile: tree.sourceOf(kernel.path),
@@ -119,11 +119,10 @@ const configuration = {
   '/etc/mdadm/mdadm.conf': 'HOMEHOST <ignore>\nMAILADDR root\n',
 }
 
-function addFeature(tree: Tree, feature: (typeof features)[Feature]): void {
-  const { programs, paths, exclude, data } = feature
-  const match: readonly RegExp[] = feature.match
+function addFeature(tree: Tree, { programs, paths, directories, match, exclude, data }: FeatureContents): void {
   for (const name of programs) tree.program(name)
   for (const path of paths) tree.pick(path)
+  for (const path of directories) tree.directory(path)
   for (const path of tree.find('/usr/')) {
     if (match.some(pattern => pattern.test(path)) && !exclude.test(path)) tree.pick(path)
   }
@@ -159,8 +158,7 @@ function findKernel(tree: Tree): { path: string; version: string } {
  */
 async function addModules(
   tree: Tree,
-  version: string,
-  workDirectory: string,
+  { version, names, workDirectory }: { version: string; names: readonly string[]; workDirectory: string },
 ): Promise<{ paths: string[]; rootModuleFiles: string[] }> {
   const inTree = `/usr/lib/modules/${version}`
   const source = dirname(tree.sourceOf(`${inTree}/modules.builtin`))
@@ -172,22 +170,28 @@ async function addModules(
     softdep: await text('modules.softdep'),
     alias: await text('modules.alias'),
   })
-  const { paths: chosen, unknown } = chooseModules(index, modules)
+  const { paths: chosen, unknown } = chooseModules(index, { ...modules, names: [...modules.names, ...names] })
   const needed = chooseModules(index, { names: rootModules, match: [], exclude: [] })
   const missing = [...unknown, ...needed.unknown].filter(name => !isOptional(name))
   if (missing.length > 0) {
     throw new ModuleNotInPackages(`Cannot add kernel modules: ${missing.join(', ')} not found in kernel ${version}`)
   }
 
-  for (const path of chosen) tree.pick(`${inTree}/${path}`)
-  const few = await depmod(source, version, join(workDirectory, 'modules-chosen'), chosen)
+  // One of the operator's own takes the place of the kernel's.
+  const own = modulesAmong(tree, version)
+  for (const path of chosen) if (!own.has(path)) tree.pick(`${inTree}/${path}`)
+  const files = new Map([...chosen.map(path => [path, join(source, path)] as const), ...own])
+  const few = await depmod(source, version, join(workDirectory, 'modules-chosen'), files)
   for (const name of indexFiles) tree.data(`${inTree}/${name}`, await readFile(join(few, name)))
 
   const order = rootModules.flatMap(name => {
     const path = index.byName.get(name)
     return path === undefined ? [] : [...[...(index.dependencies.get(path) ?? [])].reverse(), path]
   })
-  return { paths: chosen, rootModuleFiles: [...new Set(order)].map(path => tree.sourceOf(`${inTree}/${path}`)) }
+  return {
+    paths: [...files.keys()],
+    rootModuleFiles: [...new Set(order)].map(path => tree.sourceOf(`${inTree}/${path}`)),
+  }
 }
 
 /** Drivers of other hypervisors and some functions are built in, absent or renamed, depending on kernel and processor. */
@@ -211,15 +215,23 @@ const indexFiles = [
   'modules.symbols.bin',
 ]
 
-/** Runs depmod below `directory` over the modules of `source`, all or those named. Returns where the indexes lie. */
-async function depmod(source: string, version: string, directory: string, only?: readonly string[]): Promise<string> {
+/**
+ * Runs depmod below `directory` over the modules of `source`, or over those of `only`: path to file.
+ * @returns where the indexes lie
+ */
+async function depmod(
+  source: string,
+  version: string,
+  directory: string,
+  only?: ReadonlyMap<string, string>,
+): Promise<string> {
   await rm(directory, { recursive: true, force: true })
   const target = join(directory, 'lib/modules', version)
   await mkdir(target, { recursive: true })
   if (only === undefined) await run('cp', ['-al', join(source, 'kernel'), target])
-  for (const path of only ?? []) {
+  for (const [path, file] of only ?? []) {
     await mkdir(dirname(join(target, path)), { recursive: true })
-    await cp(join(source, path), join(target, path))
+    await cp(file, join(target, path))
   }
   for (const name of ['modules.order', 'modules.builtin', 'modules.builtin.modinfo']) {
     await cp(join(source, name), join(target, name))

@@ -12,9 +12,11 @@ import { type Static, Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { ensureHostPackages, forRamdisk } from '#lab/host-packages.ts'
 import { InvalidInput } from '#lib/fault.ts'
-import { CommandFailed, run } from '#lib/run.ts'
+import { type Additions, hashOfDirectory, noAdditions } from './additions.ts'
 import { assemble } from './assemble.ts'
-import { type Architecture, architectures, packages as contentPackages, type Feature, features } from './contents.ts'
+import { type Architecture, architectures, packages as contentPackages } from './contents.ts'
+import { type Feature, features } from './features.ts'
+import { slimNode } from './node-program.ts'
 import { type Compression, pack } from './pack.ts'
 import { type DebianPackage, PackageCache } from './packages.ts'
 
@@ -51,6 +53,8 @@ export type RamdiskOptions = {
   architecture?: Architecture
   /** What is to be in it beside what is in every one. */
   features?: readonly Feature[]
+  /** Of the operator's own. */
+  additions?: Additions
   /** Default: the Node that runs this. */
   nodeFile?: string
   /** A bundle to take instead of making one from src/agent. */
@@ -79,6 +83,7 @@ export async function buildRamdisk(options: RamdiskOptions): Promise<RamdiskBuil
   const compression = options.compression ?? 'fast'
   const architecture = options.architecture ?? nativeArchitecture()
   const chosen = [...new Set(options.features)].sort()
+  const additions = options.additions ?? noAdditions
   await ensureHostPackages(forRamdisk, log)
   await mkdir(cacheDir, { recursive: true })
   const workDirectory = await mkdtemp(join(cacheDir, 'ramdisk-'))
@@ -93,6 +98,7 @@ export async function buildRamdisk(options: RamdiskOptions): Promise<RamdiskBuil
     const names = [
       ...contentPackages,
       ...chosen.flatMap(name => features[name].packages),
+      ...additions.packages,
       ...architectures[architecture].packages,
       architectures[architecture].kernelPackage,
     ]
@@ -103,6 +109,7 @@ export async function buildRamdisk(options: RamdiskOptions): Promise<RamdiskBuil
       architecture,
       compression,
       features: chosen,
+      additions: { ...additions, directories: additions.directories.map(hashOfDirectory) },
       packages,
       agentSha256,
       nodeSha256: await sha256Of(nodeFile),
@@ -116,13 +123,15 @@ export async function buildRamdisk(options: RamdiskOptions): Promise<RamdiskBuil
 
     log(`unpacking ${packages.length} Debian packages`)
     const unpacked = await cache.unpack(names, packages)
-    const strippedNode = await stripped(nodeFile, join(workDirectory, 'node'), log)
+    const runsHere = architectures[architecture].nodeArch === process.arch
+    const node = await slimNode({ nodeFile, outFile: join(workDirectory, 'node'), runsHere, log })
     const time = await newestFileSeconds(unpacked)
     const assembly = await assemble({
       architecture,
       features: chosen,
+      additions,
       packages: unpacked,
-      nodeFile: strippedNode,
+      nodeFile: node.file,
       agentFile,
       version: `${fingerprint.slice(0, 12)} (Node ${process.versions.node}, ${architecture})`,
       workDirectory,
@@ -233,18 +242,6 @@ async function moveFile(from: string, to: string): Promise<void> {
   // By way of a copy beside the target, as the two may lie on different file systems.
   await copyFile(from, `${to}.partial`)
   await rename(`${to}.partial`, to)
-}
-
-/** Node comes with symbols, a fifth of its size, that nothing in the ramdisk reads. */
-async function stripped(nodeFile: string, outFile: string, log: (line: string) => void): Promise<string> {
-  try {
-    await run('strip', ['-o', outFile, nodeFile])
-    return outFile
-  } catch (error) {
-    if (!(error instanceof CommandFailed)) throw error
-    log(`packing Node with its symbols: ${error.message}`)
-    return nodeFile
-  }
 }
 
 /** The one time that all files in the ramdisk carry: the latest among those in the packages. */

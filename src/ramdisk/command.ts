@@ -2,11 +2,15 @@
 import { Command, CommanderError, Option } from 'commander'
 import { Fault } from '#lib/fault.ts'
 import { buildRamdisk, type RamdiskBuild } from './build.ts'
-import { type Architecture, architectures, type Feature, features } from './contents.ts'
+import { type Architecture, architectures } from './contents.ts'
+import { allFeatures, type Feature } from './features.ts'
 
 type BuildArguments = {
   output?: string
-  with: Feature[]
+  with: (Feature | 'full')[]
+  package: string[]
+  module: string[]
+  add: string[]
   cache: string
   best?: true
   force?: true
@@ -21,7 +25,14 @@ export async function main(args: string[]): Promise<number> {
     .command('build')
     .description('Builds kernel and initramfs from Debian packages, or finds the build of the same inputs')
     .option('--output <directory>', 'where the three files go; default: var/build/ramdisk, with --with ramdisk-NAME')
-    .addOption(new Option('--with <name...>', 'what to put in beside').choices(Object.keys(features)).default([]))
+    .addOption(
+      new Option('--with <name...>', 'what to put in beside; full: all of it')
+        .choices([...allFeatures, 'full'])
+        .default([]),
+    )
+    .option('--package <name...>', 'all files of further Debian packages, such as firmware', [])
+    .option('--module <name...>', "further modules of Debian's kernel", [])
+    .option('--add <directory...>', 'files of your own, which get the paths that they have in there', [])
     .option('--cache <directory>', 'where packages are kept', 'var/build/cache')
     .option('--best', 'compress as far as it goes: a fifth smaller, a minute or more slower')
     .option('--force', "fetch the archive's lists anew and build in any case")
@@ -31,7 +42,8 @@ export async function main(args: string[]): Promise<number> {
       const startedAt = performance.now()
       const build = await buildRamdisk({
         outDir: options.output ?? ['var/build/ramdisk', ...options.with].join('-'),
-        features: options.with,
+        features: options.with.flatMap(name => (name === 'full' ? allFeatures : [name])),
+        additions: { packages: options.package, modules: options.module, directories: options.add },
         cacheDir: options.cache,
         compression: options.best ? 'best' : 'fast',
         force: options.force === true,

@@ -53,50 +53,6 @@ export const packages = [
   'xz-utils',
 ]
 
-/** What a ramdisk holds beside all this when it is asked for, by name. */
-export const features = {
-  /** For the deploy interface of that name: sshd, and a Python that modules of Ansible run in. */
-  ansible: {
-    packages: ['openssh-server', 'openssh-sftp-server', 'python3-minimal', 'libpython3-stdlib'],
-    programs: ['python3', 'ssh-keygen', 'sshd'],
-    paths: ['/usr/lib/openssh/sftp-server'],
-    /** Whole trees whose names hold a version; newer sshds are in parts. */
-    match: [/^\/usr\/lib\/openssh\/sshd-/, /^\/usr\/lib\/python3\.\d+\//],
-    exclude: /\/(__pycache__|distutils|ensurepip|idlelib|lib2to3|pydoc_data|test|tests|tkinter|turtledemo)\//,
-    /** Put at the end of the file of each name. */
-    appended: {
-      // The user that [ansible] default_username means unless it is set; root under another name, so that no sudo is needed.
-      '/etc/passwd': 'ansible:x:0:0:ansible:/root:/usr/bin/sh\nsshd:x:101:65534:sshd:/run/sshd:/usr/bin/false\n',
-      '/etc/shadow': 'ansible:*:20000:0:99999:7:::\nsshd:*:20000:0:99999:7:::\n',
-    },
-    data: {
-      '/etc/ssh/sshd_config': [
-        'HostKey /etc/ssh/ssh_host_ed25519_key',
-        'AuthorizedKeysFile /etc/ssh/authorized_keys',
-        'PermitRootLogin prohibit-password',
-        'PasswordAuthentication no',
-        'KbdInteractiveAuthentication no',
-        'UsePAM no',
-        'UseDNS no',
-        'Subsystem sftp /usr/lib/openssh/sftp-server',
-        '',
-      ].join('\n'),
-    },
-  },
-  /** For the steps that burn machines in. */
-  'burn-in': {
-    packages: ['fio', 'stress-ng'],
-    programs: ['fio', 'stress-ng'],
-    paths: [],
-    match: [],
-    exclude: /^$/,
-    appended: {},
-    data: {},
-  },
-} as const
-
-export type Feature = keyof typeof features
-
 export const programs = [
   'blkdiscard',
   'blkid',
@@ -238,7 +194,7 @@ export const modules: ModuleChoice = {
   ],
   exclude: [
     // PC cards, tape and floppy era controllers, debugging, storage targets' side, cards that only network equipment has.
-    /pcmcia|\/(8390|sis|dec|sun|adaptec|alteon|dlink|fealnx|natsemi|packetengines|rdc|silan|smsc|tehuti|ti|via)\//,
+    /pcmcia|_cs\.ko|\/tcm_|\/(8390|sis|dec|sun|adaptec|alteon|dlink|fealnx|natsemi|packetengines|rdc|silan|smsc|tehuti|ti|via)\//,
     /scsi\/(scsi_debug|st|osst|ch|aha|advansys|aic94xx|am53c974|atp870u|a100u2w|dc395x|dmx3191d|esp_scsi|fdomain|gdth)/,
     /scsi\/(initio|ips|nsp32|ppa|imm|sym53c8xx_2|wd719x|myrb|myrs|mvumi|dpt_i2o|3w-xxxx|aic7xxx|bfa|cxlflash|elx\/efct)/,
     /ata\/pata_(?!acpi|legacy|marvell|jmicron|via|amd|atiixp|ali|sis|serverworks|hpt|pdc|it821x|oldpiix|sch|mpiix|rz)/,
@@ -246,5 +202,9 @@ export const modules: ModuleChoice = {
     /mmc\/host\/(?!sdhci-pci|sdhci-acpi|sdhci|cqhci)/,
     /ethernet\/(mellanox\/mlxsw|netronome|microchip|altera|ezchip|agere|cadence|xilinx|synopsys|stmicro)/,
     /net\/phy\/(mdio-|sfp-machine|phylink-)/,
+    // Cards of before 2010 that no server of today has, and those that are nothing without firmware that nobody adds.
+    /ethernet\/(3com|brocade|cavium\/liquidio|chelsio\/cxgb3?\/|fujitsu|micrel|myricom|neterion|qlogic\/netxen|sfc\/(falcon|siena)|xircom)/,
+    // InfiniBand's own drivers are not here, and this needs them.
+    /nvme-rdma/,
   ],
 }

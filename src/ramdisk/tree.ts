@@ -106,6 +106,15 @@ export class Tree {
     return found.sort()
   }
 
+  /** Paths that the package `name` holds, sorted; directories are not among them. */
+  filesOf(name: string): string[] {
+    const found: string[] = []
+    for (const [path, source] of this.#sources) {
+      if (source.package === name && source.kind !== 'directory') found.push(path)
+    }
+    return found.sort()
+  }
+
   /** Names of the packages that something was picked from, sorted. */
   packagesUsed(): string[] {
     const names = new Set<string>()
