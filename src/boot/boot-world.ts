@@ -32,7 +32,7 @@ export async function world(
     built?: boolean
     deploy?: DeployInterface
     management?: Partial<ManagementInterface>
-    dhcp?: { dhcp: object; dnsmasq: object }
+    dhcp?: ReturnType<typeof externally>
   } = {},
 ): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'ferrite-ipxe-'))
@@ -57,10 +57,15 @@ export async function world(
     config: {
       DEFAULT: { state_path: directory },
       deploy: { http_root: root, http_url: 'http://192.0.2.1:8090' },
-      pxe: { tftp_root: join(directory, 'tftp'), tftp_master_path: join(directory, 'masters'), ...given.pxe },
+      pxe: {
+        tftp_root: join(directory, 'tftp'),
+        tftp_master_path: join(directory, 'masters'),
+        ...given.dhcp?.pxe,
+        ...given.pxe,
+      },
       conductor: { file_url_allowed_paths: [join(directory, 'allowed')], ...given.conductor },
       ferrite: { ramdisk_dir: built },
-      ...given.dhcp,
+      ...(given.dhcp && { dhcp: given.dhcp.dhcp, dnsmasq: given.dhcp.dnsmasq }),
     },
   })
   return {
@@ -73,3 +78,10 @@ export async function world(
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
   }
 }
+
+/** Settings of a dnsmasq of the operator's, which watches these directories. */
+export const externally = (optsdir: string, hostsdir: string) => ({
+  dhcp: { dhcp_provider: 'dnsmasq' },
+  dnsmasq: { dhcp_optsdir: optsdir, dhcp_hostsdir: hostsdir },
+  pxe: { tftp_server: '10.88.0.1' },
+})

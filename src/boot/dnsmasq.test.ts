@@ -1,12 +1,15 @@
 /** dnsmasq as Ferrite runs it, asked by machines over a cable: two network namespaces and a veth pair. Needs root. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
+import type { Port } from '#db/ports.ts'
 import { run } from '#lib/run.ts'
+import { externally, macs, world } from './boot-world.ts'
+import { forgetNode, tellDhcp } from './dhcp.ts'
 
 const server = `fb-s-${process.pid}`
 const client = `fb-c-${process.pid}`
@@ -232,7 +235,7 @@ test('beside another DHCP server it hands out no address and says what to boot',
       [['--arch=16', '--vendor-class=HTTPClient:Arch:00016:UNDI:003001'], `${url}/snponly.efi`],
     ] as const
     for (const [args, file] of cases) {
-      const found = await machine('--mac=52:54:00:88:06:01', '--proxy=10.88.0.9', '--limit=1000', ...args)
+      const found = await machine('--mac=52:54:00:88:06:01', '--proxy=10.88.0.9', '--limit=600', ...args)
       assert.deepEqual(found.servers, ['10.88.0.1 proxy', '10.88.0.2 address'], args.join(' '))
       assert.equal(found.boot?.file, file, args.join(' '))
     }
@@ -267,6 +270,54 @@ test('in a network of IPv6 it hands out addresses, and URLs of what to boot', { 
     const reply = await ask(...args)
     assert.equal(reply?.type, 2, 'an offer')
     assert.equal(reply.file, file, args.join(' '))
+  }
+})
+
+test("an operator's dnsmasq takes up what it is told of a node, and drops it", { skip }, async () => {
+  await using w = await world({ dhcp: externally(join(directory, 'opts'), join(directory, 'hosts')) })
+  for (const name of ['opts', 'hosts']) await mkdir(join(directory, name))
+  const options = [
+    '--keep-in-foreground',
+    '--port=0',
+    '--conf-file=/dev/null',
+    '--interface=v0',
+    '--no-ping',
+    '--user=root',
+  ]
+  const range = ['--dhcp-range=10.88.0.200,10.88.0.210,1h', `--dhcp-leasefile=${join(directory, 'its-leases')}`]
+  const told = [
+    `--dhcp-optsdir=${join(directory, 'opts')}`,
+    `--dhcp-hostsdir=${join(directory, 'hosts')}`,
+    '--dhcp-match=set:ipxe,175',
+  ]
+  const args = ['netns', 'exec', server, 'dnsmasq', ...options, ...range, ...told]
+  const child = spawn('ip', args, { stdio: 'ignore' })
+  const ended = new Promise(resolve => child.once('close', resolve))
+  const [mac = ''] = macs
+  /** Until dnsmasq has read what was written. */
+  const answer = async (is: (reply: { file: string } | null) => boolean, ...more: string[]) => {
+    for (const deadline = Date.now() + 60_000; ; ) {
+      const reply = await machine(`--mac=${mac}`, '--limit=700', ...more)
+      if (is(reply)) return reply
+      assert.ok(Date.now() < deadline, `waited in vain; the last answer: ${JSON.stringify(reply)}`)
+    }
+  }
+  const port = { address: mac, extra: {} } as unknown as Port // nothing else is read
+  try {
+    await answer(reply => reply?.file === '')
+    await tellDhcp(w.ctx, 'ipxe', [port])
+    const reply = await answer(found => found?.file === 'snponly.efi')
+    assert.equal(reply.nextServer, '10.88.0.1')
+    await answer(found => found?.file === 'http://192.0.2.1:8090/boot.ipxe', '--ipxe')
+    await tellDhcp(w.ctx, 'http', [port])
+    const http = ['--arch=16', '--vendor-class=HTTPClient:Arch:00016:UNDI:003001']
+    const url = await answer(found => found?.file === 'http://192.0.2.1:8090/bootx64.efi', ...http)
+    assert.equal(Buffer.from(url.options[60] ?? '', 'hex').toString(), 'HTTPClient')
+    await forgetNode(w.ctx.config, w.ctx.node.uuid)
+    await answer(found => found === null)
+  } finally {
+    child.kill('SIGTERM')
+    await ended
   }
 })
 
