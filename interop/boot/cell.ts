@@ -35,7 +35,7 @@ export interface CellTimes {
 export function cellsOf(ways: readonly Way[]): Cell[] {
   return ways.flatMap(boot =>
     Object.entries(boot.firmware).flatMap(([firmware, { title }]) =>
-      Object.keys(bmcs).map(bmc => ({
+      (boot.bmcs ?? Object.keys(bmcs)).map(bmc => ({
         name: `${boot.name}/${firmware.toLowerCase().replace('uefi, secure boot', 'secure')}/${bmc}`,
         title,
         packages: [],

@@ -11,6 +11,8 @@ export interface Way {
   readonly name: string
   /** By the kind of firmware, how the machine gets there, in a line of the table; what is not named cannot be. */
   readonly firmware: Readonly<Partial<Record<FirmwareName, FirmwareWay>>>
+  /** The BMC protocols that it needs; absent: any. */
+  readonly bmcs?: readonly string[]
   /** The service's configuration besides. */
   readonly config?: Sections
 }

@@ -83,6 +83,9 @@ export interface ConductorService {
   /** @throws InvalidInput for a light or state that is not there */
   setIndicator(node: Node, wanted: Pick<Indicator, 'component' | 'name' | 'state'>, caller: Caller): Promise<void>
 
+  /** Refuses a RAID configuration that the node's driver cannot make. @throws InvalidInput */
+  checkRaid(node: Node, config: Record<string, unknown>): Promise<void>
+
   /** Slots for virtual media, and whether they hold something. @throws Unsupported, InvalidInput */
   virtualMedia(node: Node): ReturnType<VirtualMedia['list']>
   /** @throws Unsupported, NodeLocked, HardwareFault */

@@ -23,6 +23,7 @@ type HardwareCalls = Pick<
   | 'injectNmi'
   | 'indicators'
   | 'setIndicator'
+  | 'checkRaid'
   | 'virtualMedia'
   | 'attachMedia'
   | 'detachMedia'
@@ -89,6 +90,11 @@ export function hardwareCalls({ registry, context, withNode, begin }: HardwareWo
         }
         await management.setIndicator(ctx, wanted)
       })
+    },
+
+    async checkRaid(node, config) {
+      const ctx = await context(node)
+      ctx.interfaces.raid.validateConfig?.(ctx, config)
     },
 
     async virtualMedia(node) {

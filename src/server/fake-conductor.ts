@@ -166,8 +166,9 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
       return []
     },
     async setIndicator(node, { name, component }) {
-      throw new InvalidInput(`Node ${node.uuid} has no indicator ${name}@${component}`)
+      throw new InvalidInput(`Node ${node.uuid} has no indicator "${name}@${component}"`)
     },
+    async checkRaid() {},
     async virtualMedia(node) {
       throw new InvalidInput(`Node ${node.uuid} does not support virtual media`)
     },

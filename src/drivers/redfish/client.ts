@@ -45,6 +45,7 @@ const root = reader(
     Systems: Type.Optional(Reference),
     Managers: Type.Optional(Reference),
     Registries: Type.Optional(Reference),
+    Tasks: Type.Optional(Reference),
     UpdateService: Type.Optional(Reference),
     EventService: Type.Optional(Reference),
     Vendor: Type.Optional(Type.Union([Type.String(), Type.Null()])),

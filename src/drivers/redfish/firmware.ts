@@ -15,7 +15,7 @@ import { validateDriverInfo } from './driver-info.ts'
 import { readComponents } from './firmware-components.ts'
 import { settleDown, startAnew } from './restart.ts'
 import { type FirmwareImage, removeStaged, simpleUpdate, stage } from './simple-update.ts'
-import { awaitLongTask } from './task-flow.ts'
+import { askOnce, awaitLongTask } from './task-flow.ts'
 import { BmcTaskFailed, type TaskView } from './tasks.ts'
 
 export interface Update extends FirmwareImage {
@@ -108,12 +108,7 @@ async function updateOne(ctx: FlowContext, name: string, each: Update): Promise<
   const { redfish } = config
   const manner = manners[each.component.split(':')[0] ?? ''] ?? { startsAt: null, awaitsVersion: false }
   const before = await flow.once(`${name}: version before`, () => versionOf(ctx, each.component))
-  // A request that was made and could not be written down is made again: firmware takes the same image twice.
-  const task = await flow.once(`${name}: ask`, async () => {
-    const now = await ctx.fresh()
-    const url = await stage(now, each)
-    return simpleUpdate(now, url)
-  })
+  const task = await askOnce(ctx, name, async now => simpleUpdate(now, await stage(now, each)))
   if (task !== null) {
     const timeoutMs = redfish.firmware_update_overall_timeout * 1000
     const everyMs = Math.max(1, Math.min(5, redfish.firmware_update_status_interval)) * 1000

@@ -15,8 +15,8 @@ import { checkLogicalDisks, type LogicalDisk, type PlannedVolume, planVolumes } 
 import { type RaidController, readControllers } from './raid-resources.ts'
 import { settleDown, startAnew } from './restart.ts'
 import { readSystem } from './system.ts'
-import { awaitLongTask } from './task-flow.ts'
-import { taskPath } from './tasks.ts'
+import { askOnce, awaitLongTask } from './task-flow.ts'
+import { type TaskView, taskPath } from './tasks.ts'
 
 const flag = (description: string) => ({ description, required: false })
 
@@ -101,8 +101,8 @@ async function configure(
   const waiting: Waiting[] = []
   for (const [index, volume] of planned.entries()) {
     const id = `${name}: volume ${index + 1}`
-    const made = await ctx.flow.once(`${id}: ask`, () => create(ctx, volume))
-    waiting.push(...(await started(ctx, id, `Volume ${volume.name}`, made)))
+    const task = await askOnce(ctx, id, now => create(now, volume))
+    waiting.push(...(await started(ctx, id, `Volume ${volume.name}`, task)))
   }
   await atNextStart(ctx, `${name}: made`, waiting)
   await keepConfig(ctx, name, planned)
@@ -116,33 +116,24 @@ async function deleteAll(ctx: FlowContext, name: string): Promise<void> {
   const waiting: Waiting[] = []
   for (const [index, path] of paths.entries()) {
     const id = `${name}: delete ${index + 1}`
-    const asked = await flow.once(`${id}: ask`, async () => {
-      const controllers = await look(ctx)
-      const controller = controllers.find(one => one.volumes.some(volume => volume.path === path))
-      if (!controller) return { task: null, isLater: false } // it went before we could write that down
-      const now = await ctx.fresh()
+    const task = await askOnce(ctx, id, async now => {
+      const isThere = (await look(ctx)).some(one => one.volumes.some(volume => volume.path === path))
+      if (!isThere) return null // it went before we could write that down
       const { client } = await readSystem(now)
-      return { task: taskPath(client, await client.delete(path, now.signal)), isLater: isLater(controller) }
+      return taskPath(client, await client.delete(path, now.signal))
     })
-    waiting.push(...(await started(ctx, id, `Deletion of ${path}`, asked)))
+    waiting.push(...(await started(ctx, id, `Deletion of ${path}`, task)))
   }
   await atNextStart(ctx, `${name}: deleted`, waiting)
 }
 
-interface Asked {
-  task: string | null
-  /** It is done when the machine starts. */
-  isLater: boolean
-}
 type Waiting = { id: string; what: string; task: string }
 
-/** A volume of that name that is there already was made by a run of this step that could not write it down. */
-async function create(ctx: FlowContext, volume: PlannedVolume): Promise<Asked> {
-  const now = await ctx.fresh()
-  const controller = (await look(ctx)).find(one => one.id === volume.controller)
+/** The path of its task; null when it is made. One of that name was made by a process that could not write it down. */
+async function create(now: FlowContext, volume: PlannedVolume): Promise<string | null> {
+  const controller = (await look(now)).find(one => one.id === volume.controller)
   if (!controller) throw new InvalidInput(`Cannot make volume ${volume.name}: controller ${volume.controller} is gone`)
-  const isThere = controller.volumes.some(one => one.name === volume.name && one.raidType === volume.raidType)
-  if (isThere) return { task: null, isLater: false }
+  if (controller.volumes.some(one => one.name === volume.name && one.raidType === volume.raidType)) return null
   const { client } = await readSystem(now)
   const { applyTimes } = controller
   const time = applyTimes.includes('Immediate') ? 'Immediate' : applyTimes.includes('OnReset') ? 'OnReset' : null
@@ -153,20 +144,24 @@ async function create(ctx: FlowContext, volume: PlannedVolume): Promise<Asked> {
     Links: { Drives: volume.drives.map(path => ({ '@odata.id': path })) },
     ...(time === null ? {} : { '@Redfish.OperationApplyTime': time }),
   }
-  const answer = await client.post(controller.volumesPath, body, now.signal)
-  return { task: taskPath(client, answer), isLater: isLater(controller) }
+  return taskPath(client, await client.post(controller.volumesPath, body, now.signal))
 }
-
-const isLater = ({ applyTimes }: RaidController) => applyTimes.length > 0 && !applyTimes.includes('Immediate')
 
 const timeoutMs = 3600_000
 
-/** Waits for work that is done at once; hands back what waits for a start of the machine. */
-async function started(ctx: FlowContext, id: string, what: string, { task, isLater }: Asked): Promise<Waiting[]> {
+/** Waits for work that is done at once; hands back what waits for a start of the machine, by the task's own word. */
+async function started(ctx: FlowContext, id: string, what: string, task: string | null): Promise<Waiting[]> {
   if (task === null) return []
-  if (isLater) return [{ id, what, task }]
-  await awaitLongTask(ctx, { name: `${id}: done`, what, path: task, everyMs: pollMs(ctx), timeoutMs })
-  return []
+  const until = (view: TaskView) => view.state === 'new'
+  const view = await awaitLongTask(ctx, {
+    name: `${id}: begun`,
+    what,
+    path: task,
+    everyMs: pollMs(ctx),
+    timeoutMs,
+    until,
+  })
+  return view.state === 'new' ? [{ id, what, task }] : []
 }
 
 async function atNextStart(ctx: FlowContext, name: string, waiting: readonly Waiting[]): Promise<void> {

@@ -1,9 +1,31 @@
 /** Tasks of a BMC that take minutes, as waits of a flow: they outlive this process, and a BMC that is away is asked again. */
 import { messageOf } from '#lib/fault.ts'
 import type { FlowContext } from '../driver.ts'
-import { mayPass } from '../patience.ts'
+import { bmcPatienceMs, mayPass, patiently } from '../patience.ts'
 import { readSystem } from './system.ts'
-import { BmcTaskFailed, readTask, type TaskView } from './tasks.ts'
+import { BmcTaskFailed, listTasks, readTask, type TaskView } from './tasks.ts'
+
+/**
+ * Asks the BMC for something that it may do by a task, as a step of the flow. A request that was made by a process which
+ * died before it could write that down shows as a task that was not there before, and is not made again.
+ * @param ask returns the path of its task, null when all is done
+ */
+export async function askOnce(
+  ctx: FlowContext,
+  name: string,
+  ask: (now: FlowContext) => Promise<string | null>,
+): Promise<string | null> {
+  const tasks = async () => {
+    const now = await ctx.fresh()
+    const { client } = await readSystem(now)
+    return patiently(now, bmcPatienceMs, () => listTasks(client, now.signal))
+  }
+  const before = await ctx.flow.once(`${name}: tasks before`, tasks)
+  return ctx.flow.once(`${name}: ask`, async () => {
+    const made = (await tasks()).find(path => !before.includes(path))
+    return made ?? ask(await ctx.fresh())
+  })
+}
 
 export interface AwaitedTask {
   /** Unique in the flow. */

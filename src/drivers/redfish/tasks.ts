@@ -7,7 +7,8 @@
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { HardwareFault, type NodeContext } from '../driver.ts'
-import type { RedfishClient } from './client.ts'
+import { Asker } from './asker.ts'
+import { type RedfishClient, Reference, reader } from './client.ts'
 import { Action, Amount, Maybe, Text } from './maybe.ts'
 import type { Answer } from './transport.ts'
 
@@ -46,6 +47,14 @@ export function taskPath(client: RedfishClient, answer: Answer): string | null {
   const url = typeof named === 'string' ? URL.parse(named, client.origin) : null
   return url === null ? null : `${url.pathname}${url.search}`
 }
+
+/** Paths of all tasks that the BMC tells of; none where it keeps no list. */
+export async function listTasks(client: RedfishClient, signal: AbortSignal): Promise<string[]> {
+  const asker = new Asker(client, signal)
+  return asker.members((await asker.linked((await client.root(signal)).Tasks, taskService))?.Tasks)
+}
+
+const taskService = reader('task service', Type.Object({ Tasks: Maybe(Reference) }))
 
 /** One look. @throws BmcUnreachable, as any request */
 export async function readTask(client: RedfishClient, path: string, signal: AbortSignal): Promise<TaskView> {

@@ -53,7 +53,7 @@ export const nodeIndicators: readonly Endpoint[] = [
       const light = found.find(one => one.name === wanted.name && one.component === wanted.component)
       if (light) return { json: JSON.stringify({ state: light.state }) }
       throw new InvalidInput(
-        `Management interface ${node.management_interface} of node ${node.uuid} has no indicator ${wanted.name}@${wanted.component}`,
+        `Management interface ${node.management_interface} of node ${node.uuid} has no indicator ${JSON.stringify(call.params.indicator)}`,
       )
     },
   }),

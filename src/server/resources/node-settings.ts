@@ -57,6 +57,7 @@ export const nodeSettings: readonly Endpoint[] = [
       }
       const lost = target_raid_config.logical_disks?.find(disk => disk.physical_disks && disk.controller === undefined)
       if (lost) throw new InvalidInput('Cannot set the RAID: found physical_disks without the controller they are at')
+      if (target_raid_config.logical_disks) await call.conductor.checkRaid(node, target_raid_config)
       const action = { purpose: 'set RAID', told: 'set the target RAID configuration' }
       await holding(call, node, action, held => held.write({ target_raid_config }))
       return undefined
