@@ -7,7 +7,7 @@
  */
 import { connect, type Socket } from 'node:net'
 
-const READ_BYTES = 1024 * 1024
+const READ_BYTES = 256 * 1024
 const BUFFERS = 4
 const HEAD_LIMIT_BYTES = 64 * 1024
 
@@ -215,15 +215,18 @@ interface Head {
 }
 
 async function readHead(incoming: Incoming): Promise<{ head: Head; rest: Uint8Array }> {
-  let bytes = Buffer.alloc(0)
+  let before = Buffer.alloc(0)
   for (;;) {
     const piece = await incoming.next()
     if (piece === null) throw new Error('the connection ended before an answer')
-    // A copy, for the piece is taken back by the next call.
-    bytes = Buffer.concat([bytes, piece])
+    // Nearly always the first piece has the whole head, and is used where it lies: it may be long, and answers are many.
+    const bytes =
+      before.length === 0 ? Buffer.from(piece.buffer, piece.byteOffset, piece.length) : Buffer.concat([before, piece])
     const end = bytes.indexOf('\r\n\r\n')
     if (end >= 0) return { head: parseHead(bytes.toString('latin1', 0, end)), rest: bytes.subarray(end + 4) }
     if (bytes.length > HEAD_LIMIT_BYTES) throw new Error('the head of the answer is too large')
+    // A copy, for the piece is taken back by the next call.
+    before = Buffer.from(bytes)
   }
 }
 

@@ -22,7 +22,7 @@ export async function bundleAgent({ outFile }: { outFile: string }): Promise<Age
   await mkdir(dirname(file), { recursive: true })
   await build({
     absWorkingDir: root,
-    entryPoints: ['src/agent/main.ts'],
+    entryPoints: ['src/agent/start.ts'],
     outfile: file,
     bundle: true,
     platform: 'node',

@@ -222,7 +222,8 @@ export class BenchMachine implements Circuit {
       'unshare',
       [
         ...['--mount', 'sh', '-c', 'mount --bind "$0" /sys/class/net && exec "$@"', at('net')],
-        ...[process.execPath, this.#options.agent, '--guest', '--only-devices', this.disk.device],
+        ...['env', 'MALLOC_MMAP_THRESHOLD_=262144', process.execPath, '--max-semi-space-size=1'],
+        ...[this.#options.agent, '--guest', '--only-devices', this.disk.device],
         ...['--cmdline-file', at('cmdline'), '--state-dir', at('state'), '--temp-dir', this.#directory],
         ...['--power-off-command', `touch ${at('buttons/power-off')}`],
         ...['--reboot-command', `touch ${at('buttons/reboot')}`],
