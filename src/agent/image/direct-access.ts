@@ -34,6 +34,22 @@ export function sharedPages(bytes: number): Uint8Array<SharedArrayBuffer> {
   return new Uint8Array(buffer, 0, bytes)
 }
 
+/** As much as goes to a disk at a time; a chunk of an image is as large. */
+export const BLOCK_BYTES = 2 * 1024 * 1024
+export type Block = Uint8Array<SharedArrayBuffer>
+
+/** A block that nobody uses; its content is whatever was there. Give it back. */
+export function takeBlock(): Block {
+  return idle.pop() ?? sharedPages(BLOCK_BYTES)
+}
+
+/** The blocks of one image are those of the next: the collector does not hurry for memory that is not on its heap. */
+export function giveBack(block: Block): void {
+  idle.push(block)
+}
+
+const idle: Block[] = []
+
 /** Part of the language's surroundings in Node, though its types are a browser's. */
 const { WebAssembly: wasm } = globalThis as unknown as {
   WebAssembly: {

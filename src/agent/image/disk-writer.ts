@@ -1,19 +1,17 @@
 /**
  * Writes a stream to a disk or file while it is hashed: reading fills one block of shared memory, the hash thread and the
- * kernel work on others. A few blocks are all the memory there is, so a slow disk slows the reader. Disks are written past
- * the page cache, several blocks at a time.
+ * kernel work on others. A few blocks are all the memory there is, so a slow disk slows the reader.
  *
  * The first block is kept back until `finish`, when the digest is known to be right: it holds the partition table, and so
  * neither a failure nor a power cut at any moment leaves half an image that boots.
  */
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
-import { writeFully } from '#lib/write-fully.ts'
+import type { FileHandle } from 'node:fs/promises'
 import { AgentFault } from '../errors.ts'
-import { ALIGNMENT, sharedPages } from './direct-access.ts'
+import { BLOCK_BYTES, type Block, giveBack, takeBlock } from './direct-access.ts'
+import { DiskTarget } from './disk-target.ts'
 import { startHashThread } from './hash-thread.ts'
+import type { Zeroing } from './zero-ranges.ts'
 
-const BLOCK_BYTES = 2 * 1024 * 1024
 const BLOCKS = 8
 /** What is written is pushed to the disk this often, so that little is left to do at the end. */
 const FLUSH_BYTES = 64 * 1024 * 1024
@@ -24,6 +22,8 @@ export interface DiskWriterOptions {
   name: string
   /** The block device behind the handle, to be written past the page cache; null: a file. */
   device: string | null
+  /** How the disk makes zeros, where it may; null: they are written. */
+  zeroing?: Zeroing | null
   /** What fits; Infinity for files. */
   capacityBytes: number
   /** Null: nothing is hashed. */
@@ -39,23 +39,25 @@ export interface DiskWriter {
   digest(): Promise<string>
   /** Writes the block kept back and waits until the disk has everything. */
   finish(): Promise<void>
+  /** Of what was given to `write`, what the disk made zero by itself. */
+  zeroedBytes(): number
   /** Gives thread and memory back; the file handle stays open. Always call it. */
   close(): Promise<void>
 }
-
-type Block = Uint8Array<SharedArrayBuffer>
 
 export function openDiskWriter({
   handle,
   name,
   device,
+  zeroing = null,
   capacityBytes,
   algorithm,
   onWritten,
 }: DiskWriterOptions): DiskWriter {
   const hash = algorithm === null ? null : startHashThread(algorithm)
-  const free: Block[] = Array.from({ length: BLOCKS }, () => sharedPages(BLOCK_BYTES))
-  const disk = new TwoWays(handle, device)
+  const blocks = Array.from({ length: BLOCKS }, takeBlock)
+  const free = [...blocks]
+  const disk = new DiskTarget({ handle, device, zeroing })
   const wanting: (() => void)[] = []
   let current: Block | null = null
   let filled = 0
@@ -69,7 +71,7 @@ export function openDiskWriter({
   const inFlight = new Set<Promise<void>>()
 
   const fail = (error: unknown) => {
-    failure ??= writeError(name, error)
+    failure ??= writeError(name, device, error)
     for (const wake of wanting.splice(0)) wake()
   }
 
@@ -143,7 +145,7 @@ export function openDiskWriter({
       current = null
       filled = 0
       await Promise.all(inFlight)
-      if (failure === null) await flush.catch(fail)
+      if (failure === null) await Promise.all([flush, disk.settle()]).catch(fail)
       if (failure !== null) throw failure
       return hash === null ? '' : await hash.digest()
     },
@@ -151,54 +153,29 @@ export function openDiskWriter({
       try {
         // What follows the table must be on the disk before the table is.
         await handle.sync()
-        if (first !== null) await disk.write(first, 0)
+        if (first !== null) await disk.put(first, 0)
         await handle.sync()
         onWritten(position)
       } catch (error) {
-        throw writeError(name, error)
+        throw writeError(name, device, error)
       }
     },
+    zeroedBytes: () => disk.zeroedBytes,
     close: async () => {
       await Promise.allSettled([...inFlight, flush])
       await disk.close()
       await hash?.stop()
+      // Nobody reads or writes them any more.
+      for (const block of blocks) giveBack(block)
     },
   }
 }
 
-/** A disk by the direct way for whole blocks, by the ordinary one for the rest and for what cannot do it. */
-class TwoWays {
-  readonly #buffered: FileHandle
-  #direct: Promise<FileHandle | null>
-
-  constructor(buffered: FileHandle, device: string | null) {
-    this.#buffered = buffered
-    this.#direct =
-      device === null ? Promise.resolve(null) : open(device, constants.O_WRONLY | constants.O_DIRECT).catch(() => null)
-  }
-
-  async write(part: Uint8Array, at: number): Promise<void> {
-    const direct = await this.#direct
-    if (direct === null || part.length % ALIGNMENT !== 0) return await writeFully(this.#buffered, part, at)
-    try {
-      await writeFully(direct, part, at)
-    } catch (error) {
-      // Some devices have wishes of their own for direct access; the ordinary way takes everything.
-      if (!(error instanceof Error && 'code' in error && error.code === 'EINVAL')) throw error
-      this.#direct = Promise.resolve(null)
-      await writeFully(this.#buffered, part, at)
-    }
-  }
-
-  async close(): Promise<void> {
-    await (await this.#direct)?.close()
-  }
-}
-
-function writeError(name: string, error: unknown): unknown {
+function writeError(name: string, device: string | null, error: unknown): unknown {
   if (error instanceof AgentFault) return error
   const code = error instanceof Error && 'code' in error ? error.code : null
-  if (code === 'ENOSPC') return error
+  // Of a file its owner knows more; a disk that says so is one whose medium is smaller than it says.
+  if (code === 'ENOSPC' && device === null) return error
   return new AgentFault(
     'ImageWriteError',
     `Writing to ${name} failed: ${error instanceof Error ? error.message : String(error)}`,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, test } from 'node:test'
 import { needsRoot } from '../loop-disk.ts'
@@ -53,6 +53,17 @@ describe('raw images on loop devices', { skip: needsRoot }, () => {
     assert.match(signatures(bench), /linux_raid_member/)
     await bench.write({ checksum: hash('sha256', mbr) })
     assert.deepEqual(signatures(bench), 'dos')
+  })
+
+  test('long rows of zeros are left to the disk, short ones are written; it reads the same', async () => {
+    const image = Buffer.concat([mbr, Buffer.alloc(40 * MIB), randomBytes(3 * MIB), Buffer.alloc(6 * MIB + 512)])
+    const bench = await make(image, { sizeMib: 80 })
+    execFileSync('dd', ['if=/dev/urandom', `of=${bench.disk.device}`, 'bs=1M', 'count=80', 'status=none'])
+    await bench.write({ os_hash_algo: 'sha512', os_hash_value: hash('sha512', image) })
+    assert.ok(startOf(bench.disk.device, image.length).equals(image))
+    // The disk's medium has a hole where it was left to it.
+    const { blocks } = statSync(bench.disk.file)
+    assert.ok(blocks * 512 < 60 * MIB, `${(blocks * 512) / MIB} MiB`)
   })
 
   test('progress is told while it writes', async () => {

@@ -24,6 +24,8 @@ export interface Bench {
   server: ImageServer
   context: AgentContext
   reports: Progress[]
+  /** Told of each report. */
+  onReport: (report: Progress) => void
   write(info: Partial<ImageInfo>, configdrive?: unknown): Promise<string>
   remove(): Promise<void>
 }
@@ -33,6 +35,8 @@ export const dir = mkdtempSync(join(tmpdir(), 'ferrite-image-'))
 process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
 
 export interface BenchOptions {
+  /** Instead of a loop device of its own; it is left as it is. */
+  device?: string
   sizeMib?: number
   sectorBytes?: number
   /** Of the node: `boot_mode:uefi,disk_label:gpt`. Without it the firmware is a BIOS. */
@@ -43,9 +47,9 @@ export interface BenchOptions {
 
 export async function setUp(
   content: Buffer,
-  { sizeMib = 100, sectorBytes = 512, capabilities = '', uefi = false }: BenchOptions = {},
+  { device, sizeMib = 100, sectorBytes = 512, capabilities = '', uefi = false }: BenchOptions = {},
 ): Promise<Bench> {
-  const disk = makeLoopDisk(sizeMib, { sectorBytes })
+  const disk = device === undefined ? makeLoopDisk(sizeMib, { sectorBytes }) : { device, file: '', remove() {} }
   const server = await serveImage(content)
   const context: AgentContext = {
     options: { ...defaultOptions(), downloadRetries: 2, downloadRetryPauseMs: 10 },
@@ -58,17 +62,21 @@ export async function setUp(
     node: null,
   }
   const reports: Progress[] = []
-  return {
+  const bench: Bench = {
     disk,
     server,
     context,
     reports,
+    onReport: () => {},
     write: async (info, configdrive = null) => {
       const hardware = await selectHardware(context, [genericManager(context)])
       const whole = { id: 'disk.img', urls: [server.url], disk_format: 'raw', ...info }
       const properties = { root_device: { name: disk.device }, capabilities }
       const node = { uuid: 'u', properties, instance_info: {} }
-      const progress = progressMeter(report => reports.push(report))
+      const progress = progressMeter(report => {
+        reports.push(report)
+        bench.onReport(report)
+      })
       const { signal } = new AbortController()
       return (await prepareImage(whole, configdrive, { agent: context, hardware, node, progress, signal })).text
     },
@@ -77,6 +85,7 @@ export async function setUp(
       await server.close()
     },
   }
+  return bench
 }
 
 export const hash = (algorithm: string, data: Buffer) => createHash(algorithm).update(data).digest('hex')

@@ -145,6 +145,15 @@ describe('partition images on loop devices', { skip: needsRoot }, () => {
     assert.match(said, new RegExp(` root_uuid=${rootUuid} efi_system_partition_uuid=${efi}$`))
   })
 
+  test('BIOS and MBR, on sectors of 4096 bytes', async () => {
+    const bench = await make(root, { sectorBytes: 4096 })
+    await bench.write({ ...image, swap_mb: 8 }, gzipSync(drive).toString('base64'))
+    const { device } = bench.disk
+    assert.deepEqual(table(device), ['82 8', '83 2', '83 32 bootable'])
+    assert.ok(startOf(`${device}p2`, drive.length).equals(drive))
+    assertRoot(`${device}p3`)
+  })
+
   test('images of other formats are converted into the root partition', async () => {
     const raw = join(dir, 'root.ext4')
     const qcow2 = join(dir, 'root.qcow2')

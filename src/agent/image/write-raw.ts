@@ -1,6 +1,7 @@
 /**
  * Streams a raw image from its server to the disk, hashed on the way. Old metadata goes first, for the image may be
- * shorter than what was there before; the new partition table comes last, when the hash is right.
+ * shorter than what was there before; the new partition table comes last, when the hash is right. Long rows of zeros in it
+ * are left to the disk where it makes them by itself.
  */
 import { messageOf } from '#lib/fault.ts'
 import type { ImageTraffic } from '#protocol/chunked-image.ts'
@@ -12,6 +13,7 @@ import type { Checksum } from './image-info.ts'
 import { markWriting, unbootable, unmarkWriting } from './image-record.ts'
 import type { ImageRun, WriteJob } from './prepare-image.ts'
 import { type ImageSource, openImage } from './source.ts'
+import { Zeroing } from './zero-ranges.ts'
 
 /**
  * @returns what it took
@@ -25,14 +27,14 @@ export async function streamToDisk(job: WriteJob, run: ImageRun): Promise<ImageT
   try {
     requireFit(source.sizeBytes, capacityBytes, device)
     await wipeMetadata(device)
-    await pour(source, job, run)
+    const zeroedBytes = await pour(source, job, run)
     return {
       form: 'plain',
       image_bytes: source.deliveredBytes,
       received_bytes: source.receivedBytes,
       received_twice_bytes: source.receivedBytes - source.deliveredBytes,
-      written_bytes: source.deliveredBytes,
-      zeroed_bytes: 0,
+      written_bytes: source.deliveredBytes - zeroedBytes,
+      zeroed_bytes: zeroedBytes,
       kept_bytes: 0,
       seconds: Math.round(performance.now() - startedMs) / 1000,
     }
@@ -41,7 +43,8 @@ export async function streamToDisk(job: WriteJob, run: ImageRun): Promise<ImageT
   }
 }
 
-async function pour(source: ImageSource, job: WriteJob, { agent, progress }: ImageRun): Promise<void> {
+/** @returns how much of it the disk made zero by itself */
+async function pour(source: ImageSource, job: WriteJob, { agent, progress }: ImageRun): Promise<number> {
   const { info, checksum, device, capacityBytes } = job
   const report = (bytes: number) => progress({ phase: 'write', bytes, total_bytes: source.sizeBytes, detail: device })
   report(0)
@@ -51,6 +54,7 @@ async function pour(source: ImageSource, job: WriteJob, { agent, progress }: Ima
     handle,
     name: device,
     device,
+    zeroing: await Zeroing.of(device, handle),
     capacityBytes,
     algorithm: checksum.algorithm,
     onWritten: report,
@@ -71,6 +75,7 @@ async function pour(source: ImageSource, job: WriteJob, { agent, progress }: Ima
   }
   unmarkWriting(agent.store)
   if (failure !== null) throw failure
+  return writer.zeroedBytes()
 }
 
 /** @throws AgentFault ImageWriteError when it is known beforehand that the image does not fit */

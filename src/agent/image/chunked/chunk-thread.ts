@@ -8,9 +8,7 @@ import { constants, openSync, readSync, writeSync } from 'node:fs'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { zstdDecompressSync } from 'node:zlib'
 import type { ImageChunk } from '#protocol/chunked-image.ts'
-import { ALIGNMENT, openDirect, pages } from '../direct-access.ts'
-
-export type Block = Uint8Array<SharedArrayBuffer>
+import { ALIGNMENT, type Block, openDirect, pages } from '../direct-access.ts'
 
 /** What became of a chunk. `bad`: its bytes are not what the manifest says. `failed`: the disk. */
 export type ChunkOutcome =
@@ -139,7 +137,8 @@ function settle(disk: Disk, { chunk, block, plainBytes }: Task): ChunkOutcome {
     const plain = decode(chunk, stored, plainBytes)
     if (typeof plain === 'string') return { kind: 'bad', why: plain }
     disk.piece.set(plain)
-    // Given back now: garbage collectors do not hurry for memory that is not on their heap, and this is much.
+    // Given back now: left to the collector, which does not hurry for memory that is not on its heap, it was 65 MiB more
+    // in each thread.
     if (plain.buffer instanceof ArrayBuffer) plain.buffer.transfer(0)
     disk.write(plainBytes, at)
     return { kind: 'done' }

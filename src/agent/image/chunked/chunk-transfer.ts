@@ -6,17 +6,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '#lib/fault.ts'
 import type { ImageInfo } from '#protocol/agent.ts'
-import { chunkBytes, type ImageChunk } from '#protocol/chunked-image.ts'
+import type { ImageChunk } from '#protocol/chunked-image.ts'
 import { BulkLine } from '../../bulk-get.ts'
 import type { AgentContext } from '../../context.ts'
 import { AgentFault } from '../../errors.ts'
 import { request, shown } from '../../http.ts'
+import { type Block, giveBack, takeBlock } from '../direct-access.ts'
 import { proxies } from '../source.ts'
-import type { Block, ChunkOutcome } from './chunk-thread.ts'
+import type { ChunkOutcome } from './chunk-thread.ts'
 
 const LINES = 3
 /** So many that connections fill some while threads work on others, and that each broken line may hold one back. */
-const BLOCKS = 10
+const BLOCKS = 8
 /** Bytes that are asked for at a time; what is on its way when a connection breaks is at most this on each. */
 const SPAN = { first: 1024 * 1024, least: 64 * 1024, most: 8 * 1024 * 1024, growAfter: 128 }
 /** How often a chunk may come and not be what the manifest says. */
@@ -52,7 +53,8 @@ export interface ChunkTransferOptions {
 /** For one image; `run` may be called several times. */
 export class ChunkTransfer {
   readonly #options: ChunkTransferOptions
-  readonly #free: Block[] = Array.from({ length: BLOCKS }, () => new Uint8Array(new SharedArrayBuffer(chunkBytes)))
+  readonly #blocks = Array.from({ length: BLOCKS }, takeBlock)
+  readonly #free = [...this.#blocks]
   readonly #deadline: number
   #pending: Piece[] = []
   #left = 0
@@ -81,6 +83,11 @@ export class ChunkTransfer {
     this.#options.signal.removeEventListener('abort', wake)
     this.#options.signal.throwIfAborted()
     this.#stop.signal.throwIfAborted()
+  }
+
+  /** Gives the memory back; when nothing is under way any more, also with the threads. */
+  close(): void {
+    for (const block of this.#blocks) giveBack(block)
   }
 
   /** One connection: takes the next span until nothing is left. */

@@ -12,6 +12,10 @@ import { type ChunkedFacts, dataFile, finishForm } from '#images/chunked/stored-
 import { type FileServer, startFileServer } from '#images/file-server.ts'
 import { silent } from '#lib/log.ts'
 import { type ChunkedImage, chunkBytes } from '#protocol/chunked-image.ts'
+import { bundleAgent } from '#ramdisk/agent-bundle.ts'
+import { startAgent } from '../../agent-process.ts'
+import { startFakeIronic } from '../../fake-ironic.ts'
+import { fakePrograms } from '../../fake-programs.ts'
 import { needsRoot } from '../../loop-disk.ts'
 import { type Bench, dir, MIB, partitions, setUp, startOf } from '../test-setup.ts'
 
@@ -45,6 +49,18 @@ describe('chunked images on loop devices', { skip: needsRoot }, () => {
     const { bench, served } = await make(image, { sectorBytes: 4096 })
     await bench.write(served.info)
     assertWritten(bench, image)
+  })
+
+  test('a device that says it made zeros, and did not, is sent them', async () => {
+    const image = sparseImage(60, [0, 5])
+    const { bench, served } = await make(image)
+    execFileSync('dd', ['if=/dev/urandom', `of=${bench.disk.device}`, 'bs=1M', 'count=80', 'status=none'])
+    const liars = await fakePrograms()
+    cleanUps.push(() => liars.remove())
+    for (const name of ['fallocate', 'blkdiscard']) liars.add(name, () => '')
+    await bench.write(served.info)
+    assertWritten(bench, image)
+    assert.equal(liars.calls.length, 1, 'it was trusted once')
   })
 
   test('twenty broken connections and two restarts of the server: right content, little sent twice', async () => {
@@ -82,6 +98,38 @@ describe('chunked images on loop devices', { skip: needsRoot }, () => {
     await bench.write(served.info)
     assertWritten(bench, image)
     assert.ok(served.sent() - before < 0.6 * served.facts.storedBytes, 'only what is missing is fetched')
+  })
+
+  test('an agent that is killed in mid-chunk: the disk does not boot; asked again it writes the whole image', async () => {
+    const image = sparseImage(120, range(0, 40))
+    const { bench, served } = await make(image)
+    const bundle = join(dir, 'agent.mjs')
+    await bundleAgent({ outFile: bundle })
+    const ironic = await startFakeIronic()
+    cleanUps.push(() => ironic.close())
+    const agent = startAgent(bundle, ironic, { devices: [bench.disk.device] })
+    cleanUps.push(() => agent.remove())
+    await ironic.heartbeat(1)
+    const half = Promise.withResolvers<void>()
+    served.onBytes = total => {
+      if (total < served.facts.storedBytes / 2) return
+      served.onBytes = () => {}
+      half.resolve(agent.kill())
+    }
+    const node = { uuid: 'u', properties: { root_device: { name: bench.disk.device } }, instance_info: {} }
+    const image_info = { id: 'disk.img', urls: [bench.server.url], disk_format: 'raw', ...served.info }
+    const step = { step: 'write_image', interface: 'deploy', args: { image_info, configdrive: null } }
+    const write = () => agent.command('deploy.execute_deploy_step', { step, node, ports: [] })
+    await write()
+    await half.promise
+    const beats = ironic.heartbeats.length
+    agent.start()
+    await ironic.heartbeat(beats + 1)
+    assertUnbootable(bench)
+    await write()
+    const { command_status, command_error } = await agent.ended()
+    assert.equal(command_status, 'SUCCEEDED', JSON.stringify(command_error))
+    assertWritten(bench, image)
   })
 
   test('another image is not mixed with what was written of the one before', async () => {

@@ -16,11 +16,11 @@ import { wipeMetadata } from '../../hardware/erase-metadata.ts'
 import { markWriting, unbootable, unmarkWriting } from '../image-record.ts'
 import type { ImageRun, WriteJob } from '../prepare-image.ts'
 import { requireFit } from '../write-raw.ts'
+import { Zeroing } from '../zero-ranges.ts'
 import { type ChunkThreads, startChunkThreads } from './chunk-thread.ts'
 import { ChunkTransfer, type Piece } from './chunk-transfer.ts'
 import { fetchManifest } from './manifest.ts'
 import { forgetRecord, openRecord } from './written-record.ts'
-import { zeroRanges } from './zero-ranges.ts'
 
 /**
  * @returns what it took; null when there is no chunked form to be had, and nothing was touched then
@@ -55,6 +55,7 @@ export async function chunksToDisk(job: WriteJob, run: ImageRun): Promise<ImageT
     failure = error
   }
   await threads.close()
+  write.close()
   await handle.close()
   if (failure !== null) {
     await unbootable(device).catch(error => run.agent.log.error(`Wiping ${device}: ${messageOf(error)}`))
@@ -80,6 +81,7 @@ class ChunkWrite {
   readonly #options: ChunkWriteOptions
   readonly #pieces: Piece[]
   readonly #dataBytes: number
+  #transfer: ChunkTransfer | null = null
   #received = 0
   /** Stored bytes of what is on the disk now because it was fetched. */
   #useful = 0
@@ -110,18 +112,23 @@ class ChunkWrite {
     }
   }
 
+  /** When nothing is under way any more. */
+  close(): void {
+    this.#transfer?.close()
+  }
+
   async all(handle: FileHandle): Promise<void> {
-    const { job, run, manifest, manifestSha256, url, threads } = this.#options
-    const { device, info } = job
+    const { job, run, manifestSha256, url, threads } = this.#options
+    const { info } = job
     this.#report()
-    const record = openRecord(run.agent.store, { device, manifestSha256 }, this.#pieces.length)
+    const record = openRecord(run.agent.store, { device: job.device, manifestSha256 }, this.#pieces.length)
     // The first chunk is not in there: it is written when everything else is.
     const known = new Set(record.before)
     for (const place of await this.#stillThere(this.#pieces.filter(piece => known.has(piece.place)))) record.add(place)
 
     const stop = new AbortController()
     const signal = AbortSignal.any([run.signal, stop.signal])
-    const transfer = new ChunkTransfer({
+    this.#transfer = new ChunkTransfer({
       agent: run.agent,
       info,
       url,
@@ -138,15 +145,12 @@ class ChunkWrite {
         this.#received += bytes
       },
     })
-    const onZeroed = (bytes: number) => {
-      this.#zeroed += bytes
-      this.#report()
-    }
+    const transfer = this.#transfer
     try {
       const missing = this.#pieces.filter(({ received, chunk }) => received < chunk.stored_bytes)
       await bothOrNeither(stop, [
         () => transfer.run(missing.filter(({ chunk }) => chunk.index > 0)),
-        () => this.#guarded(() => zeroRanges({ device, handle }, emptyRanges(manifest), { signal, onZeroed })),
+        () => this.#guarded(() => this.#zero(handle, signal)),
       ])
       // What follows the table must be on the disk before the table is.
       await this.#guarded(() => handle.sync())
@@ -158,6 +162,16 @@ class ChunkWrite {
     }
     forgetRecord(run.agent.store)
     this.#report()
+  }
+
+  async #zero(handle: FileHandle, signal: AbortSignal): Promise<void> {
+    const { job, manifest } = this.#options
+    const zeroing = await Zeroing.of(job.device, handle)
+    const onZeroed = (bytes: number) => {
+      this.#zeroed += bytes
+      this.#report()
+    }
+    for (const range of emptyRanges(manifest)) await zeroing.make(range, { signal, onZeroed })
   }
 
   /** Of chunks that were written before, the places of those that the disk still holds; they count as received. */

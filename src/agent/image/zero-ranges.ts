@@ -1,0 +1,118 @@
+/**
+ * Makes ranges of a disk read as zeros, as cheaply as the disk lets us: it is told to forget them where it says that they
+ * are zeros afterwards, the kernel sends zeros where it says nothing. Some disks do not keep that word: each range is
+ * looked at in a few places, and the first one that holds something ends all trust. Everything is sent zeros then.
+ *
+ * Source: fallocate(2) on block devices (punching a hole fails rather than being slow or inexact), blkdiscard(8); Linux,
+ * Documentation/ABI/stable/sysfs-block, write_zeroes_max_bytes.
+ */
+import { randomInt } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { run } from '#lib/run.ts'
+import { readOrNull } from '../hardware/block-devices.ts'
+import { zero } from '../hardware/erase-metadata.ts'
+
+/** Lengths must be multiples of the sector; what is less at the end is written. */
+const SECTOR_BYTES = 4096
+/** Asked for at a time, so that progress is told and an end is heard. */
+const PIECE_BYTES = 1024 * 1024 * 1024
+/** Of each piece its ends are looked at, and so many places between them. */
+const LOOKS = 4
+
+export interface ZeroRange {
+  from: number
+  to: number
+}
+
+/** How a disk's ranges become zeros; one object for one disk that is being written. */
+export class Zeroing {
+  readonly #device: string
+  readonly #handle: FileHandle
+  /** `forget`: the disk does it. `kernel`: the kernel sends zeros. `write`: we do. */
+  #way: 'forget' | 'kernel' | 'write'
+  /** What was not written by us. */
+  readonly #trusted: ZeroRange[] = []
+
+  private constructor(device: string, handle: FileHandle, forgets: boolean) {
+    this.#device = device
+    this.#handle = handle
+    this.#way = forgets ? 'forget' : 'kernel'
+  }
+
+  /** @param handle of the same device, held exclusively */
+  static async of(device: string, handle: FileHandle): Promise<Zeroing> {
+    const sys = `/sys/class/block/${basename(device)}`
+    // A partition has the queue of its disk.
+    const most =
+      (await readOrNull(`${sys}/queue/write_zeroes_max_bytes`)) ??
+      (await readOrNull(`${sys}/../queue/write_zeroes_max_bytes`))
+    return new Zeroing(device, handle, Number(most ?? 0) > 0)
+  }
+
+  /** Whether the disk makes zeros by itself; to one that does not they may as well be written as they come. */
+  get isCheap(): boolean {
+    return this.#way === 'forget'
+  }
+
+  /**
+   * @param onZeroed told after every piece
+   * @throws Error of the system when the disk fails
+   */
+  async make(
+    { from, to }: ZeroRange,
+    { signal, onZeroed }: { signal?: AbortSignal; onZeroed?: (bytes: number) => void } = {},
+  ): Promise<void> {
+    for (let at = from; at < to; at += PIECE_BYTES) {
+      signal?.throwIfAborted()
+      const piece = { from: at, to: Math.min(to, at + PIECE_BYTES) }
+      await this.#makePiece(piece)
+      onZeroed?.(piece.to - piece.from)
+    }
+  }
+
+  async #makePiece({ from, to }: ZeroRange): Promise<void> {
+    const end = to - ((to - from) % SECTOR_BYTES)
+    const whole = { from, to: end }
+    if (end > from) {
+      if (this.#way === 'forget' && !(await this.#ask('fallocate', '--punch-hole', whole))) this.#way = 'kernel'
+      if (this.#way === 'kernel' && !(await this.#ask('blkdiscard', '--zeroout', whole))) this.#way = 'write'
+      if (this.#way === 'write') await zero(this.#handle, from, end)
+      else await this.#trust(whole)
+    }
+    await zero(this.#handle, end, to)
+  }
+
+  /** Whether a program is there and did its work; why not does not matter, for there is another way. */
+  async #ask(program: string, how: string, { from, to }: ZeroRange): Promise<boolean> {
+    return await run(program, [how, '--offset', String(from), '--length', String(to - from), this.#device]).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  /** Looks whether the disk did what it says; else all that it says is done again. */
+  async #trust(range: ZeroRange): Promise<void> {
+    this.#trusted.push(range)
+    if (await this.#looksEmpty(range)) return
+    this.#way = 'write'
+    for (const { from, to } of this.#trusted.splice(0)) await zero(this.#handle, from, to)
+  }
+
+  async #looksEmpty({ from, to }: ZeroRange): Promise<boolean> {
+    const sectors = (to - from) / SECTOR_BYTES
+    const places = [0, sectors - 1, ...Array.from({ length: LOOKS }, () => randomInt(sectors))]
+    for (const place of new Set(places)) {
+      const { buffer } = await this.#handle.read(
+        Buffer.alloc(SECTOR_BYTES),
+        0,
+        SECTOR_BYTES,
+        from + place * SECTOR_BYTES,
+      )
+      if (!buffer.equals(nothing)) return false
+    }
+    return true
+  }
+}
+
+const nothing = Buffer.alloc(SECTOR_BYTES)
