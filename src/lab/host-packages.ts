@@ -36,8 +36,18 @@ export const forLab = [
   'seabios',
 ] as const
 
-/** `ferrite serve`: image formats and network boot. */
-export const forService = ['qemu-utils', 'dnsmasq-base', 'ipxe', 'mtools', 'xorriso'] as const
+/** `ferrite serve`: image formats, network boot, boot ISO images. */
+export const forService = [
+  'qemu-utils',
+  'dnsmasq-base',
+  'ipxe',
+  'mtools',
+  'xorriso',
+  'isolinux',
+  'syslinux-common',
+  'grub-common',
+  'grub-efi-amd64-bin',
+] as const
 
 /** `npm run interop:clients`: the clients of Ironic that must work with our API as they are. */
 export const forClients = ['python3-ironicclient', 'python3-openstackclient', 'python3-openstacksdk'] as const

@@ -79,9 +79,9 @@ export const DEFAULT = {
     effective: true,
     help: 'Hardware types that nodes may use.',
   }),
-  enabled_bios_interfaces: enabled('BIOS', ['no-bios', 'fake'], 'no-bios,redfish'),
+  enabled_bios_interfaces: enabled('BIOS', ['no-bios', 'redfish', 'fake'], 'no-bios,redfish'),
   default_bios_interface: preferred('BIOS'),
-  enabled_boot_interfaces: enabled('Boot', ['ipxe', 'fake'], 'ipxe,pxe,redfish-virtual-media'),
+  enabled_boot_interfaces: enabled('Boot', ['ipxe', 'redfish-virtual-media', 'fake'], 'ipxe,pxe,redfish-virtual-media'),
   default_boot_interface: preferred('Boot'),
   enabled_console_interfaces: enabled('Console', ['no-console', 'fake'], 'no-console'),
   default_console_interface: preferred('Console'),
@@ -102,7 +102,7 @@ export const DEFAULT = {
   default_network_interface: preferred('Network'),
   enabled_power_interfaces: enabled('Power', []),
   default_power_interface: preferred('Power'),
-  enabled_raid_interfaces: enabled('RAID', ['agent', 'no-raid', 'fake'], 'agent,no-raid,redfish'),
+  enabled_raid_interfaces: enabled('RAID', ['agent', 'no-raid', 'redfish', 'fake'], 'agent,no-raid,redfish'),
   default_raid_interface: preferred('RAID'),
   enabled_rescue_interfaces: enabled('Rescue', ['no-rescue', 'fake'], 'no-rescue'),
   default_rescue_interface: preferred('Rescue'),
@@ -112,7 +112,11 @@ export const DEFAULT = {
     effective: true,
     help: 'Storage interface of nodes that name none.',
   }),
-  enabled_vendor_interfaces: enabled('Vendor', ['ipmitool', 'no-vendor', 'fake'], 'ipmitool,redfish,no-vendor'),
+  enabled_vendor_interfaces: enabled(
+    'Vendor',
+    ['ipmitool', 'redfish', 'no-vendor', 'fake'],
+    'ipmitool,redfish,no-vendor',
+  ),
   default_vendor_interface: preferred('Vendor'),
 
   default_resource_class: string({
