@@ -150,9 +150,13 @@ describe('baremetal conductor', { skip }, () => {
     assert.deepEqual(await client.list('conductor list --limit 1 --sort hostname:desc'), [row])
     assert.deepEqual(await client.list('conductor list --fields hostname'), [{ hostname: conductor }])
     const [long] = await client.list('conductor list --long')
-    assert.partialDeepStrictEqual(long, { ...row, drivers: ['fake-hardware', 'redfish'] })
+    assert.partialDeepStrictEqual(long, { ...row, drivers: ['fake-hardware', 'ipmi', 'redfish'] })
     const shown = await client.show(`conductor show ${conductor}`)
-    assert.partialDeepStrictEqual(shown, { hostname: conductor, alive: true, drivers: ['fake-hardware', 'redfish'] })
+    assert.partialDeepStrictEqual(shown, {
+      hostname: conductor,
+      alive: true,
+      drivers: ['fake-hardware', 'ipmi', 'redfish'],
+    })
     assert.deepEqual(await client.show(`conductor show ${conductor} --fields alive`), { alive: true })
     await client.fails(/nobody.*404/s, 'conductor show nobody')
     await client.fails(/nobody.*404/s, 'conductor list --marker nobody')
