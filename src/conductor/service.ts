@@ -26,6 +26,7 @@ import { powerTargets, verbs } from '#protocol/states.ts'
 import { handOutAll } from './admission.ts'
 import { Allocator } from './allocations.ts'
 import type { Action, Caller, ConductorService } from './conductor.ts'
+import { keepConsoles } from './consoles.ts'
 import { withChosenDeploy } from './deploy-choice.ts'
 import { FlowEngine } from './engine.ts'
 import { adopt } from './flows/adopt.ts'
@@ -234,6 +235,9 @@ export function createConductor(options: ConductorOptions): Conductor {
       signal,
     )
 
+  const keepAllConsoles = (signal: AbortSignal) =>
+    keepConsoles({ db, log, context: nodeContext, isOurs: node => membership.ownerOf(node) === hostname }, signal)
+
   const sensors = new SensorWatch({ db, hostname, config, clock, log, context: nodeContext })
   const discovery = new Discovery({ db, config, registry, clock, log })
   const heartbeats = new Heartbeats({ db, clock, log })
@@ -262,6 +266,11 @@ export function createConductor(options: ConductorOptions): Conductor {
       name: 'instances that boot from the network',
       everyS: () => config.conductor.sync_local_state_interval,
       run: keepBoots,
+    },
+    {
+      name: 'consoles that are switched on',
+      everyS: () => config.conductor.sync_local_state_interval,
+      run: keepAllConsoles,
     },
     { name: 'old events', everyS: () => 3600, run: signal => prune({ db, config, clock, log }, signal) },
     {
@@ -300,11 +309,15 @@ export function createConductor(options: ConductorOptions): Conductor {
       const boots = keepBoots(signal).catch(error =>
         log.error({ err: error }, 'cannot look for instances that boot from the network; trying again in time'),
       )
+      const consoles = keepAllConsoles(signal).catch(error =>
+        log.error({ err: error }, 'cannot look for consoles that are switched on; trying again in time'),
+      )
       const filtered = filter
         .sync()
         .catch(error => log.error({ err: error }, 'cannot filter network boots; trying again in time'))
       periodic = Promise.all([
         boots,
+        consoles,
         filtered,
         runPeriodically(tasks, { clock, log, signal }),
         watch.run(signal),

@@ -1,4 +1,4 @@
-/** Queries about nodes that run an instance. */
+/** Queries about nodes for which a conductor keeps something running: the boots of instances, consoles. */
 import type { Db, Trx } from './database.ts'
 import { type Node, readNode } from './nodes.ts'
 
@@ -17,6 +17,19 @@ export async function activeBy(
     .where('id', '>', afterId)
     .orderBy('id')
     .limit(limit)
+    .execute()
+  return rows.map(readNode)
+}
+
+/** Nodes whose console is switched on, in the order of their making, from the one after `afterId`. */
+export async function withConsole(db: Db | Trx, options: { afterId: number; limit: number }): Promise<Node[]> {
+  const rows = await db
+    .selectFrom('nodes')
+    .selectAll()
+    .where('console_enabled', '=', 1)
+    .where('id', '>', options.afterId)
+    .orderBy('id')
+    .limit(options.limit)
     .execute()
   return rows.map(readNode)
 }

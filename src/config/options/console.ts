@@ -6,6 +6,7 @@ export const console = {
   terminal_timeout: integer({
     default: 600,
     min: 0,
+    effective: true,
     help: 'Seconds after which an unused console is closed. 0: never.',
   }),
   subprocess_checking_interval: integer({
@@ -15,8 +16,8 @@ export const console = {
   }),
   subprocess_timeout: integer({ default: 10, min: 1, help: 'Seconds it may take to start.' }),
   kill_timeout: integer({ default: 1, min: 0, help: 'Seconds it gets to end.' }),
-  socat_address: string({ default: '$my_ip', help: 'Address consoles listen on.' }),
-  port_range: list({ default: null, help: 'Ports of consoles, FIRST:LAST.' }),
+  socat_address: string({ default: '$my_ip', effective: true, help: 'Address consoles listen on.' }),
+  port_range: list({ default: null, effective: true, help: 'Ports of consoles, FIRST:LAST. Unset: any.' }),
 }
 
 export const vnc = {

@@ -79,6 +79,22 @@ export class IpmiClient {
     }
   }
 
+  /**
+   * A session of its own beside the one for questions, for what lasts. Whoever gets it closes it.
+   * @throws as `ask` does
+   */
+  async openOwn(signal: AbortSignal): Promise<{ session: Session; close(): void }> {
+    signal.throwIfAborted()
+    const { session, line } = await this.#inTurn(() => this.#open(this.#limits(signal)))
+    return {
+      session,
+      close() {
+        session.close()
+        line.close()
+      },
+    }
+  }
+
   /** Says farewell and frees what was held; the next question opens a new session. */
   async close(): Promise<void> {
     await this.#inTurn(async () => this.#drop('farewell'))
@@ -103,9 +119,7 @@ export class IpmiClient {
 
   async #askOnce(asked: Asked, signal: AbortSignal): Promise<IpmiAnswer> {
     signal.throwIfAborted()
-    const { commandLimitMs, firstPauseMs, longestPauseMs } = this.#settings
-    const pace = { firstMs: firstPauseMs, longestMs: Math.max(firstPauseMs, longestPauseMs) }
-    const limits: Limits = { pace, endMs: performance.now() + commandLimitMs, signal }
+    const limits = this.#limits(signal)
     try {
       if (this.#kept) {
         const answer = await this.#kept.session.ask(asked, { ...limits, sendings: sendingsInKept })
@@ -123,6 +137,12 @@ export class IpmiClient {
     }
     this.#drop('silently')
     throw new IpmiSilent(`The BMC at ${this.bmc} opened a session and then did not answer ${asked.what}`)
+  }
+
+  #limits(signal: AbortSignal): Limits {
+    const { commandLimitMs, firstPauseMs, longestPauseMs } = this.#settings
+    const pace = { firstMs: firstPauseMs, longestMs: Math.max(firstPauseMs, longestPauseMs) }
+    return { pace, endMs: performance.now() + commandLimitMs, signal }
   }
 
   #drop(how: 'farewell' | 'silently'): void {

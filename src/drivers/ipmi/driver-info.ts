@@ -41,7 +41,7 @@ export const ipmiDriverInfo = {
     description:
       'Turn off the 60 seconds after which BMCs forget the boot device. Default: [ipmi] disable_boot_timeout.',
   },
-  ipmi_terminal_port: { description: 'TCP port of the serial console. Accepted; there is no console over IPMI yet.' },
+  ipmi_terminal_port: { description: 'TCP port of the serial console. Default: one of [console] port_range.' },
 } as const satisfies Record<string, Property>
 
 /** All that sessions with one BMC depend on. */
@@ -95,7 +95,7 @@ export function bmcSettings(ctx: Pick<NodeContext, 'node' | 'config'>): BmcSetti
       longestPauseMs: ipmi.min_command_interval * 1000,
       passingErrors: ipmi.additional_retryable_ipmi_errors,
     }
-    attempt(() => numberOf(info, 'ipmi_terminal_port', { from: 1, to: 65535 }), null)
+    attempt(() => terminalPort(ctx), null)
     attempt(() => flagOf(info, 'ipmi_force_boot_device', false), false)
     attempt(() => flagOf(info, 'ipmi_disable_boot_timeout', false), false)
     return settings
@@ -105,6 +105,11 @@ export function bmcSettings(ctx: Pick<NodeContext, 'node' | 'config'>): BmcSetti
 /** Is the BMC to keep a boot device longer than a minute? */
 export function disablesBootTimeout({ node, config }: Pick<NodeContext, 'node' | 'config'>): boolean {
   return flagOf(node.driver_info, 'ipmi_disable_boot_timeout', config.ipmi.disable_boot_timeout)
+}
+
+/** Of the serial console; null: any. */
+export function terminalPort({ node }: Pick<NodeContext, 'node'>): number | null {
+  return numberOf(node.driver_info, 'ipmi_terminal_port', { from: 1, to: 65535 })
 }
 
 export function forcesBootDevice({ node }: Pick<NodeContext, 'node'>): boolean {

@@ -12,6 +12,7 @@ export default {
   driverInfo: { ...ipmiDriverInfo, ...ansibleDriverInfo },
   interfaces: {
     ...generic,
+    console: { 'ipmitool-socat': () => import('./console.ts'), ...generic.console },
     management: { ipmitool: () => import('./management.ts'), ...generic.management },
     power: { ipmitool: () => import('./power.ts') },
     vendor: { ipmitool: () => import('./vendor.ts'), ...generic.vendor },

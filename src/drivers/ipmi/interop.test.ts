@@ -4,16 +4,20 @@
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { IpmiBmc } from '#lab/ipmi/bmc.ts'
 import { openIpmiPort } from '#lab/ipmi/server.ts'
 import { FakeHardware } from '#lab/redfish/fake-hardware.ts'
 import { authTypes } from '#protocol/ipmi/packet.ts'
+import { clientOf } from './clients.ts'
 import { IpmiAccessDenied, IpmiRefused, IpmiSilent } from './faults.ts'
 import { behind, noIpmiSim, noIpmitool, simUser, startIpmiSim } from './ipmi-sim.ts'
 import { change, ipmiContext } from './ipmi-world.ts'
 import management from './management.ts'
 import power from './power.ts'
+import { openSol } from './sol.ts'
 import { sendRaw } from './vendor.ts'
 
 test('our driver against ipmi_sim', { skip: noIpmiSim }, async t => {
@@ -43,6 +47,28 @@ test('our driver against ipmi_sim', { skip: noIpmiSim }, async t => {
       System: { chassis: { health: 'OK' } },
       Temperature: { DJT: { health: 'OK', about: 'processor', reading: 68, unit: 'celsius' } },
     })
+  })
+
+  await t.test('the serial port, both ways', async () => {
+    let shown = ''
+    const events = {
+      data(characters: Buffer) {
+        shown += characters.toString('latin1')
+      },
+      end: (why: string) => assert.fail(why),
+    }
+    const line = await openSol(clientOf(ctx), events, { signal: ctx.signal })
+    const serial = await sim.serial()
+    let typed = ''
+    serial.on('data', (characters: Buffer) => {
+      typed += characters.toString('latin1')
+    })
+    const told = `${'0123456789'.repeat(60)}\r\nlogin: `
+    serial.write(told)
+    line.write(Buffer.from('y'.repeat(700)))
+    await eventually(() => shown === told && typed.endsWith('y'.repeat(700)))
+    await line.close()
+    assert.equal(await power.get(ctx), 'power off', 'the session for questions is another one')
   })
 
   await t.test('the cipher suites that it has, and IPMI 1.5', async () => {
@@ -125,6 +151,24 @@ test('the program ipmitool against our BMC', { skip: noIpmitool }, async t => {
     assert.deepEqual(hardware.resets, ['On', 'ForceRestart'])
   })
 
+  await t.test('serial over LAN', async () => {
+    // It wants a terminal.
+    const command = `ipmitool -H 127.0.0.1 -p ${port.port} ${asAdmin.join(' ')} sol activate`
+    const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] })
+    let shown = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      shown += chunk
+    })
+    await eventually(() => shown.includes('SOL Session operational'))
+    hardware.serial.write('login: ')
+    await eventually(() => shown.includes('login: '))
+    child.stdin.write('root\r')
+    await eventually(() => hardware.serial.typed.includes('root\r'))
+    child.stdin.write('~.')
+    const [code] = await once(child, 'exit')
+    assert.equal(code, 0, shown)
+  })
+
   await t.test('IPMI 1.5, a user that may less, and a wrong password', async () => {
     const asOperator = ['-I', 'lan', '-U', 'op', '-P', 'operator', '-L', 'OPERATOR']
     assert.equal((await tool(...asOperator, '-A', 'MD5', 'power', 'status')).out, 'Chassis Power is on\n')
@@ -152,6 +196,10 @@ test('the program ipmitool against our BMC', { skip: noIpmitool }, async t => {
     )
   })
 })
+
+async function eventually(holds: () => boolean): Promise<void> {
+  for (const endMs = Date.now() + 60_000; !holds(); await sleep(10)) assert.ok(Date.now() < endMs, `never: ${holds}`)
+}
 
 function ipmitool(args: string[]): Promise<{ code: number | null; out: string; said: string }> {
   const child = spawn('ipmitool', args, { stdio: ['ignore', 'pipe', 'pipe'] })

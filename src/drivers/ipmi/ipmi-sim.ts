@@ -6,12 +6,15 @@ import { spawn, spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface IpmiSim extends AsyncDisposable {
   port: number
+  /** What the machine's serial port is plugged into, once somebody looks at it. */
+  serial(): Promise<Socket>
   /** What the machine was told, line by line: `power 1`, `reset`, `boot pxe` … */
   told(): Promise<string[]>
 }
@@ -32,7 +35,11 @@ export async function startIpmiSim(): Promise<IpmiSim> {
   await writeFile(log, '')
   await writeFile(program, chassis(directory))
   await chmod(program, 0o755)
-  await writeFile(join(directory, 'lan.conf'), lan(port, program))
+  const plugs: Socket[] = []
+  const cable = createServer(plug => plugs.push(plug)).listen(0, '127.0.0.1')
+  await once(cable, 'listening')
+  const { port: cablePort } = cable.address() as AddressInfo // it listens on TCP
+  await writeFile(join(directory, 'lan.conf'), lan(port, program, cablePort))
   await writeFile(join(directory, 'bmc.emu'), emulation)
   const args = ['-c', 'lan.conf', '-f', 'bmc.emu', '-s', directory, '-n']
   const child = spawn('ipmi_sim', args, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -48,11 +55,17 @@ export async function startIpmiSim(): Promise<IpmiSim> {
   })
   return {
     port,
+    async serial() {
+      if (plugs.length === 0) await once(cable, 'connection')
+      return plugs.at(-1) as Socket // one has just come
+    },
     told: async () => (await readFile(log, 'utf8')).split('\n').filter(line => line !== ''),
     async [Symbol.asyncDispose]() {
       const ended = once(child, 'exit')
       child.kill('SIGKILL')
       await ended
+      for (const plug of plugs) plug.destroy()
+      cable.close()
       await rm(directory, { recursive: true, force: true })
     },
   }
@@ -79,7 +92,7 @@ case "$1 $2" in
 esac
 `
 
-const lan = (port: number, program: string) => `name "sim"
+const lan = (port: number, program: string, cablePort: number) => `name "sim"
 set_working_mc 0x20
   startlan 1
     addr 127.0.0.1 ${port}
@@ -91,6 +104,7 @@ set_working_mc 0x20
     guid a123456789abcdefa123456789abcdef
   endlan
   chassis_control "${program} 0x20"
+  sol "telnet:127.0.0.1:${cablePort}" 115200
   user 1 true "" "anonymous" user 10 none md2 md5 straight
   user 2 true "${simUser.name}" "${simUser.password}" admin 10 none md2 md5 straight
 `

@@ -13,6 +13,7 @@ import {
   authTypes,
   decodePacket,
   encodePong,
+  ipmiPort,
   payloadTypes,
   plain15,
   plain20,
@@ -22,16 +23,20 @@ import { answerCommand, type BmcState } from './commands.ts'
 import { Openings15 } from './openings-15.ts'
 import { Openings20 } from './openings-20.ts'
 import type { BmcOptions, ResolvedOptions } from './options.ts'
+import { SerialOverLan } from './serial-over-lan.ts'
 import { type BmcSession, Sessions } from './sessions.ts'
 
 export class IpmiBmc {
   /** Every command that came within a session, as `netFn/command`, in hex. */
   readonly commands: string[] = []
+  /** Where it is reached, as it tells those who ask for the serial port. */
+  port = ipmiPort
   readonly sessions: Sessions
   readonly #options: ResolvedOptions
   readonly #openings20: Openings20
   readonly #openings15: Openings15
   readonly #state: BmcState
+  readonly #serial: SerialOverLan
 
   constructor(options: BmcOptions) {
     const all: ResolvedOptions = {
@@ -50,18 +55,22 @@ export class IpmiBmc {
     this.sessions = new Sessions(all)
     this.#openings20 = new Openings20(all, this.sessions, createHash('md5').update(uuid).digest())
     this.#openings15 = new Openings15(all, this.sessions)
+    this.#serial = new SerialOverLan(all.hardware)
     this.#state = { hardware: all.hardware, bootOptions: new Map(), sdrReservation: 0, sdrBytes: all.sdrBytes }
   }
 
-  /** What comes back; empty where firmware says nothing. */
-  async handle(datagram: Buffer): Promise<Buffer[]> {
+  /**
+   * What comes back; empty where firmware says nothing.
+   * @param push sends to the same place later, for what no request asked for
+   */
+  async handle(datagram: Buffer, push: (datagram: Buffer) => void = () => {}): Promise<Buffer[]> {
     const packet = decodePacket(datagram)
     if (!packet) return []
     if (packet.kind === 'ping') return [encodePong(packet.tag)]
     if (packet.kind === 'pong') return []
     if (packet.sessionId !== 0) {
       const challenged = this.#openings15.activate(packet)
-      return challenged ? [challenged] : this.#inSession(packet)
+      return challenged ? [challenged] : this.#inSession(packet, push)
     }
     if (packet.kind === '2.0') {
       if (!this.#options.speaks20) return []
@@ -75,10 +84,13 @@ export class IpmiBmc {
     return [packet.kind === '2.0' ? plain20(payloadTypes.message, payload) : plain15(payload)]
   }
 
-  async #inSession(packet: SessionPacket): Promise<Buffer[]> {
+  async #inSession(packet: SessionPacket, push: (datagram: Buffer) => void): Promise<Buffer[]> {
     const session = this.sessions.get(packet.sessionId)
     const opened = session?.seal.open(packet)
-    if (!session || opened?.payloadType !== payloadTypes.message) return []
+    if (!session || !opened) return []
+    if (opened.payloadType === payloadTypes.sol) this.#serial.take(session, opened.payload)
+    if (opened.payloadType !== payloadTypes.message) return []
+    session.push = payload => push(session.seal.seal(payloadTypes.sol, payload))
     const request = decodeMessage(opened.payload)
     if (!request || request.to !== bmcAddress) return []
     const answers = await this.#answer(session, request)
@@ -111,8 +123,12 @@ export class IpmiBmc {
     }
     if (isOf(request, commands.app.closeSession)) {
       const id = Buffer.from(request.data).readUInt32LE(0)
+      this.#serial.forget(session)
       return [this.sessions.close(id) ? completion.ok : 0x87]
     }
+    const { activatePayload, deactivatePayload } = commands.app
+    if (isOf(request, activatePayload)) return this.#serial.activate(session, request.data, this.port)
+    if (isOf(request, deactivatePayload)) return this.#serial.deactivate()
     if (request.netFn === netFns.app && outside.has(request.command)) return this.#outside(request)
     return answerCommand(this.#state, request, session.privilege)
   }

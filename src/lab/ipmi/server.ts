@@ -26,14 +26,13 @@ export async function openIpmiPort(bmc: IpmiBmc, options: PortOptions = {}): Pro
   socket.on('message', async (datagram, from) => {
     if (loses('to the BMC', datagram)) return
     received += 1
-    const answers = await bmc.handle(datagram)
-    const send = () => {
-      for (const answer of answers) {
-        if (isOpen && !loses('from the BMC', answer)) socket.send(answer, from.port, from.address, () => {})
-      }
+    const send = (answer: Buffer) => {
+      if (isOpen && !loses('from the BMC', answer)) socket.send(answer, from.port, from.address, () => {})
     }
-    if (delayMs > 0) setTimeout(send, delayMs).unref()
-    else send()
+    const answers = await bmc.handle(datagram, send)
+    const sendAll = () => answers.forEach(send)
+    if (delayMs > 0) setTimeout(sendAll, delayMs).unref()
+    else sendAll()
   })
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject)
@@ -42,6 +41,7 @@ export async function openIpmiPort(bmc: IpmiBmc, options: PortOptions = {}): Pro
       resolve()
     })
   })
+  bmc.port = socket.address().port
   return {
     port: socket.address().port,
     get received() {

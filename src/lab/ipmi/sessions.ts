@@ -12,6 +12,8 @@ export class BmcSession {
   /** It begins as a user's. */
   privilege: number
   answers: Message[] = []
+  /** Sends a payload of Serial over LAN to where the last message came from. */
+  push: (payload: Buffer) => void = () => {}
   #answered: Message | undefined
 
   constructor(seal: Seal, mostPrivilege: number) {

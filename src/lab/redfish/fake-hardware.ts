@@ -2,7 +2,16 @@
  * Hardware without a machine: it changes its power state after a delay and remembers what was done to it. For tests and
  * for fleets of simulated BMCs; the lab's real machines are in ../machine.ts.
  */
-import type { BootOverride, Hardware, HardwareFacts, Media, PowerState, ResetType, Sensors } from './hardware.ts'
+import type {
+  BootOverride,
+  Hardware,
+  HardwareFacts,
+  HardwareSerial,
+  Media,
+  PowerState,
+  ResetType,
+  Sensors,
+} from './hardware.ts'
 
 export class FakeHardware implements Hardware {
   readonly facts: HardwareFacts
@@ -10,6 +19,7 @@ export class FakeHardware implements Hardware {
   readonly resets: ResetType[] = []
   /** What `sensors` tells; null: nothing but that it could. */
   measured: Sensors | null = null
+  readonly serial = new FakeSerial()
   readonly #delayMs: number
   #power: PowerState = 'Off'
   #boot: BootOverride = { enabled: 'Disabled', target: 'None' }
@@ -72,6 +82,25 @@ export class FakeHardware implements Hardware {
     setTimeout(() => {
       this.#power = then
     }, this.#delayMs).unref()
+  }
+}
+
+/** A serial port without a machine: what is typed is kept, what a test wants is written. */
+export class FakeSerial implements HardwareSerial {
+  typed = ''
+  readonly #listeners = new Set<(characters: Buffer) => void>()
+
+  type(characters: Buffer): void {
+    this.typed += characters.toString('latin1')
+  }
+
+  listen(heard: (characters: Buffer) => void): () => void {
+    this.#listeners.add(heard)
+    return () => void this.#listeners.delete(heard)
+  }
+
+  write(text: string): void {
+    for (const heard of this.#listeners) heard(Buffer.from(text, 'latin1'))
   }
 }
 

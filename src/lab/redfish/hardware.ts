@@ -59,6 +59,13 @@ export interface Media {
   image: string
 }
 
+/** A machine's serial port, as what is plugged into it sees it. */
+export interface HardwareSerial {
+  type(characters: Buffer): void
+  /** Hears what the machine writes from now on, until the returned function is called. */
+  listen(heard: (characters: Buffer) => void): () => void
+}
+
 export interface Hardware {
   readonly facts: HardwareFacts
   power(): PowerState
@@ -74,6 +81,8 @@ export interface Hardware {
   ejectMedia(): Promise<void>
   /** Whether the cable of a card, counted from 0, is plugged. */
   linkUp(nic: number): boolean
+  /** Absent where nobody has plugged a cable. */
+  readonly serial?: HardwareSerial
   /** Absent where nothing is measured. */
   sensors?(): Sensors
   /** How the switch stands, and how it stood when the machine was last switched on. Absent: there is none. */

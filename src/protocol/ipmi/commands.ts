@@ -18,6 +18,8 @@ export const commands = {
     activateSession: 0x3a,
     setPrivilege: 0x3b,
     closeSession: 0x3c,
+    activatePayload: 0x48,
+    deactivatePayload: 0x49,
     getCipherSuites: 0x54,
   },
   storage: { getRepositoryInfo: 0x20, reserveRepository: 0x22, getSdr: 0x23 },

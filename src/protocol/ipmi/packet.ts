@@ -26,6 +26,7 @@ export type SessionPacket = Exclude<Packet, { kind: 'ping' | 'pong' }>
 
 export const payloadTypes = {
   message: 0x00,
+  sol: 0x01,
   openRequest: 0x10,
   openResponse: 0x11,
   rakp1: 0x12,

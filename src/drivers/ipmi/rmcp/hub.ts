@@ -27,6 +27,7 @@ const receiveBufferBytes = 4 * 1024 * 1024
 export class Hub implements AsyncDisposable {
   readonly #sockets = new Map<4 | 6, Promise<Socket>>()
   readonly #lines = new Map<string, Set<(packet: Packet) => void>>()
+  #isClosed = false
 
   /** @throws an error of the system when this host has no socket for that version of IP */
   async line({ address, family, port }: Remote): Promise<Line> {
@@ -39,7 +40,9 @@ export class Hub implements AsyncDisposable {
     all.add(deliver)
     return {
       // What could not be sent was not answered: it is sent again.
-      send: datagram => socket.send(datagram, port, address, () => {}),
+      send: datagram => {
+        if (!this.#isClosed) socket.send(datagram, port, address, () => {})
+      },
       listen(next) {
         take = next
       },
@@ -56,6 +59,7 @@ export class Hub implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
     const sockets = await Promise.allSettled(this.#sockets.values())
     this.#sockets.clear()
     const open = sockets.flatMap(each => (each.status === 'fulfilled' ? [each.value] : []))

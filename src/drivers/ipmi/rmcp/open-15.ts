@@ -75,7 +75,7 @@ export async function open15(
     firstSeq: activated.data.readUInt32LE(5),
     isSigned: capabilities.signsPackets,
   })
-  return { seal, bmcId: id, privilege }
+  return { seal, bmcId: id, privilege, protection: null }
 }
 
 /** MD5 where the BMC has it, then the password itself; nothing only where there is none. */

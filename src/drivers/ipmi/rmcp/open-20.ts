@@ -156,7 +156,9 @@ async function tryOpening(
         (known.bmcKey === null ? 'which is not set' : 'which is set'),
     )
   }
-  return { seal: seal20(suite, sessionKeys(known), { own: consoleId, other: bmcId }), bmcId, privilege }
+  const seal = seal20(suite, sessionKeys(known), { own: consoleId, other: bmcId })
+  const protection = { encrypts: suite.confidentiality.id !== 0, authenticates: suite.integrity.id !== 0 }
+  return { seal, bmcId, privilege, protection }
 }
 
 function isStale(status: number): boolean {

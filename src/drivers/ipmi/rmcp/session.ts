@@ -28,6 +28,8 @@ export interface OpenedSession {
   bmcId: number
   /** What it may have; it begins as a user, whatever that is. */
   privilege: Privilege
+  /** How its packets are protected; null with IPMI 1.5. */
+  protection: { encrypts: boolean; authenticates: boolean } | null
 }
 
 export class Session {
@@ -36,6 +38,8 @@ export class Session {
   readonly #route: Route
   /** How the BMC is called in messages. */
   readonly #bmc: string
+  /** Takes payloads that are no messages; what comes between questions reaches it too. */
+  onPayload: ((payloadType: number, payload: Buffer) => void) | null = null
   #seq = 0
   #isRaised: boolean
 
@@ -45,6 +49,23 @@ export class Session {
     this.#route = route
     this.#bmc = bmc
     this.#isRaised = privileges[opened.privilege] <= privileges.USER
+  }
+
+  /** Listens also between questions, for whoever set `onPayload`. */
+  attend(): void {
+    this.#line.listen(packet => {
+      const opened = this.#opened.seal.open(packet)
+      if (opened) this.onPayload?.(opened.payloadType, opened.payload)
+    })
+  }
+
+  get protection(): OpenedSession['protection'] {
+    return this.#opened.protection
+  }
+
+  /** Sends a payload that is no message; nobody waits for an answer here. */
+  send(payloadType: number, payload: Buffer): void {
+    this.#line.send(this.#opened.seal.seal(payloadType, payload))
   }
 
   /**
@@ -81,19 +102,26 @@ export class Session {
     return true
   }
 
-  #exchange(route: Route, request: IpmiRequest, limits: Limits): Promise<IpmiAnswer | undefined> {
+  async #exchange(route: Route, request: IpmiRequest, limits: Limits): Promise<IpmiAnswer | undefined> {
     const { seal } = this.#opened
+    const { onPayload } = this
     const seq = this.#nextSeq()
     const message = encodeRequest(route, request, seq)
-    return exchange(this.#line, {
+    const answer = await exchange(this.#line, {
       ...limits,
       make: () => seal.seal(payloadTypes.message, message),
       read(packet: Packet) {
         const opened = seal.open(packet)
-        if (opened?.payloadType !== payloadTypes.message) return undefined
+        if (!opened) return undefined
+        if (opened.payloadType !== payloadTypes.message) {
+          onPayload?.(opened.payloadType, opened.payload)
+          return undefined
+        }
         return readAnswer(route, request, seq, opened.payload)
       },
     })
+    if (onPayload) this.attend()
+    return answer
   }
 
   #nextSeq(): number {
