@@ -10,7 +10,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -38,6 +38,10 @@ for (let run = 1; run <= Number(values.runs); run++) console.log((await boot()).
 async function boot(): Promise<string[]> {
   const directory = mkdtempSync(join(tmpdir(), 'ferrite-boot-'))
   const serial = join(directory, 'serial')
+  // Without one the agent would wait for it.
+  const disk = join(directory, 'disk')
+  writeFileSync(disk, '')
+  truncateSync(disk, 4 * 2 ** 30)
   const ironic = await startFakeIronic()
   const port = new URL(ironic.url).port
   const parameters = `console=ttyS0,115200 ipa-api-url=https://10.0.2.2:${port} ipa-insecure=1 BOOTIF=01-52-54-00-00-00-01`
@@ -58,6 +62,7 @@ async function boot(): Promise<string[]> {
       ],
       ...(values.instructions ? ['-accel', 'tcg', '-icount', 'shift=0,sleep=off'] : ['-accel', 'tcg', '-smp', '2']),
       ...['-kernel', `${kernel}`, '-initrd', `${initramfs}`, '-append', parameters, '-serial', `file:${serial}`],
+      ...['-drive', `if=virtio,format=raw,file=${disk}`],
       ...['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,mac=52:54:00:00:00:01'],
     ],
     { stdio: 'inherit' },

@@ -1,5 +1,5 @@
 /**
- * A real registry (Debian: docker-registry) in a place, open only to a name and a password, and the pushing of a disk
+ * A real registry (Debian: docker-registry) in a place, open only to a name and a password, and the pushing of a container or a disk
  * image to it as an artifact of one layer. The system's registry is not read.
  * Source: OCI distribution specification 1.1, "Push"; OCI image specification 1.1, "Guidelines for artifact usage"
  */
@@ -9,6 +9,7 @@ import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { hash } from 'bcrypt'
+import type { Layer } from './bootable-container.ts'
 import type { Place } from './place.ts'
 
 export interface Registry {
@@ -18,6 +19,8 @@ export interface Registry {
   readonly pullSecret: string
   /** Pushes disks as an index under `repository:tag`. @returns the digest of the index */
   push(repository: string, tag: string, disks: readonly Disk[]): Promise<string>
+  /** Pushes a container of one layer as `repository:tag`. @returns the digest of its manifest */
+  pushContainer(repository: string, tag: string, layer: Layer): Promise<string>
 }
 
 export interface Disk {
@@ -30,6 +33,8 @@ export interface Disk {
 const pullSecret = 'puller:a-secret'
 const index = 'application/vnd.oci.image.index.v1+json'
 const manifest = 'application/vnd.oci.image.manifest.v1+json'
+const containerConfig = 'application/vnd.oci.image.config.v1+json'
+const containerLayer = 'application/vnd.oci.image.layer.v1.tar+gzip'
 
 export async function startRegistry(place: Place, { port = 5050 } = {}): Promise<Registry> {
   const directory = await place.folder('registry')
@@ -73,6 +78,14 @@ export async function startRegistry(place: Place, { port = 5050 } = {}): Promise
         })
       }
       return (await client.manifest({ schemaVersion: 2, mediaType: index, manifests }, tag)).digest
+    },
+    async pushContainer(repository, tag, { packed, diffId }) {
+      const client = new Pusher(base, repository)
+      const rootfs = { type: 'layers', diff_ids: [diffId] }
+      const about = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', config: {}, rootfs }))
+      const config = { mediaType: containerConfig, digest: await client.blob(about), size: about.length }
+      const layers = [{ mediaType: containerLayer, digest: await client.blob(packed), size: packed.length }]
+      return (await client.manifest({ schemaVersion: 2, mediaType: manifest, config, layers }, tag)).digest
     },
   }
 }

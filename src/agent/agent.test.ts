@@ -207,6 +207,25 @@ test('other hardware managers than those listed: version mismatch', async () => 
   assert.equal(result.command_error?.type, 'VersionMismatch')
 })
 
+test('a service step runs as a cleaning one does', async () => {
+  const step = { step: 'create_configuration', interface: 'raid', args: {} }
+  await agent.command('service.execute_service_step', { step, node, ports: [] })
+  const { command_status, command_result } = await agent.ended()
+  assert.equal(command_status, 'SUCCEEDED')
+  // The node wants no RAID.
+  assert.deepEqual(command_result, {
+    service_result: {},
+    service_step: { interface: 'raid', step: 'create_configuration' },
+  })
+})
+
+test('only agents that stand alone are told their node', async () => {
+  const json = { name: 'poll.set_node_info', params: { node_info: node } }
+  const { status, body } = await agent.call('POST', '/v1/commands/', { json })
+  assert.equal(status, 400)
+  assert.match(body.faultstring, /set_node_info is for stand-alone agents/)
+})
+
 test('an unknown step fails by name', async () => {
   await agent.command('clean.execute_clean_step', { step: { step: 'polish', interface: 'deploy' }, node })
   const result = await agent.ended()

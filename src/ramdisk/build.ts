@@ -41,7 +41,7 @@ export const RamdiskManifest = Type.Object({
 export type RamdiskManifest = Static<typeof RamdiskManifest>
 
 export type RamdiskOptions = {
-  /** Default: `var/build/ramdisk`. */
+  /** Default: `var/build/ramdisk`, followed by the names of its features. */
   outDir?: string
   /** Packages, and the work in progress. Default: `var/build/cache`. */
   cacheDir?: string
@@ -78,11 +78,11 @@ export type RamdiskBuild = {
  */
 export async function buildRamdisk(options: RamdiskOptions): Promise<RamdiskBuild> {
   const { log } = options
-  const outDir = resolve(options.outDir ?? 'var/build/ramdisk')
   const cacheDir = resolve(options.cacheDir ?? 'var/build/cache')
   const compression = options.compression ?? 'fast'
   const architecture = options.architecture ?? nativeArchitecture()
   const chosen = [...new Set(options.features)].sort()
+  const outDir = resolve(options.outDir ?? ['var/build/ramdisk', ...chosen].join('-'))
   const additions = options.additions ?? noAdditions
   await ensureHostPackages(forRamdisk, log)
   await mkdir(cacheDir, { recursive: true })

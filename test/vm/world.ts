@@ -14,6 +14,7 @@ import type { Sections } from '#lab/service-process.ts'
 import type { Firmware, LabMachine } from '#lab/state.ts'
 import type { MachineStatus } from '#lab/supervisor.ts'
 import { buildRamdisk, type RamdiskBuild } from '#ramdisk/build.ts'
+import type { Feature } from '#ramdisk/features.ts'
 import { type DiskImage, instanceInfoOf } from './disk-image.ts'
 
 export type Node = Readonly<Record<string, unknown>>
@@ -23,6 +24,8 @@ export interface WorldOptions {
   firmware: Firmware
   /** What else is special about the machine. */
   machine?: MachineOptions
+  /** What its ramdisk has beside what every one has. */
+  features?: readonly Feature[]
   /** How long the machine takes to switch on or off; long ones can be looked into. Default 300. */
   powerDelayMs?: number
   /** Directories of images besides the world's own. */
@@ -56,8 +59,8 @@ export class World {
   }
 
   static async open(options: WorldOptions): Promise<World> {
-    const { name, firmware, machine, powerDelayMs = 300 } = options
-    const ramdisk = await buildRamdisk({ log: line => console.log(line) })
+    const { name, firmware, machine, features = [], powerDelayMs = 300 } = options
+    const ramdisk = await buildRamdisk({ features, log: line => console.log(line) })
     const directory = await mkdtemp(join(tmpdir(), `ferrite-${name}-`))
     const lab = await labUp({
       name,

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { RunContext } from '../context.ts'
 import { rescueCommands, setRescuePassword } from './rescue.ts'
 
 async function root() {
@@ -48,4 +49,20 @@ test('what would break the files is refused', () => {
     // Nothing of the context is looked at.
     assert.throws(() => command?.validate?.({ rescue_password: password }, {} as never), /one line without a colon/)
   }
+})
+
+test('the command answers first, then the API closes', { timeout: 60_000 }, async () => {
+  const said: string[] = []
+  const agent = {
+    settings: { ownsMachine: false },
+    log: { info: (line: string) => said.push(line), warn() {}, error() {}, debug() {} },
+  } as unknown as RunContext['agent'] // all that the command looks at
+  const closed = Promise.withResolvers<string>()
+  const { finalize_rescue: command } = rescueCommands(async () => closed.resolve('closed'))
+  const context = { agent, progress: () => {}, signal: new AbortController().signal }
+  const answered = command?.run({ rescue_password: '$6$salt$hash', hashed: true }, context)
+  assert.equal(await Promise.race([closed.promise, answered]), null)
+  assert.equal(await closed.promise, 'closed')
+  assert.match(said.join(), /has its password/)
+  assert.ok(!said.join().includes('salt'))
 })
