@@ -3,8 +3,10 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Port } from '#db/ports.ts'
+import type { Volumes } from '#db/volumes.ts'
 import direct from '#drivers/agent/direct.ts'
-import type { DeployInterface, ManagementInterface } from '#drivers/driver.ts'
+import type { DeployInterface, ManagementInterface, StorageInterface } from '#drivers/driver.ts'
+import noopStorage from '#drivers/generic/noop-storage.ts'
 import { type TestContext, testContext } from '#drivers/test-context.ts'
 import type { BootMode } from '#protocol/states.ts'
 
@@ -31,6 +33,8 @@ export async function world(
     mode?: BootMode
     built?: boolean
     deploy?: DeployInterface
+    storage?: StorageInterface
+    volumes?: Volumes
     management?: Partial<ManagementInterface>
     dhcp?: ReturnType<typeof externally>
   } = {},
@@ -53,7 +57,8 @@ export async function world(
   const ctx = await testContext({
     node: { uuid, ...given.node },
     ports: given.ports ?? macs.map(address => ({ address, pxe_enabled: true })),
-    interfaces: { management, deploy: given.deploy ?? direct },
+    interfaces: { management, deploy: given.deploy ?? direct, storage: given.storage ?? noopStorage },
+    ...(given.volumes && { volumes: given.volumes }),
     config: {
       DEFAULT: { state_path: directory },
       deploy: { http_root: root, http_url: 'http://192.0.2.1:8090' },
@@ -81,7 +86,7 @@ export async function world(
 
 /** Settings of a dnsmasq of the operator's, which watches these directories. */
 export const externally = (optsdir: string, hostsdir: string) => ({
-  dhcp: { dhcp_provider: 'dnsmasq' },
+  dhcp: { dhcp_provider: 'dnsmasq' as const },
   dnsmasq: { dhcp_optsdir: optsdir, dhcp_hostsdir: hostsdir },
   pxe: { tftp_server: '10.88.0.1' },
 })

@@ -26,7 +26,10 @@ exit 1
 export const grub: Loader = {
   name: 'grub',
 
-  refuses: entry => (entry.kind === 'iso' ? 'GRUB starts no ISO over the network' : undefined),
+  refuses({ kind }) {
+    if (kind === 'volumes') return 'GRUB starts no volume'
+    return kind === 'iso' ? 'GRUB starts no ISO over the network' : undefined
+  },
 
   config(entry, { uuid, path }) {
     if (entry.kind !== 'linux') return 'exit 1\n'

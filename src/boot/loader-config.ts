@@ -6,6 +6,7 @@
  * it was written for, so that links can be taken away, or follow the ports, without asking anybody.
  */
 import type { Config } from '#config/options.ts'
+import type { IscsiVolume } from '#drivers/driver.ts'
 
 /** What is started, in words of all loaders. */
 export type Entry = {
@@ -25,6 +26,8 @@ export type Entry = {
       bootif: boolean
     }
   | { kind: 'iso'; label: 'boot_ramdisk'; image: string }
+  /** The first has the system. */
+  | { kind: 'volumes'; label: 'boot_iscsi'; volumes: readonly IscsiVolume[] }
   /** The firmware goes on with its disk. */
   | { kind: 'disk'; label: 'boot_whole_disk' }
 )

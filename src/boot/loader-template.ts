@@ -7,11 +7,12 @@
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import type { Config } from '#config/options.ts'
-import type { NodeContext } from '#drivers/driver.ts'
+import type { IscsiVolume, NodeContext } from '#drivers/driver.ts'
 import { InvalidInput, messageOf } from '#lib/fault.ts'
 import { TemplateWrong } from '#lib/template/faults.ts'
 import { renderTemplate } from '#lib/template/template.ts'
 import type { Entry, EntryPlace, Loader, LoaderName } from './loader-config.ts'
+import { iscsiUrl } from './scripts.ts'
 
 /**
  * The configuration from the template that is set for the loader; null where none is.
@@ -86,6 +87,21 @@ function optionsOf(config: Config, { name }: Loader, entry: Entry, { url, path, 
     ipxe_timeout: timeoutMs,
     linux_cmd: 'linux',
     initrd_cmd: 'initrd',
-    boot_from_volume: false,
+    ...volumeOptions(entry),
+  }
+}
+
+function volumeOptions(entry: Entry) {
+  const [first, ...others] = entry.kind === 'volumes' ? entry.volumes : []
+  const login = (volume?: IscsiVolume) => ({
+    username: volume?.login?.username ?? '',
+    password: volume?.login?.password ?? '',
+  })
+  return {
+    boot_from_volume: first !== undefined,
+    iscsi_boot_url: first === undefined ? '' : iscsiUrl(first),
+    iscsi_initiator_iqn: first?.initiator ?? '',
+    ...login(first),
+    iscsi_volumes: others.map(volume => ({ url: iscsiUrl(volume), ...login(volume) })),
   }
 }

@@ -4,8 +4,10 @@ import { mkdir, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Port } from '#db/ports.ts'
+import type { Volumes } from '#db/volumes.ts'
 import ramdiskDeploy from '#drivers/agent/ramdisk-deploy.ts'
 import { Unsupported } from '#drivers/driver.ts'
+import externalStorage from '#drivers/generic/external-storage.ts'
 import { silent } from '#lib/log.ts'
 import { first, second, uuid, type World, world } from './boot-world.ts'
 import http from './http.ts'
@@ -146,6 +148,48 @@ test('secure boot is switched on for the instance that asks for it, and off when
   assert.deepEqual(turned, [true, false])
   await using none = await world({ node: { instance_info: w.ctx.node.instance_info, management_interface: 'noop' } })
   await assert.rejects(pxe.validate(none.ctx), /management interface noop cannot set it/)
+})
+
+test('an instance without an image boots from its iSCSI volumes', async () => {
+  const target = (boot_index: number, properties: object) => ({
+    uuid: `volume-${boot_index}`,
+    volume_type: 'iscsi',
+    boot_index,
+    properties: { target_portal: '192.0.2.7:3261', ...properties },
+  })
+  const volumes = {
+    targets: [
+      target(0, {
+        target_iqn: 'iqn.2026-11.test:root',
+        target_lun: 10,
+        auth_username: 'node',
+        auth_password: 'secret',
+      }),
+      target(1, { target_iqn: 'iqn.2026-11.test:data', target_lun: '1' }),
+    ],
+    connectors: [{ type: 'iqn', connector_id: 'iqn.2026-11.test:node-1' }],
+  } as unknown as Volumes // what is read of them
+  await using w = await world({ deploy: ramdiskDeploy, storage: externalStorage, volumes })
+  w.ctx.interfaces.boot = ipxe
+  await ramdiskDeploy.validate(w.ctx)
+  await ipxe.prepareInstance(w.ctx)
+  assert.equal(await w.script(), await transcript('instance-volume.ipxe'))
+  assert.deepEqual(w.asked, [{ device: 'pxe', persistent: true }])
+
+  w.ctx.interfaces.boot = pxe
+  await assert.rejects(ramdiskDeploy.validate(w.ctx), /boot interface .* cannot; expected ipxe or http-ipxe/)
+  await using anonymous = await world({
+    deploy: ramdiskDeploy,
+    storage: externalStorage,
+    volumes: { ...volumes, connectors: [] },
+  })
+  await assert.rejects(ipxe.prepareInstance(anonymous.ctx), /no volume connector of type iqn/)
+  const odd = { ...volumes, targets: [target(0, { target_iqn: 'iqn\nreboot', target_lun: 1 })] } as unknown as Volumes // as above
+  await using wrong = await world({ deploy: ramdiskDeploy, storage: externalStorage, volumes: odd })
+  await assert.rejects(ipxe.prepareInstance(wrong.ctx), /properties are not those of iSCSI \(\/target_iqn/)
+  // With an image the disk is meant.
+  w.ctx.node = { ...w.ctx.node, instance_info: { image_source: 'http://192.0.2.9/image' } }
+  assert.deepEqual(await externalStorage.bootVolumes?.(w.ctx), [])
 })
 
 test("operators' templates take the place of ours, with the entry that is to start", async () => {

@@ -36,7 +36,7 @@ export interface Way {
 
 export function networkBoot(way: Way): BootInterface {
   return {
-    capabilities: ['ramdisk_boot'],
+    capabilities: way.loader('uefi')?.name === 'ipxe' ? ['ramdisk_boot', 'iscsi_volume_boot'] : ['ramdisk_boot'],
 
     async validate(ctx) {
       bootPorts(ctx)
@@ -73,18 +73,21 @@ export function networkBoot(way: Way): BootInterface {
 
     async prepareInstance(ctx) {
       const { config, node } = ctx
-      const boot = ctx.interfaces.deploy.instanceBoot?.(ctx)
+      const volumes = (await ctx.interfaces.storage.bootVolumes?.(ctx)) ?? []
+      const boot = volumes.length > 0 ? undefined : ctx.interfaces.deploy.instanceBoot?.(ctx)
+      const fromNetwork = boot !== undefined || volumes.length > 0
       // What a running instance boots from must not be away, not even for the moment of its making.
-      if (boot) await publishInstance(way, ctx, boot)
-      else await remove(ctx)
-      if (!boot && config.pxe.enable_netboot_fallback) {
+      if (!fromNetwork) await remove(ctx)
+      else if (boot) await publishInstance(way, ctx, boot)
+      else await serve(way, ctx, { kind: 'volumes', label: 'boot_iscsi', what: 'the volume', why: 'instance', volumes })
+      if (!fromNetwork && config.pxe.enable_netboot_fallback) {
         await serve(way, ctx, { kind: 'disk', label: 'boot_whole_disk', what: 'its disk', why: 'instance' })
       }
       await syncBootMode(ctx)
       // A running instance has the boot order that its deployment, or its owner, gave it.
       if (node.provision_state === 'active' || node.provision_state === 'adopting') return
       await putSecureBoot(ctx, true)
-      if (boot) await setDevice(way, ctx, { persistent: true })
+      if (fromNetwork) await setDevice(way, ctx, { persistent: true })
       else await ctx.interfaces.management.setBootDevice(ctx, 'disk', { persistent: true })
     },
 

@@ -9,7 +9,10 @@ import { dashed, type Loader } from './loader-config.ts'
 export const pxelinux: Loader = {
   name: 'pxelinux',
 
-  refuses: entry => (entry.kind === 'iso' ? 'pxelinux starts no ISO' : undefined),
+  refuses({ kind }) {
+    if (kind === 'volumes') return 'pxelinux starts no volume'
+    return kind === 'iso' ? 'pxelinux starts no ISO' : undefined
+  },
 
   config(entry, { uuid }) {
     const start =

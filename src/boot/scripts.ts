@@ -6,6 +6,7 @@
  * pauses until it succeeds or somebody switches the machine off.
  * Source: ipxe.org, "Scripting" and command reference.
  */
+import type { IscsiVolume } from '#drivers/driver.ts'
 import { dashed, type Entry, type EntryPlace, type Loader } from './loader-config.ts'
 
 /**
@@ -79,6 +80,7 @@ goto again
 function loading(entry: Exclude<Entry, { kind: 'disk' }>, { url, timeoutMs }: EntryPlace): string {
   // The firmware gets it as a disk.
   if (entry.kind === 'iso') return `sanboot ${url}/${entry.image} || goto failed`
+  if (entry.kind === 'volumes') return fromVolumes(entry.volumes)
   const { kernel, ramdisk, parameters, bootif } = entry
   const timeout = timeoutMs > 0 ? ` --timeout ${timeoutMs}` : ''
   // The name after initrd= is how a kernel started by UEFI finds its ramdisk among what iPXE holds.
@@ -87,3 +89,24 @@ function loading(entry: Exclude<Entry, { kind: 'disk' }>, { url, timeoutMs }: En
 initrd${timeout} --name ${ramdisk} ${url}/${ramdisk} || goto failed
 boot || goto failed`
 }
+
+/** The further ones get the drive numbers after the first's, which BIOS systems know them by. */
+function fromVolumes(volumes: readonly IscsiVolume[]): string {
+  const asWhom = ({ initiator, login }: IscsiVolume) => [
+    `set initiator-iqn ${initiator}`,
+    // Those of the volume before would be shown to the next one's storage.
+    ...(login
+      ? [`set username ${login.username}`, `set password ${login.password}`]
+      : ['clear username', 'clear password']),
+  ]
+  const [first, ...others] = volumes
+  if (first === undefined) return 'goto failed'
+  const hooks = others.flatMap((volume, index) => [
+    ...asWhom(volume),
+    `sanhook --drive 0x${(0x81 + index).toString(16)} ${iscsiUrl(volume)} || goto failed`,
+  ])
+  return [...hooks, ...asWhom(first), `sanboot ${iscsiUrl(first)} || goto failed`].join('\n')
+}
+
+/** Source: RFC 4173; the number of the volume is hexadecimal. */
+export const iscsiUrl = ({ host, port, iqn, lun }: IscsiVolume) => `iscsi:${host}::${port}:${lun.toString(16)}:${iqn}`

@@ -14,6 +14,7 @@ import { appendEvent } from '#db/events.ts'
 import { type Found, foundAt, postFound } from '#db/inspections.ts'
 import { deleteNode, dropLease, findNode, type Node, takeLease, writeNode } from '#db/nodes.ts'
 import { portsOf } from '#db/ports.ts'
+import { volumesOf } from '#db/volumes.ts'
 import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#drivers/driver.ts'
 import type { Registry } from '#drivers/registry.ts'
 import { cleanImageStore, releaseInstanceImage } from '#images/instance.ts'
@@ -95,6 +96,7 @@ export function createConductor(options: ConductorOptions): Conductor {
       log: log.child({ node: node.uuid }),
       clock,
       signal,
+      volumes: () => volumesOf(db, node.uuid),
       portsChanged: () => options.portsChanged(node),
       shared: shared.get,
     }

@@ -12,6 +12,7 @@ import type { Agent } from '#db/agents.ts'
 import type { Db } from '#db/database.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
+import type { Volumes } from '#db/volumes.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Fault } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
@@ -34,6 +35,8 @@ export interface NodeContext {
   readonly log: Log
   readonly clock: Clock
   readonly signal: AbortSignal
+  /** The node's volumes, as they are now. */
+  volumes(): Promise<Volumes>
   /** The node's ports were changed: DHCP and boot files follow. */
   portsChanged(): Promise<void>
   /**
@@ -131,7 +134,7 @@ export type InstanceBoot =
   | { kind: 'iso'; iso: string }
 
 /** What a boot interface can do besides; Ironic's names. */
-export type BootCapability = 'ramdisk_boot' | 'ramdisk_boot_configdrive'
+export type BootCapability = 'ramdisk_boot' | 'ramdisk_boot_configdrive' | 'iscsi_volume_boot'
 
 /** An installer of an operating system that works by itself, as a kickstart tells it. */
 export interface Installer {
@@ -167,6 +170,27 @@ export interface BootInterface extends Validated {
   servesInstance?(ctx: NodeContext): Promise<boolean>
   /** Takes away what this host has for an instance that another one serves. The machine is not asked anything. */
   stopServing?(ctx: NodeContext): Promise<void>
+}
+
+/** A volume of an iSCSI target, and who may have it. */
+export interface IscsiVolume {
+  /** An address, IPv6 in brackets, or a name. */
+  readonly host: string
+  readonly port: number
+  readonly iqn: string
+  readonly lun: number
+  /** The name that the storage knows the node by. */
+  readonly initiator: string
+  /** CHAP. */
+  readonly login?: { readonly username: string; readonly password: string }
+}
+
+export interface StorageInterface extends Validated {
+  /**
+   * What the instance boots from instead of its disk, the volume with its system first; empty: its disk. Absent: always.
+   * @throws InvalidInput naming what the volume target lacks
+   */
+  bootVolumes?(ctx: NodeContext): Promise<readonly IscsiVolume[]>
 }
 
 export interface NetworkInterface extends Validated {
@@ -382,7 +406,7 @@ export interface Interfaces {
   power: PowerInterface
   raid: RaidInterface
   rescue: RescueInterface
-  storage: PlainInterface
+  storage: StorageInterface
   vendor: VendorInterface
 }
 

@@ -2,6 +2,7 @@
 import { loadConfig, type Overrides } from '#config/load.ts'
 import type { Node } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
+import type { Volumes } from '#db/volumes.ts'
 import type { Clock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
 import type { Interfaces, NodeContext } from './driver.ts'
@@ -19,6 +20,7 @@ export async function testContext(given: {
   ports?: Partial<Port>[]
   config?: Overrides
   interfaces?: Partial<Interfaces>
+  volumes?: Volumes
   signal?: AbortSignal
 }): Promise<TestContext> {
   const made = new Map<symbol, object>()
@@ -48,6 +50,7 @@ export async function testContext(given: {
     config: await loadConfig({ overrides: given.config ?? {} }),
     interfaces: (given.interfaces ?? {}) as Interfaces, // a test gives those that are used
     agent: null,
+    volumes: async () => given.volumes ?? { targets: [], connectors: [] },
     portsChanged: async () => {},
     log: silent,
     clock,

@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test'
 import { fetchBootFile } from '#boot/ramdisk-files.ts'
 import { startFakeObjectStore } from '#images/fake-object-store.ts'
 import type { BootInterface } from '../driver.ts'
+import noopStorage from '../generic/noop-storage.ts'
 import { testContext } from '../test-context.ts'
 import ramdisk from './ramdisk-deploy.ts'
 
@@ -21,7 +22,7 @@ after(() => rm(directory, { recursive: true }))
 async function validated(instance_info: object, boot: Partial<BootInterface> = { capabilities: ['ramdisk_boot'] }) {
   const ctx = await testContext({
     node: { instance_info: { ...instance_info }, boot_interface: 'some-boot' },
-    interfaces: { boot: { validate: async () => {}, ...boot } as BootInterface }, // what validation uses of it
+    interfaces: { storage: noopStorage, boot: { validate: async () => {}, ...boot } as BootInterface }, // what validation uses of it
     config: { conductor: { file_url_allowed_paths: [directory] } },
   })
   await ramdisk.validate(ctx)
@@ -85,6 +86,7 @@ test('images of Glance: asked for when the node is validated, fetched and checke
   await using ctx = await testContext({
     node: { instance_info: { kernel, ramdisk: `glance://${ramdiskId}` }, boot_interface: 'some-boot' },
     interfaces: {
+      storage: noopStorage,
       boot: { validate: async () => {}, capabilities: ['ramdisk_boot'] } as Partial<BootInterface> as BootInterface,
     }, // as above
     config: {

@@ -1,6 +1,6 @@
 /**
- * The `ramdisk` deploy interface: the instance is a kernel and a ramdisk, or an ISO, that the machine boots anew each
- * time; nothing is written to a disk and no agent is asked. What it boots from stays in place as long as the instance
+ * The `ramdisk` deploy interface: the instance is a kernel and a ramdisk, an ISO, or volumes of a storage that the machine
+ * boots anew each time; nothing is written to a disk and no agent is asked. What it boots from stays in place as long as the instance
  * does. Cleaning and servicing need the agent's ramdisk all the same.
  *
  * Source: deploy interfaces, "ramdisk" (ironic/drivers/modules/ramdisk.py, deploy_utils.py restated).
@@ -25,6 +25,9 @@ async function validate(ctx: NodeContext): Promise<void> {
   }
   await interfaces.boot.validate(ctx)
   validateCapabilities(ctx)
+  await interfaces.storage.validate(ctx)
+  const volumes = (await interfaces.storage.bootVolumes?.(ctx)) ?? []
+  if (volumes.length > 0) return
   const boot = instanceBoot(ctx)
   const files = boot.kind === 'iso' ? { boot_iso: boot.iso } : { kernel: boot.kernel, ramdisk: boot.ramdisk }
   for (const [field, location] of Object.entries(files)) {

@@ -28,6 +28,6 @@ export const generic = {
   network: { flat: () => import('./flat-network.ts'), noop: () => import('./noop-network.ts') },
   raid: { 'no-raid': () => import('./no-raid.ts'), agent: () => import('../agent/raid.ts') },
   rescue: { agent: () => import('../agent/rescue.ts'), 'no-rescue': () => import('./no-rescue.ts') },
-  storage: { noop: () => import('./noop-storage.ts') },
+  storage: { noop: () => import('./noop-storage.ts'), external: () => import('./external-storage.ts') },
   vendor: { 'no-vendor': () => import('./no-vendor.ts') },
 } satisfies Partial<HardwareType['interfaces']>

@@ -1,6 +1,6 @@
 /** The storage interface of machines that boot from their own disks. Does nothing. */
-import type { PlainInterface } from '../driver.ts'
+import type { StorageInterface } from '../driver.ts'
 
-const noop: PlainInterface = { validate: async () => {} }
+const noop: StorageInterface = { validate: async () => {} }
 
 export default noop
