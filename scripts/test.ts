@@ -1,13 +1,15 @@
 /**
  * `npm test`: type check, lint, every unit test and scenario, a part of them again on PostgreSQL, then the tests that
- * boot virtual machines, one file at a time. Installs the host packages that are missing first. With arguments it runs
+ * boot virtual machines, two files at a time. Installs the host packages that are missing first. With arguments it runs
  * just those test files.
  */
 import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { startPostgres } from '../src/db/test-server.ts'
+import { buildDebianImage } from '../src/lab/debian-image.ts'
 import { ensureHostPackages, forImage, forLab, forRamdisk, forTests } from '../src/lab/host-packages.ts'
+import { buildRamdisk } from '../src/ramdisk/build.ts'
 
 const root = join(import.meta.dirname, '..')
 process.chdir(root)
@@ -55,6 +57,15 @@ const onBothEngines = [
   'src/server/resources/{allocations,node-history,nodes,portgroups,ports,provision,ramdisk,runbooks}.test.ts',
 ]
 
+/** What several files of machine tests boot, made before any of them looks for it. */
+async function machineTests(files: readonly string[]): Promise<boolean> {
+  const log = (line: string) => console.log(line)
+  await buildRamdisk({ log })
+  await buildDebianImage({ log })
+  // A machine without KVM has one busy thread, so two files keep two cores busy.
+  return run('virtual machines', process.execPath, nodeTest(files, ['--test-concurrency=2']))
+}
+
 await ensureHostPackages([...forLab, ...forRamdisk, ...forImage, ...forTests], message => console.log(message))
 const plain = [...globSync('src/**/*.test.ts'), ...globSync('test/*.test.ts')].sort()
 const machines = globSync('test/vm/*.test.ts').sort()
@@ -63,6 +74,6 @@ const passed = [
   run('lint and format', bin('biome'), ['check', '.']),
   run('unit tests and scenarios', process.execPath, nodeTest(plain, ['--test-concurrency=2'])),
   await runOnPostgres(onBothEngines.flatMap(pattern => globSync(pattern)).sort()),
-  run('virtual machines', process.execPath, nodeTest(machines, ['--test-concurrency=1'])),
+  await machineTests(machines),
 ]
 process.exit(passed.every(Boolean) ? 0 : 1)
