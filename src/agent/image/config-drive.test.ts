@@ -127,12 +127,13 @@ describe('config drive on loop devices', { skip: needsRoot }, () => {
     })
   }
 
-  test('on an MBR of sectors of 4096 bytes may lie beyond 2 TiB', async () => {
+  test('on an MBR of sectors of 4096 bytes lies before 2 TiB too, for not all programs see beyond', async () => {
     const content = image4k('dos')
     const bench = await make(content, { sectorBytes: 4096, sizeMib: 3 * 1024 * 1024 })
     await bench.write({ checksum: hash('sha256', content) }, configDrive())
     const start = Number(readFileSync(`/sys/class/block/${bench.disk.device.slice(5)}p2/start`, 'utf8'))
-    assert.equal(start * 512, 3 * 2 ** 40 - 64 * MIB)
+    assert.equal(start * 512, 2 ** 41 - 64 * MIB)
+    assert.ok(isIso(`${bench.disk.device}p2`) || needsMounts === false)
   })
 })
 

@@ -21,8 +21,11 @@ import { readPartitionTable, sectorBytes } from './partition-table.ts'
 import type { ImageRun } from './prepare-image.ts'
 
 const LIMIT_BYTES = 64 * 1024 * 1024
-/** MBR counts sectors in 32 bits. */
-const MBR_LIMIT_SECTORS = 2 ** 32
+/**
+ * MBR counts sectors in 32 bits. With sectors of 4096 bytes that would reach to 16 TiB, but programs that count in 512
+ * (libblkid, and partx with it) see such a partition elsewhere.
+ */
+const MBR_LIMIT_BYTES = 2 ** 32 * 512
 
 /** @throws AgentFault InvalidImage or DeploymentError */
 export async function writeConfigDrive(disk: string, value: string, context: ImageRun): Promise<void> {
@@ -141,7 +144,7 @@ async function appendToMbr(disk: string, present: readonly string[]): Promise<vo
   const primary = present.filter(partition => Number(/(\d+)$/.exec(partition)?.[1]) <= 4)
   if (primary.length > 3) throw new Error(`all four primary partitions of the MBR are taken: ${primary.join(', ')}`)
   const sector = await sectorBytes(disk)
-  const endBytes = Math.min(await deviceSize(disk), MBR_LIMIT_SECTORS * sector)
+  const endBytes = Math.min(await deviceSize(disk), MBR_LIMIT_BYTES)
   const alignedBytes = Math.floor((endBytes - LIMIT_BYTES) / 2 ** 20) * 2 ** 20
   const line = `start=${alignedBytes / sector}, size=${LIMIT_BYTES / sector}, type=c\n`
   await run('sfdisk', ['--append', '--no-reread', '--force', disk], { input: line })
