@@ -1,4 +1,7 @@
-/** Headers that nobody would write: whatever an image begins with, looking at it ends soon, reads little and never throws. */
+/**
+ * Headers that nobody would write: whatever an image begins with, looking at it ends soon, reads little and never throws.
+ * FUZZ_RUNS and FUZZ_SEED make it long; `npm run fuzz` does.
+ */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -8,6 +11,8 @@ import { after, test } from 'node:test'
 import fc from 'fast-check'
 import { diskFormats, inspectDisk } from './disk-format.ts'
 
+const runs = Number(process.env.FUZZ_RUNS ?? 2000)
+const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
 const dir = mkdtempSync(join(tmpdir(), 'ferrite-fuzz-'))
 after(() => rmSync(dir, { recursive: true, force: true }))
 
@@ -79,7 +84,7 @@ test('mutated headers of every format', async () => {
         await inspect(cutAt === null ? bytes : bytes.subarray(0, cutAt))
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: runs, seed },
   )
 })
 
@@ -103,7 +108,7 @@ test('descriptors of every kind in a VMDK', async () => {
       bytes.write(parts.join('').slice(0, 9000), 512, 'latin1')
       await inspect(bytes)
     }),
-    { numRuns: 200 },
+    { numRuns: Math.ceil(runs / 10), seed },
   )
 })
 
