@@ -155,12 +155,20 @@ export interface KnownMachine {
   way: string | null
 }
 
+const tagWord = 'set:'
+
+/**
+ * Whether dnsmasq may read the file again, once it has this text. Where a host sets a tag, it frees then what it does not
+ * own, and crashes: all that it linked to the host's tags in a DHCP exchange (seen with 2.86 and 2.90).
+ */
+export const mayBeReread = (hosts: string): boolean => !hosts.includes(tagWord)
+
 /** The file of known machines. */
 export function dnsmasqHosts(machines: Iterable<KnownMachine>): string {
   return [...machines]
     .map(({ mac, way }) => {
       const own = waysOfTheirOwn.find(each => each === way)
-      return `${mac.toLowerCase()},set:ferrite${own === undefined ? '' : `,set:${wayTag(own)}`}\n`
+      return `${mac.toLowerCase()}${own === undefined ? '' : `,${tagWord}${wayTag(own)}`}\n`
     })
     .join('')
 }

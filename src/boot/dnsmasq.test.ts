@@ -321,6 +321,22 @@ test("an operator's dnsmasq takes up what it is told of a node, and drops it", {
   }
 })
 
+test('machines with a way of their own come and go while others boot', { skip }, async () => {
+  await using served = new Served({ dhcp_ignore_unknown: true })
+  await served.ready()
+  for (let count = 1; count <= 3; count++) {
+    const macs = Array.from({ length: count }, (_, index) => `52:54:00:88:06:0${index}`)
+    served.tell(`known ${macs.map(mac => `${mac}=pxe`).join(' ')}`)
+    await served.until(line => line.known === count)
+    // Whoever asked before is linked to what is read anew.
+    for (const mac of macs) assert.ok(await machine(`--mac=${mac}`, '--arch=0'), `${mac} of ${count} got an answer`)
+  }
+  assert.deepEqual(
+    served.said.filter(line => 'error' in line),
+    [],
+  )
+})
+
 test('strangers are not answered; a machine that becomes known is, one that is removed is not', { skip }, async () => {
   await using served = new Served({ dhcp_ignore_unknown: true })
   await served.ready()

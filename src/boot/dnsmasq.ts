@@ -14,12 +14,20 @@ import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import type { Config } from '#config/options.ts'
 import type { Clock } from '#lib/clock.ts'
-import { Fault, InvalidInput } from '#lib/fault.ts'
+import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { run } from '#lib/run.ts'
-import { type DnsmasqPaths, dnsmasqConfig, dnsmasqHosts, type KnownMachine, servingOf } from './dnsmasq-config.ts'
+import {
+  type DnsmasqPaths,
+  dnsmasqConfig,
+  dnsmasqHosts,
+  type KnownMachine,
+  mayBeReread,
+  servingOf,
+} from './dnsmasq-config.ts'
 import { type DnsmasqEvent, dnsmasqLogReader } from './dnsmasq-log.ts'
 import { putFile } from './files.ts'
+import { hangs } from './pulse.ts'
 
 /** dnsmasq did not come up; the message has its last lines. */
 export class DnsmasqFailed extends Fault {
@@ -39,6 +47,8 @@ export interface DnsmasqWorld {
   log: Log
   /** Each DHCP message and TFTP transfer as it happens. Must not throw. */
   onEvent?: (event: DnsmasqEvent) => void
+  /** It does not serve any more, or serves again; why. Must not throw. */
+  onOutage?: (state: 'down' | 'up', reason: string) => void
   /** Machines that are known at the start. */
   known?: Iterable<KnownMachine>
 }
@@ -55,7 +65,7 @@ const GOOD_RUN_MS = 60_000
  * @throws InvalidInput when the settings cannot work; DnsmasqFailed when it ends at once, or runs for another Ferrite
  */
 export async function startDnsmasq(world: DnsmasqWorld): Promise<Dnsmasq> {
-  const { config, log, clock } = world
+  const { config, log, clock, onOutage = () => {} } = world
   await checkSettings(config)
   const directory = resolve(config.DEFAULT.state_path, 'dnsmasq')
   await mkdir(directory, { recursive: true })
@@ -78,29 +88,53 @@ export async function startDnsmasq(world: DnsmasqWorld): Promise<Dnsmasq> {
   })
   let startedAtMs = clock.now()
 
+  /** It was ended to be started with other hosts. */
+  let isReplaced = false
+  let serves = Promise.withResolvers<void>()
+  const hostsNow = () => readFile(paths.hosts, 'utf8').catch(() => '')
+  const launchAgain = async () => {
+    const hosts = await hostsNow()
+    const launched = await launch(world, paths).catch(error => {
+      log.error({ error: String(error) }, 'dnsmasq could not be started again')
+      return { process: undefined, ended: Promise.resolve(`no start: ${messageOf(error)}`) }
+    })
+    // Written while it started: it may have read them, or not.
+    isReplaced = launched.process !== undefined && (await hostsNow()) !== hosts
+    if (isReplaced) launched.process?.kill('SIGTERM')
+    return launched
+  }
+
   const supervised = (async () => {
     for (let pauseMs = FIRST_PAUSE_MS; ; ) {
-      const ended = await child.ended
+      const ended = await endOf(child, world, stopping.signal)
       if (stopping.signal.aborted) return
-      if (clock.now() - startedAtMs > GOOD_RUN_MS) pauseMs = FIRST_PAUSE_MS
-      log.error({ ended, pauseMs }, 'dnsmasq ended by itself; it is started again')
-      await clock.sleep(pauseMs, stopping.signal).catch(() => undefined)
-      pauseMs = Math.min(pauseMs * 2, LAST_PAUSE_MS)
-      if (stopping.signal.aborted) return
+      if (!isReplaced) {
+        if (clock.now() - startedAtMs > GOOD_RUN_MS) pauseMs = FIRST_PAUSE_MS
+        log.error({ ended, pauseMs }, 'dnsmasq ended by itself; it is started again')
+        onOutage('down', `dnsmasq ended with ${ended}`)
+        await clock.sleep(pauseMs, stopping.signal).catch(() => undefined)
+        pauseMs = Math.min(pauseMs * 2, LAST_PAUSE_MS)
+        if (stopping.signal.aborted) return
+      }
+      const wasDown = !isReplaced
       startedAtMs = clock.now()
-      child = await launch(world, paths).catch(error => {
-        log.error({ error: String(error) }, 'dnsmasq could not be started again')
-        return { process: undefined, ended: Promise.resolve('not started') }
-      })
+      child = await launchAgain()
+      if (wasDown && child.process) onOutage('up', 'dnsmasq was started again')
+      serves.resolve()
+      serves = Promise.withResolvers()
     }
   })()
 
   return {
     async setKnown(machines) {
       const text = dnsmasqHosts(machines)
-      if ((await readFile(paths.hosts, 'utf8').catch(() => null)) === text) return
+      const before = await hostsNow()
+      if (before === text) return
       await putFile(paths.hosts, text, 0o644)
-      child.process?.kill('SIGHUP')
+      isReplaced = !mayBeReread(before)
+      const { promise: servesAgain } = serves
+      child.process?.kill(isReplaced ? 'SIGTERM' : 'SIGHUP')
+      if (isReplaced) await Promise.race([servesAgain, clock.sleep(START_LIMIT_MS, stopping.signal).catch(() => {})])
     },
     async stop() {
       if (stopping.signal.aborted) return
@@ -120,6 +154,27 @@ interface Child {
   process: ChildProcess | undefined
   /** How it ended. */
   ended: Promise<string>
+}
+
+/** How it ended: by itself, or because it hung. */
+async function endOf({ process, ended }: Child, world: DnsmasqWorld, stop: AbortSignal): Promise<string> {
+  const address = await ownAddress(world.config)
+  if (!process || address === undefined) return ended
+  const over = new AbortController()
+  const signal = AbortSignal.any([over.signal, stop])
+  const hung = hangs({ address, clock: world.clock, signal }).then(isHung => {
+    if (isHung) process.kill('SIGKILL')
+    return isHung
+  })
+  const how = await ended
+  over.abort()
+  return (await hung) ? `${how}, since it hung and did not answer` : how
+}
+
+/** Of the interface that is served. */
+async function ownAddress({ ferrite }: Config): Promise<string | undefined> {
+  const addresses = await interfaceAddresses().catch(() => new Map<string, string[]>())
+  return addresses.get(ferrite.dhcp_interface ?? '')?.[0]?.split('/', 1)[0]
 }
 
 /** Starts the program and waits until it says that it serves. */
