@@ -39,7 +39,9 @@ export async function startBootServices(world: {
   const macOfIp = new Map<string, string>()
   const note = (seen: Seen | undefined) => {
     if (!seen) return
-    const written = 'hop' in seen ? sightings.hop(seen) : sightings.trouble(seen, seen.trouble)
+    tell('hop' in seen ? sightings.hop(seen) : sightings.trouble(seen, seen.trouble))
+  }
+  const tell = (written: Promise<void>) => {
     written.catch(error => log.warn({ err: error }, 'what was seen of a boot could not be written down'))
   }
 
@@ -66,6 +68,7 @@ export async function startBootServices(world: {
       clock,
       log: log.child({ part: 'dnsmasq' }),
       onEvent,
+      onOutage: (state, reason) => tell(sightings.outage({ part: 'dnsmasq', state, reason })),
       known: await bootMachines(db),
     })
     started.defer(() => dnsmasq?.stop())
@@ -149,7 +152,7 @@ function seenInEvent(event: DnsmasqEvent, tftpRoot: string): Seen | undefined {
   const isRefused = message === 'nak' || message === 'decline' || detail === noAddress
   if (isRefused) return { mac, trouble: { what: 'dhcp refused', mac, detail: detail ?? message } }
   if (message === 'discover' || message === 'offer' || message === 'request' || message === 'ack') {
-    return { hop: `dhcp ${message}`, mac, data: { ip, detail } }
+    return { hop: `dhcp ${message}`, mac, data: { ip, detail, client: event.vendorClass } }
   }
   return undefined
 }

@@ -56,7 +56,7 @@ import { SensorWatch } from './sensors.ts'
 import { Shared } from './shared.ts'
 import { actionTold, asked, moveTold } from './told.ts'
 import { Watch } from './watch.ts'
-import { explain } from './why/explain.ts'
+import { explain, type Problem } from './why/explain.ts'
 
 export interface ConductorOptions {
   db: Db
@@ -396,7 +396,7 @@ export function createConductor(options: ConductorOptions): Conductor {
       begin: request => patiently(request.nodeUuid, () => engine.begin(request)),
     }),
 
-    why: node => explain({ db, config, clock, context: nodeContext }, node),
+    why: node => explain({ db, config, clock, context: nodeContext, problems }, node),
 
     async unlock(node, caller) {
       const lease = await engine.unlock(node.uuid, caller)
@@ -502,6 +502,23 @@ export function createConductor(options: ConductorOptions): Conductor {
       log.error({ err: error, node: ctx.node.uuid }, `validating the ${type} interface failed with a bug`)
       return { result: false, reason: `Unexpected error: ${messageOf(error)}` }
     }
+  }
+
+  /** What validating the node's interfaces says against it. */
+  async function problems(node: Node): Promise<Problem[]> {
+    const ctx = await nodeContext(await withChosenDeploy(await nodeContext(node), registry, 'deploy'))
+    const found = await Promise.all(
+      interfaceTypes.map(async (type): Promise<Problem | undefined> => {
+        try {
+          await ctx.interfaces[type].validate(ctx)
+          return undefined
+        } catch (error) {
+          if (!(error instanceof Fault) || error instanceof Unsupported) return undefined
+          return { interface: type, code: error.code, message: error.message }
+        }
+      }),
+    )
+    return found.filter(problem => problem !== undefined)
   }
 
   /** A node in maintenance goes, whatever is left of it elsewhere. */

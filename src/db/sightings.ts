@@ -4,15 +4,19 @@
  * no database: the same is written once in a while only.
  */
 import type { Clock } from '#lib/clock.ts'
-import type { BootRecord, Hop, Stranger, Trouble } from '#protocol/boot.ts'
+import type { BootRecord, Hop, Outage, Stranger, Trouble } from '#protocol/boot.ts'
+import { timestamp } from '#protocol/field.ts'
 import type { Db } from './database.ts'
 import { appendEvent } from './events.ts'
 import { portsByAddress, portsOf } from './ports.ts'
+import { bootsOf, logOf } from './ramdisk-logs.ts'
 
 /** The same trouble, or stranger, is written this often. */
 const againMs = 30_000
 /** How many different ones are written a minute. */
 const perMinute = 120
+/** The boot device is set, and read again, so long before power comes, at most. */
+const preparingMs = 120_000
 /** Of a boot, at most; the last ones. */
 const mostEvents = 500
 const mostStrangers = 20
@@ -57,6 +61,29 @@ export class Sightings {
     })
   }
 
+  /** A caller at this address does not trust our certificate; nothing is written of one that no boot took. */
+  async distrusted(address: string, reason: string): Promise<void> {
+    const nodeUuid = await this.#nodeAt(address.replace(/^::ffff:/, ''))
+    if (nodeUuid !== undefined) await this.trouble({ nodeUuid }, { what: 'api distrusted', reason })
+  }
+
+  /** What serves boots ends, or serves again. */
+  async outage(outage: Omit<Outage, 'at'>): Promise<void> {
+    await appendEvent(this.#db, { nowMs: this.#clock.now(), kind: 'boot service', data: { ...outage } })
+  }
+
+  /** Whose boot took the address last. */
+  async #nodeAt(ip: string): Promise<string | undefined> {
+    const rows = await this.#db
+      .selectFrom('events')
+      .select(['node_uuid', 'data'])
+      .where('kind', '=', 'boot hop')
+      .orderBy('id', 'desc')
+      .limit(mostEvents)
+      .execute()
+    return rows.find(({ data }) => JSON.parse(data).ip === ip)?.node_uuid ?? undefined
+  }
+
   async #nodeOf({ mac, nodeUuid }: { mac?: string; nodeUuid?: string }): Promise<string | undefined> {
     return nodeUuid ?? (mac === undefined ? undefined : (await portsByAddress(this.#db, [mac]))[0]?.node_uuid)
   }
@@ -81,20 +108,72 @@ export async function bootRecord(db: Db, nodeUuid: string, since: string): Promi
   const rows = await latest
     .where('node_uuid', '=', nodeUuid)
     .where('kind', 'in', ['boot hop', 'boot trouble'])
-    .where('at', '>=', since)
+    .where('at', '>=', timestamp(Date.parse(since) - preparingMs))
     .execute()
   // By number, not by time: of what belongs to no node there may be much that is old.
   const unknown = await latest.where('node_uuid', 'is', null).execute()
   const strangers = unknown.filter(({ kind, at }) => kind === 'stranger' && at >= since).slice(0, mostStrangers)
   const events = rows.reverse().map(({ at, kind, data }) => ({ at, kind, data: JSON.parse(data) }))
+  const otherMacs = ports.filter(port => !port.pxe_enabled).map(port => port.address)
+  const isOther = (data: { mac?: string }) => data.mac !== undefined && otherMacs.includes(data.mac)
+  const seen = events.filter(({ kind, at }) => kind === 'boot hop' && at >= since)
+  const isOfBoot = ({ kind, at, data }: (typeof events)[number]) =>
+    kind === 'boot trouble' && (at >= since || data.what === 'boot device lost')
   return {
     since,
     macs: ports.filter(port => port.pxe_enabled).map(port => port.address),
-    otherMacs: ports.filter(port => !port.pxe_enabled).map(port => port.address),
-    hops: events.filter(({ kind }) => kind === 'boot hop').map(({ at, data }) => ({ at, hop: data.hop, data })),
-    troubles: events.filter(({ kind }) => kind === 'boot trouble').map(({ at, data }) => ({ ...data, at })),
+    otherMacs,
+    hops: seen.filter(({ data }) => !isOther(data)).map(({ at, data }) => ({ at, hop: data.hop, data })),
+    askedInVain: seen.filter(({ data }) => isOther(data)).map(({ at, data }) => ({ at, mac: data.mac })),
+    troubles: events.filter(isOfBoot).map(({ at, data }) => ({ ...data, at })),
     strangers: strangers.reverse().map(({ at, data }) => ({ ...JSON.parse(data), at })),
+    outage: await outageSince(db, since),
+    lastWords: await lastWords(db, nodeUuid, since),
   }
+}
+
+/** The last outage, where it is not over or was not when the machine was switched on. */
+async function outageSince(db: Db, since: string): Promise<Outage | null> {
+  const rows = await db
+    .selectFrom('events')
+    .select(['at', 'data'])
+    .where('node_uuid', 'is', null)
+    .where('kind', '=', 'boot service')
+    .orderBy('id', 'desc')
+    .limit(2)
+    .execute()
+  const [last, before] = rows.map(({ at, data }): Outage => ({ ...JSON.parse(data), at }))
+  if (last?.state !== 'up') return last ?? null
+  return last.at >= since ? (before ?? null) : null
+}
+
+const mostWords = 5
+const telling = /error|warn|fail|cannot|refus|panic|out of memory|killed|not found|unreachable/i
+
+/** Lines of the ramdisk's log that tell of trouble, the last ones. */
+async function lastWords(db: Db, nodeUuid: string, since: string): Promise<string[]> {
+  const boot = (await bootsOf(db, nodeUuid)).find(({ began_at }) => began_at >= since)
+  const log = boot && (await logOf(db, { nodeUuid, bootId: boot.boot_id, after: -1 }))
+  if (!log) return []
+  const lines = log.text.split('\n').filter(line => telling.test(line))
+  return lines.slice(-mostWords).map(line => line.slice(0, 300))
+}
+
+/** What was found out at the end of the flow's last boot that nothing was heard of; null: nothing. */
+export async function keptDiagnosis(
+  db: Db,
+  { id, node_uuid }: { id: number; node_uuid: string },
+): Promise<Record<string, unknown> | null> {
+  const row = await db
+    .selectFrom('events')
+    .select('data')
+    .where('node_uuid', '=', node_uuid)
+    .where('flow_id', '=', id)
+    .where('kind', '=', 'boot diagnosis')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row ? JSON.parse(row.data) : null
 }
 
 /** When the last hop was seen since a time of the API, in milliseconds since 1970; null when there was none. */

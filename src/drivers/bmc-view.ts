@@ -5,12 +5,20 @@ import type { NodeContext } from './driver.ts'
 
 export async function bmcView(ctx: NodeContext): Promise<BmcView> {
   const { power, management } = ctx.interfaces
-  const [state, macs, device] = await Promise.all([
+  const [state, macs, macsWithoutLink, device, slots] = await Promise.all([
     told(() => power.get(ctx)),
     told(() => management.macAddresses(ctx)),
+    told(async () => management.macsWithoutLink?.(ctx)),
     told(() => management.getBootDevice(ctx)),
+    told(async () => management.virtualMedia?.list(ctx)),
   ])
-  return { power: state ?? null, macs: macs ?? [], bootDevice: device?.boot_device ?? null }
+  return {
+    power: state ?? null,
+    macs: macs ?? [],
+    macsWithoutLink: macsWithoutLink ?? [],
+    bootDevice: device?.boot_device ?? null,
+    hasMedia: slots ? slots.some(({ inserted }) => inserted) : null,
+  }
 }
 
 /** A value that is nice to have: undefined when the BMC cannot tell it, or not now. */

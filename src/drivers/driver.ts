@@ -123,6 +123,8 @@ export interface ManagementInterface extends Validated {
   getVendor(ctx: NodeContext): Promise<string | null>
   /** MAC addresses of the machine's NICs as the BMC knows them, lower case; empty when it does not tell. */
   macAddresses(ctx: NodeContext): Promise<readonly string[]>
+  /** Those of them that have no link, as the BMC of a machine that is on knows it. Absent where it does not tell. */
+  macsWithoutLink?(ctx: NodeContext): Promise<readonly string[]>
 }
 
 /** Why a ramdisk boots. */

@@ -24,6 +24,10 @@ export type Trouble =
   | { what: 'http failed'; path: string; status: number; bytes: number; sizeBytes: number | null }
   | { what: 'lookup refused'; reason: string }
   | { what: 'heartbeat refused'; reason: string }
+  /** The BMC took a boot device, and then told another one; null: none. */
+  | { what: 'boot device lost'; found: string | null }
+  /** The machine asked for a TLS connection to the API and ended it before it asked anything. */
+  | { what: 'api distrusted'; reason: string }
 
 /** A machine that no port knows. */
 export interface Stranger {
@@ -31,6 +35,14 @@ export interface Stranger {
   asked: 'dhcp' | 'lookup'
   macs: readonly string[]
   at: string
+}
+
+/** What serves boots and did not, for a while. */
+export interface Outage {
+  at: string
+  part: 'dnsmasq'
+  state: 'down' | 'up'
+  reason: string
 }
 
 /** What was seen of a boot. Times are the API's. */
@@ -43,4 +55,10 @@ export interface BootRecord {
   hops: readonly { hop: Hop; at: string; data: Readonly<Record<string, unknown>> }[]
   troubles: readonly (Trouble & { at: string })[]
   strangers: readonly Stranger[]
+  /** DHCP requests of ports that may not boot from the network. */
+  askedInVain: readonly { mac: string; at: string }[]
+  /** The last one, where it was not over when the machine was switched on. */
+  outage: Outage | null
+  /** What the ramdisk said last, where it could say something; no more than a few lines. */
+  lastWords: readonly string[]
 }

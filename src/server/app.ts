@@ -65,6 +65,10 @@ export function createApp(options: AppOptions): FastifyInstance {
   const { api } = config
   const fleet = fleetSource({ ...options, heartbeatTimeoutS: config.conductor.heartbeat_timeout })
   const world: World = { ...options, fleet, sightings: new Sightings(options), hub: eventHub(options) }
+  const onDistrust = (address: string, reason: string) => {
+    const written = world.sightings.distrusted(address, reason)
+    written.catch(error => log.warn({ err: error }, 'what was seen of a caller could not be written down'))
+  }
   const routes = routeTable(endpoints)
   const unread = unreadAnswers()
   const incoming = incomingBodies()
@@ -79,7 +83,7 @@ export function createApp(options: AppOptions): FastifyInstance {
     exposeHeadRoutes: false,
     rewriteUrl: request => normalPath(request.url ?? '/', outside),
     bodyLimit: api.max_json_body_size * 1024,
-    serverFactory: handler => createHttpServer(handler, { tls: options.tls }),
+    serverFactory: handler => createHttpServer(handler, { tls: options.tls, onDistrust }),
     clientErrorHandler: refuseConnection,
     routerOptions: { maxParamLength: 1024 },
     frameworkErrors: (error, request, reply) => refuse(error, request, reply, log),

@@ -13,7 +13,7 @@ import type { ProvisionState } from '#protocol/states.ts'
 import type { Explanation } from '#protocol/why.ts'
 import { addNode } from '../test-engine.ts'
 import { actionsOf } from './actions.ts'
-import { explain } from './explain.ts'
+import { explain, type Problem } from './explain.ts'
 
 let db: Db
 before(async () => {
@@ -24,7 +24,7 @@ after(() => db.destroy())
 /** A node in that state, with its last or present work. */
 async function why(
   state: ProvisionState,
-  given: { node?: object; flow?: Parameters<typeof updateFlow>[2]; position?: number } = {},
+  given: { node?: object; flow?: Parameters<typeof updateFlow>[2]; position?: number; problems?: Problem[] } = {},
 ): Promise<Explanation> {
   const uuid = await addNode(db, state, given.node)
   if (given.flow) {
@@ -40,8 +40,13 @@ async function why(
   const node = await findNode(db, uuid)
   assert.ok(node)
   const nobody = async () => assert.fail('the BMC has nothing to do with it')
-  const world = { db, config: { ferrite: { manage_dnsmasq: true, dhcp_interface: 'lan0' } }, clock: systemClock }
-  return explain({ ...world, config: world.config as never, context: nobody }, node)
+  const world = {
+    db,
+    config: { ferrite: { manage_dnsmasq: true, dhcp_interface: 'lan0' }, conductor: { heartbeat_timeout: 60 } },
+    clock: systemClock,
+  }
+  const problems = async () => given.problems ?? []
+  return explain({ ...world, config: world.config as never, context: nobody, problems }, node)
 }
 
 test('a node that rests', async () => {

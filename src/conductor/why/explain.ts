@@ -2,26 +2,39 @@
  * Why a node is where it is: reads its row, its work and what was seen of its last boot, asks the BMC where that helps,
  * and names the first thing that is not as it should be. Changes nothing.
  */
-import { diagnoseBoot } from '#boot/diagnosis.ts'
+import { type Diagnosis, diagnoseBoot } from '#boot/diagnosis.ts'
 import type { Config } from '#config/options.ts'
 import { type Agent, findAgent } from '#db/agents.ts'
+import { listConductors } from '#db/conductors.ts'
 import type { Db } from '#db/database.ts'
 import { type FlowRow, lastFlow, liveFlow } from '#db/flows.ts'
 import type { Node } from '#db/nodes.ts'
-import { bootRecord, lastPowerOn } from '#db/sightings.ts'
-import { bmcView } from '#drivers/bmc-view.ts'
+import { bootRecord, keptDiagnosis, lastPowerOn } from '#db/sightings.ts'
+import { bootSetting } from '#drivers/boot-setting.ts'
 import type { NodeContext } from '#drivers/driver.ts'
 import type { Clock } from '#lib/clock.ts'
+import { timestamp } from '#protocol/field.ts'
 import { provision } from '#protocol/states.ts'
 import type { Explanation } from '#protocol/why.ts'
 import { actionsOf } from './actions.ts'
+import { causeOf } from './causes.ts'
 
 export interface WhyWorld {
   db: Db
-  config: Pick<Config, 'ferrite'>
+  config: Pick<Config, 'ferrite' | 'conductor'>
   clock: Clock
   /** To ask the BMC. */
   context(node: Node): Promise<NodeContext>
+  /** What speaks against the node's settings, as validating them tells. */
+  problems(node: Node): Promise<readonly Problem[]>
+}
+
+export interface Problem {
+  /** Which interface has it. */
+  interface: string
+  /** Of the fault. */
+  code: string
+  message: string
 }
 
 type Reason = Omit<Explanation, 'node_uuid' | 'provision_state'>
@@ -33,7 +46,7 @@ export async function explain(world: WhyWorld, node: Node): Promise<Explanation>
 
 async function reasonOf(world: WhyWorld, node: Node): Promise<Reason> {
   const flow = await liveFlow(world.db, node.uuid)
-  if (flow) return ofWork(world, node, flow)
+  if (flow) return (await ofDeadConductor(world, node, flow)) ?? (await ofWork(world, node, flow))
   if (node.fault === 'power failure') {
     return failed('power-failure', node.maintenance_reason ?? 'The BMC does not tell its power state')
   }
@@ -55,8 +68,27 @@ async function reasonOf(world: WhyWorld, node: Node): Promise<Reason> {
     const summary = `${holder} works on the node: ${purpose}, since ${since}`
     return { verdict: 'waiting', cause: 'locked', summary, evidence: [], actions: [] }
   }
+  return (await ofSettings(world, node)) ?? atRest(node)
+}
+
+function atRest(node: Node): Reason {
   const summary = `Nothing is wrong: the node rests in "${node.provision_state}", and nobody works on it`
   return { verdict: 'fine', cause: 'fine', summary, evidence: [], actions: [] }
+}
+
+/** Work that nobody goes on with. */
+async function ofDeadConductor(world: WhyWorld, node: Node, flow: FlowRow): Promise<Reason | undefined> {
+  const { db, clock, config } = world
+  const silentMs = config.conductor.heartbeat_timeout * 1000
+  const group = (await listConductors(db)).filter(({ conductor_group }) => conductor_group === node.conductor_group)
+  const isAlive = ({ online, updatedAtMs }: (typeof group)[number]) => online && clock.now() - updatedAtMs < silentMs
+  if (group.length === 0 || group.some(isAlive)) return undefined
+  const names = group.map(({ hostname }) => hostname).join(', ')
+  const ofGroup = node.conductor_group === '' ? 'the default group' : `the group ${node.conductor_group}`
+  return {
+    ...failed('conductor-gone', `${flow.kind} stands still: no conductor of ${ofGroup} runs (${names})`),
+    evidence: group.map(({ hostname, updatedAtMs }) => `${hostname} was heard last at ${timestamp(updatedAtMs)}`),
+  }
 }
 
 /** What work that is under way waits for. */
@@ -91,29 +123,50 @@ async function ofWork(world: WhyWorld, node: Node, flow: FlowRow): Promise<Reaso
 }
 
 async function ofFailure(world: WhyWorld, node: Node): Promise<Reason> {
-  const flow = await lastFlow(world.db, node.uuid)
+  const { db } = world
+  const flow = await lastFlow(db, node.uuid)
   const code = flow?.error_code ?? null
   const summary = node.last_error ?? flow?.error ?? `The node is in "${node.provision_state}"`
-  const since = await lastPowerOn(world.db, node.uuid)
-  if (flow && code === 'no-agent' && since !== null) {
-    // The machine was switched off afterwards: what its BMC says now tells nothing of that boot but its NICs.
+  // The machine was switched off afterwards: what its BMC says now tells nothing of that boot.
+  const kept = flow && ((await keptDiagnosis(db, flow)) as Diagnosis | null) // as await-boot.ts has written it
+  if (kept && summary.includes(kept.summary))
+    return { verdict: 'failed', ...kept, evidence: [summary, ...kept.evidence] }
+  const since = await lastPowerOn(db, node.uuid)
+  if (code === 'no-agent' && since !== null) {
     const boot = await ofBoot(world, node, since, { isOver: true })
     return { ...boot, verdict: 'failed', evidence: [summary, ...boot.evidence] }
   }
   const evidence = flow ? [`${flow.kind} ended at ${flow.ended_at ?? '?'} on ${flow.conductor ?? 'no conductor'}`] : []
-  return { ...failed(code ?? 'unknown', summary), evidence }
+  return { ...failed(causeOf(code, summary), summary), evidence }
 }
 
-async function ofBoot(
-  { db, config, context }: WhyWorld,
-  node: Node,
-  since: string,
-  { isOver = false } = {},
-): Promise<Reason> {
-  const { manage_dnsmasq: managed, dhcp_interface: dhcpInterface } = config.ferrite
-  const seen = await bmcView(await context(node))
-  const bmc = isOver ? { ...seen, power: null, bootDevice: null } : seen
-  return { verdict: 'failed', ...diagnoseBoot(await bootRecord(db, node.uuid, since), { managed, dhcpInterface, bmc }) }
+/** Nothing was tried, or what was asked for was refused: whether it could be begun. */
+async function ofSettings(world: WhyWorld, node: Node): Promise<Reason | undefined> {
+  if (!['enroll', 'manageable', 'available'].includes(node.provision_state)) return undefined
+  const isEnrolled = node.provision_state === 'enroll'
+  // Without an image nothing is to be deployed; without its BMC's settings nothing at all can be done.
+  const needed = ['power', 'management', ...(isEnrolled ? [] : ['boot']), ...(asksForImage(node) ? ['deploy'] : [])]
+  const problems = (await world.problems(node)).filter(problem => needed.includes(problem.interface))
+  const [first] = problems
+  if (!first) return undefined
+  const cause = causeOf(first.code === 'invalid-input' ? 'settings-wrong' : first.code, first.message)
+  return {
+    ...failed(cause, `Nothing can be done with the node: ${first.message}`),
+    evidence: problems.map(problem => `validating its ${problem.interface} interface says: ${problem.message}`),
+  }
+}
+
+function asksForImage({ instance_info: info, provision_state }: Node): boolean {
+  const isSet = ['image_source', 'boot_iso', 'kernel'].some(name => Boolean(info[name]))
+  return provision_state === 'available' && isSet
+}
+
+async function ofBoot(world: WhyWorld, node: Node, since: string, { isOver = false } = {}): Promise<Reason> {
+  const seen = await bootSetting(await world.context(node))
+  const { bmc, ...setting } = seen
+  const now = bmc && (isOver ? { ...bmc, power: null, bootDevice: null, macsWithoutLink: [] } : bmc)
+  const record = await bootRecord(world.db, node.uuid, since)
+  return { verdict: 'failed', ...diagnoseBoot(record, { ...setting, ...(now ? { bmc: now } : {}) }) }
 }
 
 function failed(cause: string, summary: string): Reason {

@@ -6,13 +6,14 @@
  * Source: [pxe] boot_retry_timeout (ironic/drivers/modules/pxe_base.py restated); the rest is Ferrite's own.
  */
 import { randomBytes } from 'node:crypto'
-import { explainSilence } from '#boot/diagnosis.ts'
+import { explainSilence, inWords } from '#boot/diagnosis.ts'
 import { findAgent, forgetAgent, pregenerateToken } from '#db/agents.ts'
 import { lastHopMs } from '#db/sightings.ts'
 import { Fault } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import { logUrlParameter } from '#protocol/ramdisk-log.ts'
-import { bmcView } from '../bmc-view.ts'
+import { told } from '../bmc-view.ts'
+import { bootSetting } from '../boot-setting.ts'
 import type { FlowContext, RamdiskMode } from '../driver.ts'
 import { powerCycle } from '../power.ts'
 
@@ -74,6 +75,17 @@ export async function prepareNextBoot(
   const more = await deploy.ramdiskParameters?.(now)
   const token = await tokenParameters(now, mode)
   await boot.prepareRamdisk(now, { mode, parameters: { ...parameters, ...logParameters(now), ...token, ...more } })
+  await noteLostDevice(now)
+}
+
+/** A BMC that took a boot device and does not tell it now has forgotten it: what boots next is up to the firmware. */
+async function noteLostDevice(now: FlowContext): Promise<void> {
+  const { management } = now.interfaces
+  // Nothing is set there, so nothing is kept.
+  if (now.node.management_interface === 'noop') return
+  const kept = await told(() => management.getBootDevice(now))
+  if (!kept || (kept.boot_device !== null && kept.boot_device !== 'disk')) return
+  await now.flow.event('boot trouble', { what: 'boot device lost', found: kept.boot_device })
 }
 
 /**
@@ -153,8 +165,9 @@ async function silent(ctx: FlowContext, since: string, timeoutS: number): Promis
   return new NoAgent(`The agent did not call within ${timeoutS} s of power-on. ${await explained(ctx, since)}`)
 }
 
-async function explained(ctx: FlowContext, since: string): Promise<string> {
-  const { manage_dnsmasq: managed, dhcp_interface: dhcpInterface } = ctx.config.ferrite
-  const bmc = await bmcView(ctx)
-  return explainSilence(ctx.db, ctx.flow.nodeUuid, { since, managed, dhcpInterface, bmc })
+/** In words; the whole is kept, for soon the machine is off, and its files are gone. */
+export async function explained(ctx: FlowContext, since: string): Promise<string> {
+  const diagnosis = await explainSilence(ctx.db, ctx.flow.nodeUuid, { since, ...(await bootSetting(ctx)) })
+  await ctx.flow.event('boot diagnosis', { ...diagnosis })
+  return inWords(diagnosis)
 }

@@ -12,6 +12,7 @@ import { type Progress as AgentProgress, type AgentStep, type CommandResult, Ste
 import { ImageTraffic } from '#protocol/chunked-image.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
+import { told } from '../bmc-view.ts'
 import type { FlowContext, StepSpec } from '../driver.ts'
 import { patiently } from '../patience.ts'
 import { AgentBusy, AgentUnreachable, agentClient } from './client.ts'
@@ -166,10 +167,13 @@ async function finished(
       const quietMs = clock.now() - quiet.sinceMs
       if (quietMs < config.ferrite.agent_lost_timeout * 1000) return undefined
       silence.delete(flow.id)
+      const power = await told(() => now.interfaces.power.get(now))
       throw new AgentLost(
         `The agent stopped answering while it ran ${label}: no connection for ${Math.round(quietMs / 1000)} s ` +
           `(${quiet.error}); its last heartbeat came at ${now.agent?.heartbeat_at ?? 'no time'}. ` +
-          'The machine crashed, lost its network, or was switched off; its console log tells which',
+          (power === 'power off'
+            ? 'Its BMC reports "power off": the machine lost its power, or was switched off'
+            : 'The machine crashed, or lost its network; its console log tells which'),
       )
     }
     silence.delete(flow.id)

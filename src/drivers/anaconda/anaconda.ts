@@ -6,13 +6,12 @@
  * machine is given the time to switch itself off after its installer has called for the last time.
  */
 import { randomBytes } from 'node:crypto'
-import { explainSilence } from '#boot/diagnosis.ts'
 import { findAgent, forgetAgent, pregenerateToken } from '#db/agents.ts'
 import { Fault } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import { agentLife } from '../agent/agent-deploy.ts'
+import { explained } from '../agent/await-boot.ts'
 import { validateCapabilities } from '../agent/capabilities.ts'
-import { bmcView } from '../bmc-view.ts'
 import { type DeployInterface, type FlowContext, type NodeContext, type Step, Unsupported } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
@@ -114,10 +113,7 @@ async function removeInstaller(now: FlowContext): Promise<void> {
 async function installed(ctx: FlowContext, since: string): Promise<void> {
   const timeoutS = ctx.config.conductor.deploy_callback_timeout
   const begun = await heardOf(ctx, 'the installer begins', ['start', 'end'], async () => {
-    const { manage_dnsmasq: managed, dhcp_interface: dhcpInterface } = ctx.config.ferrite
-    const bmc = await bmcView(ctx)
-    const why = await explainSilence(ctx.db, ctx.flow.nodeUuid, { since, managed, dhcpInterface, bmc })
-    return `The installer did not call within ${timeoutS} s of power-on. ${why}`
+    return `The installer did not call within ${timeoutS} s of power-on. ${await explained(ctx, since)}`
   })
   if (begun === 'end') return
   await heardOf(ctx, 'the installer ends', ['end'], async () => {

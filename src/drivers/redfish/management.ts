@@ -6,7 +6,7 @@
  */
 import { Type } from 'typebox'
 import { type BootDevice, type BootMode, bootDevices } from '#protocol/states.ts'
-import { type Health, type ManagementInterface, Unsupported } from '../driver.ts'
+import { type Health, type ManagementInterface, type NodeContext, Unsupported } from '../driver.ts'
 import { patchBoot } from './boot-override.ts'
 import { reader } from './client.ts'
 import { validateDriverInfo } from './driver-info.ts'
@@ -39,6 +39,7 @@ const ethernetInterface = reader(
   Type.Object({
     MACAddress: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     PermanentMACAddress: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    LinkStatus: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     Status: Type.Optional(
       Type.Union([Type.Object({ State: Type.Optional(Type.Union([Type.String(), Type.Null()])) }), Type.Null()]),
     ),
@@ -153,23 +154,32 @@ const management: ManagementInterface = {
     return (await client.root(ctx.signal)).Vendor ?? system.Manufacturer ?? null
   },
 
-  async macAddresses(ctx) {
-    const { client, system } = await readSystem(ctx)
-    if (!system.EthernetInterfaces) return []
-    const paths = await client.members(system.EthernetInterfaces['@odata.id'], ctx.signal)
-    const addresses = new Set<string>()
-    for (const path of paths.slice(0, NIC_LIMIT)) {
-      const { resource } = await client.get(path, ethernetInterface, { signal: ctx.signal })
-      const state = resource.Status?.State
-      const address = (resource.MACAddress ?? resource.PermanentMACAddress ?? '').toLowerCase().replaceAll('-', ':')
-      const isUsable = state === undefined || state === null || state === 'Enabled'
-      if (isUsable && MAC.test(address) && address !== '00:00:00:00:00:00') addresses.add(address)
-    }
-    return [...addresses]
+  macAddresses: async ctx => [...(await nics(ctx)).keys()],
+
+  async macsWithoutLink(ctx) {
+    const all = await nics(ctx)
+    return [...all].filter(([, link]) => link === 'LinkDown' || link === 'NoLink').map(([mac]) => mac)
   },
 }
 
 export default management
+
+/** Usable cards: what is told of their links, by address. */
+async function nics(ctx: NodeContext): Promise<ReadonlyMap<string, string | null>> {
+  const { client, system } = await readSystem(ctx)
+  const found = new Map<string, string | null>()
+  if (!system.EthernetInterfaces) return found
+  const paths = await client.members(system.EthernetInterfaces['@odata.id'], ctx.signal)
+  for (const path of paths.slice(0, NIC_LIMIT)) {
+    const { resource } = await client.get(path, ethernetInterface, { signal: ctx.signal })
+    const state = resource.Status?.State
+    const address = (resource.MACAddress ?? resource.PermanentMACAddress ?? '').toLowerCase().replaceAll('-', ':')
+    const isUsable = state === undefined || state === null || state === 'Enabled'
+    if (isUsable && MAC.test(address) && address !== '00:00:00:00:00:00')
+      found.set(address, resource.LinkStatus ?? null)
+  }
+  return found
+}
 
 const HEALTHS: readonly Health[] = ['OK', 'Warning', 'Critical']
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/

@@ -12,11 +12,14 @@ import type { Duplex } from 'node:stream'
 import type { TlsOptions } from 'node:tls'
 import { faultBody } from '../faults.ts'
 import { connectionsUpTo } from './connections.ts'
+import { watchDistrust } from './distrust.ts'
 
 export interface HttpServerOptions {
   readonly tls?: TlsOptions | undefined
   /** Connections at a time. */
   readonly maxConnections?: number
+  /** Told of callers who do not trust our certificate. */
+  readonly onDistrust?: (address: string, reason: string) => void
 }
 
 /** Limits of one connection. The sockets of the machines' ramdisks are as slow as any. */
@@ -35,17 +38,17 @@ const limits = {
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 export function createHttpServer(handler: Handler, options: HttpServerOptions = {}): Server {
-  const { tls, maxConnections = 8192 } = options
+  const { tls, maxConnections = 8192, onDistrust } = options
   const connections = connectionsUpTo(maxConnections)
   const listener: Handler = (request, response) => {
     connections.begin(request, response)
     handler(request, response)
   }
   const { timeout, ...given } = limits
+  const secure = tls && createSecureServer({ ...given, ...tls }, listener)
+  if (secure && onDistrust) watchDistrust(secure, onDistrust)
   // An HTTPS server is an HTTP server in all that is used of it.
-  const server = tls
-    ? (createSecureServer({ ...given, ...tls }, listener) as unknown as Server)
-    : createServer(given, listener)
+  const server = secure ? (secure as unknown as Server) : createServer(given, listener)
   server.timeout = timeout
   // Past this nothing is even looked at.
   server.maxConnections = maxConnections + 256

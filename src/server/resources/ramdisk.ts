@@ -38,18 +38,18 @@ interface LookupQuery {
 }
 
 async function lookup(call: Call<unknown, LookupQuery>): Promise<Answer> {
-  checkEnabled(call)
   try {
+    checkEnabled(call)
     const node = await lookedUp(call, call.query)
     return { json: await lookupJson(call, node) }
   } catch (error) {
-    if (error instanceof NotFound) await noteUnmet(call)
+    if (error instanceof NotFound || error instanceof Forbidden) await noteUnmet(call)
     throw error
   }
 }
 
 /** An operator may read what the caller may not: why nothing was told. */
-async function noteUnmet({ db, sightings, query, address }: Call<unknown, LookupQuery>): Promise<void> {
+async function noteUnmet({ db, sightings, config, query, address }: Call<unknown, LookupQuery>): Promise<void> {
   const macs = (query.addresses ?? []).filter(one => isMac.test(one))
   const uuids = new Set((await portsByAddress(db, macs)).map(port => port.node_uuid))
   if (query.node_uuid !== undefined) uuids.add(query.node_uuid)
@@ -57,8 +57,9 @@ async function noteUnmet({ db, sightings, query, address }: Call<unknown, Lookup
   for (const nodeUuid of uuids) {
     const node = await findNode(db, nodeUuid)
     if (!node) continue
-    const why =
-      uuids.size > 1
+    const why = !config.api.enable_ramdisk_endpoints
+      ? 'look-ups are switched off: [api] enable_ramdisk_endpoints is false'
+      : uuids.size > 1
         ? `its addresses ${macs.join(', ')} belong to ${uuids.size} nodes`
         : `the node is in state "${node.provision_state}", which waits for no ramdisk`
     await sightings.trouble({ nodeUuid }, { what: 'lookup refused', reason: `${why} (asked by ${address})` })

@@ -1,0 +1,43 @@
+/** The ramdisk comes on virtual media: the BMC fetches it, and nothing is heard before the ramdisk has the network. */
+import type { BootRecord } from '#protocol/boot.ts'
+import type { BootSetting } from '../diagnosis.ts'
+import { type Diagnosis, isFirmware, lastTrouble } from './words.ts'
+
+export function ofMedia(record: BootRecord, { bmc }: BootSetting): Diagnosis | undefined {
+  const ofFirmware = record.hops.some(({ hop, data }) => hop.startsWith('dhcp ') && isFirmware(data.client))
+  const lost = lastTrouble(record, 'boot device lost')
+  if (bmc?.hasMedia === false) {
+    return {
+      cause: 'media-ejected',
+      summary: 'The machine was to boot from virtual media, and no medium is in its BMC any more',
+      evidence: ['the BMC says that no virtual medium is inserted'],
+      actions: [
+        "see the BMC's event log: it lost the image's server, its session ended, or somebody took the medium out",
+        'see that the BMC reaches the URL of the image ([deploy] http_url) all the while',
+      ],
+    }
+  }
+  if (ofFirmware || lost) {
+    return {
+      cause: 'wrong-boot-device',
+      summary: 'The machine boots from something else than its virtual media',
+      evidence: [
+        ...(ofFirmware ? ['its firmware asked for an address, to boot from the network'] : []),
+        ...(lost
+          ? [`the BMC took the boot device, and told ${lost.found ?? 'none'} when it was asked afterwards`]
+          : []),
+      ],
+      actions: ['the firmware did not keep, or did not obey, the boot device: see its boot mode and its boot order'],
+    }
+  }
+  if (record.hops.length > 0) return undefined
+  return {
+    cause: 'media-silent',
+    summary: 'The medium is in place, but nothing was heard of the ramdisk on it',
+    evidence: [...record.lastWords],
+    actions: [
+      'see the console: the firmware does not boot the ISO (boot mode, secure boot), or the kernel fails',
+      'see whether the ramdisk gets an address: DHCP on its network, or network_data of the node',
+    ],
+  }
+}
