@@ -16,8 +16,9 @@ export interface LoopDisk {
   remove(): void
 }
 
-export function makeLoopDisk(sizeMib: number, { sectorBytes = 512 } = {}): LoopDisk {
-  const dir = mkdtempSync(join(tmpdir(), 'ferrite-disk-'))
+/** @param options.folder holds the content: one without room makes a disk whose writes fail */
+export function makeLoopDisk(sizeMib: number, { sectorBytes = 512, folder = tmpdir() } = {}): LoopDisk {
+  const dir = mkdtempSync(join(folder, 'ferrite-disk-'))
   const file = join(dir, 'disk')
   writeFileSync(file, '')
   truncateSync(file, sizeMib * 1024 * 1024)

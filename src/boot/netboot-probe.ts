@@ -1,12 +1,13 @@
 /**
  * For tests, inside a network namespace: the firmware of a machine, as far as DHCP and TFTP go. Asks for an address as
  * the options on the command line say, and prints as JSON what it got; null when nobody answered. With `proxy` it has an
- * address already and asks who tells what to boot, at the second port where it is sent there.
+ * address already and asks who tells what to boot, at the second port where it is sent there. `prefers` names the server
+ * whose offer is taken, where several are made; what is sent to a `deaf` one by TFTP never arrives.
  *
  * Source: RFC 2131, RFC 2132, RFC 4578 (DHCP); RFC 1350 (TFTP).
  */
 import { createSocket, type Socket } from 'node:dgram'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { parseArgs } from 'node:util'
 
 const { values } = parseArgs({
@@ -19,6 +20,8 @@ const { values } = parseArgs({
     tftp: { type: 'string' },
     server: { type: 'string', default: '' },
     proxy: { type: 'string' },
+    prefers: { type: 'string' },
+    deaf: { type: 'boolean', default: false },
   },
 })
 
@@ -82,11 +85,18 @@ async function askProxy(address: string): Promise<{ servers: string[]; boot: Lea
 }
 
 async function exchange(socket: Socket, request: Buffer): Promise<Lease | null> {
-  const limit = Number(values.limit)
-  const answer = once(socket, 'message', { signal: AbortSignal.timeout(limit) }).catch(() => null)
+  const limit = AbortSignal.timeout(Number(values.limit))
+  const answers = on(socket, 'message', { signal: limit })
   socket.send(request, 67, '255.255.255.255')
-  const message = await answer
-  return message === null ? null : read(message[0] as Buffer) // a datagram socket's first argument
+  try {
+    for await (const [message] of answers) {
+      const lease = read(message as Buffer) // a datagram socket's first argument
+      if (values.prefers === undefined || lease.server === values.prefers) return lease
+    }
+  } catch (error) {
+    if (!limit.aborted) throw error
+  }
+  return null
 }
 
 function packet(type: number, more: Buffer[], address = '0.0.0.0'): Buffer {
@@ -156,6 +166,7 @@ async function fetchByTftp(server: string, file: string): Promise<{ bytes: numbe
   try {
     for (let bytes = 0; ; ) {
       const [data, from] = (await answer) as [Buffer, { port: number; address: string }] // what dgram hands over
+      if (values.deaf) return { bytes: 0, error: 'nothing arrived' }
       if (data.readUInt16BE(0) === 5) return { bytes, error: data.subarray(4, -1).toString() }
       bytes += data.length - 4
       const isLast = data.length < 516

@@ -15,7 +15,7 @@ export interface FakeImageServer extends AsyncDisposable {
 
 export async function startFakeImageServer(
   files: Readonly<Record<string, Uint8Array>>,
-  { user, password }: { user?: string; password?: string } = {},
+  { user, password, host = '127.0.0.1' }: { user?: string; password?: string; host?: string } = {},
 ): Promise<FakeImageServer> {
   const requests: string[] = []
   const tries = new Map<string, number>()
@@ -62,11 +62,11 @@ export async function startFakeImageServer(
     if (breaks) response.destroy()
     else response.end()
   })
-  await new Promise<void>(listening => server.listen(0, '127.0.0.1', listening))
+  await new Promise<void>(listening => server.listen(0, host, listening))
   // A listening TCP server has such an address.
   const { port } = server.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host}:${port}`,
     requests,
     bytesSent: () => bytesSent,
     async [Symbol.asyncDispose]() {

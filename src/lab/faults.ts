@@ -17,6 +17,8 @@ export interface BmcFaults {
   unavailableCount: number
   /** Requests are taken and never answered. */
   hang: boolean
+  /** Requests are taken, and their connection is broken off. */
+  drop: boolean
   /** Reported whatever the machine does. */
   power: PowerState | null
   /** Power commands are accepted and forgotten. */
@@ -29,6 +31,7 @@ export const noBmcFaults = (): BmcFaults => ({
   delayMs: 0,
   unavailableCount: 0,
   hang: false,
+  drop: false,
   power: null,
   ignoreReset: false,
   ignoreBoot: false,
@@ -36,7 +39,7 @@ export const noBmcFaults = (): BmcFaults => ({
 
 /** What a fault acts on. */
 export interface Target {
-  machine: Machine
+  machine: Pick<Machine, 'setCables' | 'setDiskError' | 'kill'>
   faults: BmcFaults
   /** Opens or closes the BMC's port. */
   setReachable(reachable: boolean): Promise<void>
@@ -69,6 +72,13 @@ export const faultKinds = {
     doc: 'the BMC takes requests and never answers',
     apply: ({ faults }) => {
       faults.hang = true
+    },
+  },
+  'bmc-drop': {
+    value: null,
+    doc: 'the BMC takes requests and breaks the connection off',
+    apply: ({ faults }) => {
+      faults.drop = true
     },
   },
   'bmc-down': {
@@ -167,6 +177,8 @@ export function lyingHardware(hardware: Hardware, faults: BmcFaults): Hardware {
 export function failingService(service: RedfishService, faults: BmcFaults): RedfishService {
   return async request => {
     if (faults.hang) return new Promise(() => {})
+    // Whoever holds the socket breaks it off where there is no answer.
+    if (faults.drop) throw new Error('the connection is broken off, as was asked for')
     if (faults.delayMs > 0) await sleep(faults.delayMs)
     if (faults.unavailableCount > 0) {
       faults.unavailableCount--

@@ -1,0 +1,165 @@
+/** What is wrong with the BMC, or with what is known of it. */
+import type { FaultName } from '#lab/faults.ts'
+import type { Bench, Enrolment } from '../bench.ts'
+import type { BenchFault } from '../fault-case.ts'
+import { injectBmc } from '../inject.ts'
+import type { NetMachine } from '../machine.ts'
+
+/** Found out when the node is to be managed. */
+function unmanageable(
+  fault: Pick<BenchFault, 'name' | 'broken' | 'cause' | 'names'>,
+  broken: { enrolment?: Enrolment; machine?: (machine: NetMachine) => Promise<void> | void },
+): BenchFault {
+  const { enrolment, machine: breaks } = broken
+  return {
+    ...fault,
+    on: 'bench',
+    async explained(bench) {
+      const machine = await bench.plug(enrolment)
+      await breaks?.(machine)
+      await bench.enrol(machine, enrolment)
+      return bench.failure(machine, 'manage')
+    },
+  }
+}
+
+const lab = (kind: FaultName, value?: string) => (machine: NetMachine) => injectBmc(machine, kind, value)
+
+/** Found out when the machine is to be switched on. */
+async function powerFailure(bench: Bench, kind: FaultName, value?: string) {
+  const machine = await bench.plug()
+  await bench.enrol(machine)
+  await bench.reach(machine, 'manage', 'manageable')
+  await injectBmc(machine, kind, value)
+  return bench.failure(machine, 'inspect')
+}
+
+export default [
+  unmanageable(
+    {
+      name: 'bmc-down',
+      broken: 'nothing listens at the BMC',
+      cause: 'bmc-unreachable',
+      names: /connection was refused/,
+    },
+    { machine: machine => machine.unplugBmc() },
+  ),
+  unmanageable(
+    {
+      name: 'bmc-hangs',
+      broken: 'the BMC takes requests and never answers',
+      cause: 'bmc-unreachable',
+      names: /did not answer in time/,
+    },
+    { machine: lab('bmc-hang') },
+  ),
+  unmanageable(
+    {
+      name: 'bmc-slow',
+      broken: 'the BMC needs 30 s for an answer',
+      cause: 'bmc-unreachable',
+      names: /did not answer in time/,
+    },
+    { machine: lab('bmc-delay', '30000') },
+  ),
+  unmanageable(
+    {
+      name: 'bmc-drops',
+      broken: 'the BMC breaks connections off',
+      cause: 'bmc-unreachable',
+      names: /closed the connection in the middle/,
+    },
+    { machine: lab('bmc-drop') },
+  ),
+  unmanageable(
+    { name: 'bmc-overloaded', broken: 'the BMC answers 503, again and again', cause: 'bmc-busy', names: /HTTP 503/ },
+    { machine: lab('bmc-503', '1000') },
+  ),
+  unmanageable(
+    { name: 'ipmi-sessions', broken: 'the BMC has no session left (IPMI)', cause: 'bmc-no-session', names: /session/i },
+    { enrolment: { driver: 'ipmi', sessions: 0 } },
+  ),
+  unmanageable(
+    {
+      name: 'bmc-password',
+      broken: 'a wrong password',
+      cause: 'bmc-access-denied',
+      names: /redfish_username and redfish_password|user name and password/,
+    },
+    { enrolment: { driverInfo: { redfish_password: 'not-this-one' } } },
+  ),
+  unmanageable(
+    {
+      name: 'bmc-certificate',
+      broken: "the BMC's certificate is of an unknown authority",
+      cause: 'bmc-not-trusted',
+      names: /redfish_verify_ca/,
+    },
+    { enrolment: { driverInfo: { redfish_verify_ca: 'true' } } },
+  ),
+  unmanageable(
+    {
+      name: 'bmc-wrong-system',
+      broken: 'the BMC has no such system',
+      cause: 'bmc-wrong-address',
+      names: /redfish_system_id/,
+    },
+    { enrolment: { driverInfo: { redfish_system_id: '/redfish/v1/Systems/none' } } },
+  ),
+  unmanageable(
+    {
+      name: 'bmc-not-redfish',
+      broken: 'another service at the address of the BMC',
+      cause: 'bmc-not-redfish',
+      names: /redfish_address|address/,
+    },
+    { enrolment: { driverInfo: { redfish_address: 'http://10.77.0.1:8090' } } },
+  ),
+  unmanageable(
+    {
+      name: 'ipmi-silent',
+      broken: 'no datagram reaches the BMC (IPMI)',
+      cause: 'bmc-unreachable',
+      names: /127\.0\.0\.1/,
+    },
+    {
+      enrolment: { driver: 'ipmi' },
+      machine: machine => {
+        machine.loses = true
+      },
+    },
+  ),
+  unmanageable(
+    { name: 'ipmi-password', broken: 'a wrong password (IPMI)', cause: 'bmc-access-denied', names: /password/ },
+    { enrolment: { driver: 'ipmi', driverInfo: { ipmi_password: 'not-this-one' } } },
+  ),
+  {
+    name: 'power-never-comes',
+    broken: 'the BMC accepts power-on, and nothing happens',
+    on: 'bench',
+    cause: 'power-state-timeout',
+    names: /still reports "power off"/,
+    explained: bench => powerFailure(bench, 'bmc-ignore-power'),
+  },
+  {
+    name: 'bmc-lies',
+    broken: 'the BMC says "off" of a machine that runs',
+    on: 'bench',
+    cause: 'power-state-timeout',
+    names: /still reports "power off"/,
+    explained: bench => powerFailure(bench, 'bmc-lie', 'Off'),
+  },
+  {
+    name: 'bmc-lost',
+    broken: 'the BMC of a node at rest goes away',
+    on: 'bench',
+    cause: 'power-failure',
+    names: /connection was refused/,
+    async explained(bench) {
+      const machine = await bench.available()
+      await machine.unplugBmc()
+      await bench.until('the loss is noticed', async () => (await bench.node(machine)).fault === 'power failure')
+      return bench.why(machine)
+    },
+  },
+] satisfies BenchFault[]
