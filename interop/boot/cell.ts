@@ -68,9 +68,12 @@ export async function tryCell({ boot, firmware, bmc }: Cell): Promise<CellTimes>
       merged({ pxe: { loader_file_paths: loaders } }, always(boot.name), boot.config, protocol.config),
     )
     await world.enrol()
+    const fields = Object.entries(protocol.node(world.machine))
+    const patch = fields.map(([field, value]) => ({ op: 'add', path: `/${field}`, value }))
+    // Interfaces of the driver that it had are none of the new one.
+    if (patch.length > 0) await world.service.api.patch(`/v1/nodes/${world.uuid}`, patch, { reset_interfaces: 'true' })
     await world.change('/boot_interface', boot.name)
     await world.change('/deploy_interface', 'ramdisk')
-    for (const [field, value] of Object.entries(protocol.node)) await world.change(`/${field}`, value)
     // The node is what it is; asked for of the instance alone, the agent would boot in any mode.
     await world.change('/properties/capabilities', `boot_mode:${kind.capabilities.boot_mode}`)
     await world.bring('manage', 'manageable')

@@ -112,7 +112,7 @@ async function up(args: string[]): Promise<number> {
         .map(
           machine =>
             `${machine.name}  ${machine.firmware}  ${machine.nics.map(nic => nic.mac).join(' ')}\n` +
-            `  BMC ${machine.bmc.url} user ${machine.bmc.username} password ${machine.bmc.password}\n` +
+            `  BMC ${machine.bmc.url} (IPMI: ${machine.bmc.address}) user ${machine.bmc.username} password ${machine.bmc.password}\n` +
             `  serial log ${machine.serial_log}\n`,
         )
         .join(''),

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidInput } from '#lib/fault.ts'
+import { completion } from '#protocol/ipmi/commands.ts'
 import type { Machine } from './machine.ts'
 import type { Hardware, PowerState } from './redfish/hardware.ts'
 import { RedfishError } from './redfish/messages.ts'
@@ -168,6 +169,7 @@ export function lyingHardware(hardware: Hardware, faults: BmcFaults): Hardware {
     insertMedia: image => hardware.insertMedia(image),
     ejectMedia: () => hardware.ejectMedia(),
     linkUp: nic => hardware.linkUp(nic),
+    ...(hardware.serial && { serial: hardware.serial }),
     ...(hardware.secureBoot && { secureBoot: () => hardware.secureBoot?.() ?? { enabled: false, current: false } }),
     ...(hardware.setSecureBoot && { setSecureBoot: (enabled: boolean) => hardware.setSecureBoot?.(enabled) }),
   }
@@ -187,6 +189,19 @@ export function failingService(service: RedfishService, faults: BmcFaults): Redf
       return new Response(JSON.stringify(error.body()), { status: error.status, headers })
     }
     return service(request)
+  }
+}
+
+/** What the same BMC does over IPMI: how late its answers are, which packets it loses, and what it refuses for now. */
+export function failingIpmi(faults: BmcFaults, isReachable: () => boolean) {
+  return {
+    delayMs: () => faults.delayMs,
+    loses: () => faults.hang || !isReachable(),
+    before() {
+      if (faults.unavailableCount <= 0) return undefined
+      faults.unavailableCount--
+      return completion.nodeBusy
+    },
   }
 }
 

@@ -30,7 +30,15 @@ import {
   variablesFile,
 } from './qemu.ts'
 import { Qmp, type QmpEvent } from './qmp.ts'
-import type { BootOverride, Hardware, HardwareFacts, Media, PowerState, ResetType } from './redfish/hardware.ts'
+import type {
+  BootOverride,
+  Hardware,
+  HardwareFacts,
+  HardwareSerial,
+  Media,
+  PowerState,
+  ResetType,
+} from './redfish/hardware.ts'
 import { SerialPort } from './serial.ts'
 import { socketPath } from './sockets.ts'
 import type { LabMachine, LabState } from './state.ts'
@@ -65,6 +73,7 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
   readonly counters: Counters = { power_ons: 0, resets: 0, guest_resets: 0, forced_offs: 0, guest_offs: 0, crashes: 0 }
   readonly #machine: LabMachine
   readonly #lab: LabState
+  readonly serial: HardwareSerial
   readonly #serial: SerialPort
   readonly #log: (line: string) => void
   readonly #pulledCables = new Set<number>()
@@ -93,6 +102,7 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
     this.#lab = lab
     this.#log = line => log(`${machine.name}: ${line}`)
     this.#serial = new SerialPort({ rawLog: machine.serial_log, timedLog: machine.timed_log })
+    this.serial = this.#serial.plug
     this.facts = factsOf(machine)
     this.#secureBoot = { enabled: machine.secure_boot, current: machine.secure_boot }
   }

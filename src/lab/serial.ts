@@ -6,6 +6,7 @@ import { createWriteStream, type WriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Writable } from 'node:stream'
+import type { HardwareSerial } from './redfish/hardware.ts'
 import { socketPath } from './sockets.ts'
 
 /** An unfinished line, such as a prompt, is logged when nothing follows for this long. */
@@ -20,6 +21,7 @@ export class SerialPort {
   readonly #timed: WriteStream
   readonly #server: Server
   readonly #clients = new Set<Socket>()
+  readonly #listeners = new Set<(characters: Buffer) => void>()
   readonly #lines: LineReader
   #input: Writable | null = null
   #poweredOnAtMs = Date.now()
@@ -60,9 +62,19 @@ export class SerialPort {
     this.#stamp(`--- ${text}`)
   }
 
+  /** What the cable to a BMC is plugged into. */
+  readonly plug: HardwareSerial = {
+    type: characters => void this.#input?.write(characters),
+    listen: heard => {
+      this.#listeners.add(heard)
+      return () => void this.#listeners.delete(heard)
+    },
+  }
+
   write(bytes: Buffer): void {
     this.#raw.write(bytes)
     this.#lines.push(bytes)
+    for (const heard of this.#listeners) heard(bytes)
     for (const client of this.#clients) {
       if (client.writableLength > MAX_UNREAD_BYTES) client.destroy()
       else client.write(bytes)

@@ -17,7 +17,10 @@ import type { Duplex } from 'node:stream'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Fault, InvalidInput, messageOf, NotFound } from '#lib/fault.ts'
-import { type BmcFaults, failingService, injectFault, lyingHardware, noBmcFaults } from './faults.ts'
+import { ipmiPort } from '#protocol/ipmi/packet.ts'
+import { type BmcFaults, failingIpmi, failingService, injectFault, lyingHardware, noBmcFaults } from './faults.ts'
+import { IpmiBmc } from './ipmi/bmc.ts'
+import { type IpmiPort, openIpmiPort } from './ipmi/server.ts'
 import { type Counters, Machine } from './machine.ts'
 import { destroyNetwork } from './network.ts'
 import type { BootOverride, PowerState } from './redfish/hardware.ts'
@@ -49,6 +52,7 @@ const faultRequest = Compile(FaultRequest)
 interface Rack {
   machine: Machine
   server: RedfishServer
+  ipmi: IpmiPort
   faults: BmcFaults
   unreachable: boolean
 }
@@ -81,7 +85,13 @@ class Supervisor {
   }
 
   async #close(): Promise<void> {
-    await Promise.all([...this.#racks.values()].flatMap(({ machine, server }) => [machine.close(), server.end()]))
+    await Promise.all(
+      [...this.#racks.values()].flatMap(({ machine, server, ipmi }) => [
+        machine.close(),
+        server.end(),
+        ipmi[Symbol.asyncDispose](),
+      ]),
+    )
     this.#control.close()
     log('lab is down')
   }
@@ -91,8 +101,9 @@ class Supervisor {
     const machine = new Machine(labMachine, this.#state, log)
     await machine.prepare()
     const faults = noBmcFaults()
+    const hardware = lyingHardware(machine, faults)
     const service = redfishService({
-      hardware: lyingHardware(machine, faults),
+      hardware,
       account: { username: bmc.username, password: bmc.password },
       now: Date.now,
     })
@@ -105,7 +116,17 @@ class Supervisor {
       accessLog: bmc.access_log,
     })
     await server.open()
-    return { machine, server, faults, unreachable: false }
+    const { before, ...port } = failingIpmi(faults, () => !rack.unreachable)
+    const account = { name: bmc.username, password: bmc.password, privilege: 'ADMINISTRATOR' } as const
+    const ipmi = new IpmiBmc({ hardware, users: [account], before })
+    const rack: Rack = {
+      machine,
+      server,
+      ipmi: await openIpmiPort(ipmi, { ...port, address: bmc.address, port: ipmiPort }),
+      faults,
+      unreachable: false,
+    }
+    return rack
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {

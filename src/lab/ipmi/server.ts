@@ -12,8 +12,8 @@ export interface PortOptions {
   address?: string
   /** 0: any that is free. */
   port?: number
-  /** How long an answer takes. */
-  delayMs?: number
+  /** How long an answer takes; asked for each. */
+  delayMs?: number | (() => number)
   /** Is this datagram lost on its way? */
   loses?: (way: 'to the BMC' | 'from the BMC', datagram: Buffer) => boolean
 }
@@ -31,7 +31,8 @@ export async function openIpmiPort(bmc: IpmiBmc, options: PortOptions = {}): Pro
     }
     const answers = await bmc.handle(datagram, send)
     const sendAll = () => answers.forEach(send)
-    if (delayMs > 0) setTimeout(sendAll, delayMs).unref()
+    const lateMs = typeof delayMs === 'number' ? delayMs : delayMs()
+    if (lateMs > 0) setTimeout(sendAll, lateMs).unref()
     else sendAll()
   })
   await new Promise<void>((resolve, reject) => {
