@@ -11,6 +11,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import type { HardwareType, Interfaces, Property } from './driver.ts'
 import { knownHardwareTypes } from './known.ts'
+import { outsideHardwareTypes } from './outside.ts'
 
 export type InterfaceField = `${InterfaceType}_interface`
 
@@ -54,6 +55,7 @@ export interface Registry {
  */
 export async function loadRegistry(config: Config, known = knownHardwareTypes): Promise<Registry> {
   const all = await loadHardwareTypes(known)
+  for (const type of await outsideHardwareTypes(config, [...all.values()])) all.set(type.name, type)
   const enabledTypes = config.DEFAULT.enabled_hardware_types.map(name => {
     const type = all.get(name)
     if (type) return type

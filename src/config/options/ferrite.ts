@@ -7,6 +7,11 @@ export const ferrite = {
     effective: true,
     help: 'Address the HTTP server for boot files and images listens on.',
   }),
+  hardware_type_modules: list({
+    default: [],
+    effective: true,
+    help: 'Absolute paths of modules with hardware types of your own (docs/adding-a-driver.md).',
+  }),
   http_port: port({ default: 8090, effective: true, help: 'Its port.' }),
   http_serve: boolean({
     default: true,
