@@ -89,7 +89,7 @@ export class DiskTarget {
     const length = row.to - row.from
     if (length < ROW.least) return await this.#writeZeros(row)
     this.#zeroedBytes += length
-    this.#asked = this.#asked.then(() => zeroing.make(row))
+    this.#asked = this.#asked.then(() => zeroing.make([row]))
     // Whoever settles hears of it.
     this.#asked.catch(() => {})
   }

@@ -171,7 +171,7 @@ class ChunkWrite {
       this.#zeroed += bytes
       this.#report()
     }
-    for (const range of emptyRanges(manifest)) await zeroing.make(range, { signal, onZeroed })
+    await zeroing.make(emptyRanges(manifest), { signal, onZeroed })
   }
 
   /** Of chunks that were written before, the places of those that the disk still holds; they count as received. */
