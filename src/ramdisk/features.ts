@@ -80,7 +80,6 @@ export const features = {
       '/etc/containers/containers.conf': [
         '[containers]',
         'netns = "host"',
-        'cgroups = "disabled"',
         'log_driver = "k8s-file"',
         '[engine]',
         'runtime = "crun"',
