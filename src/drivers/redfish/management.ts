@@ -135,7 +135,13 @@ const management: ManagementInterface = {
         `Cannot inject an NMI into ${located.path} at ${located.client.origin}: the BMC offers ${allowed.join(', ')}`,
       )
     }
-    await located.client.post(target, { ResetType: 'Nmi' }, ctx.signal)
+    try {
+      await located.client.post(target, { ResetType: 'Nmi' }, ctx.signal)
+    } catch (error) {
+      // Some list what they do not have.
+      if (!(error instanceof BmcRefused) || error.httpStatus !== 501) throw error
+      throw new Unsupported(`Cannot inject an NMI: ${error.message}`)
+    }
   },
 
   async getHealth(ctx) {
