@@ -214,7 +214,9 @@ const contentTypes: Record<string, string> = {
 }
 
 function end(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
-  response.writeHead(status, { ...headers, ...(status === 304 ? {} : { 'content-length': 0 }) })
+  // The shim, which asks for much that need not be there, waits for the end of the connection each time.
+  const last = status === 404 ? { connection: 'close' } : {}
+  response.writeHead(status, { ...headers, ...last, ...(status === 304 ? {} : { 'content-length': 0 }) })
   response.end()
 }
 

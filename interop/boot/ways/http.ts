@@ -11,6 +11,4 @@ export default {
       machine: { nicRom: 'none' },
     },
   },
-  // GRUB before 2.12 knows no other port.
-  config: { ferrite: { http_port: 80 } },
 } satisfies Way
