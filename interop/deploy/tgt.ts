@@ -10,17 +10,15 @@ export interface IscsiTarget {
   portal: string
   lun: number
   login: { username: string; password: string }
-  /** Names of the initiators that are logged in. */
-  initiators(): Promise<string[]>
 }
 
 const iqn = 'iqn.2026-11.test.ferrite:volume'
 const controlPort = '77'
 
-/** Serves the file as a volume. */
+/** Serves the file as a volume, to this initiator alone. */
 export async function startTgt(
   world: DeployWorld,
-  { file, password }: { file: string; password: string },
+  { file, initiator, password }: { file: string; initiator: string; password: string },
 ): Promise<IscsiTarget> {
   const { program, env } = await tgtPrograms()
   const port = 3260
@@ -38,16 +36,12 @@ export async function startTgt(
   await tgtadm('--op', 'new', '--mode', 'logicalunit', '--tid', '1', '--lun', '1', '-b', file)
   await tgtadm('--op', 'new', '--mode', 'account', '--user', username, '--password', password)
   await tgtadm('--op', 'bind', '--mode', 'account', '--tid', '1', '--user', username)
-  await tgtadm('--op', 'bind', '--mode', 'target', '--tid', '1', '-I', 'ALL')
+  await tgtadm('--op', 'bind', '--mode', 'target', '--tid', '1', '-Q', initiator)
   return {
     iqn,
     portal: `${world.address}:${port}`,
     lun: 1,
     login: { username, password },
-    async initiators() {
-      const { stdout } = await tgtadm('--op', 'show', '--mode', 'conn', '--tid', '1')
-      return [...stdout.matchAll(/Initiator: (\S+)/g)].map(([, name = '']) => name)
-    },
   }
 }
 
