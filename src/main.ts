@@ -11,6 +11,7 @@ const local = {
   serve: () => import('./serve.ts'),
   config: () => import('#config/command.ts'),
   ramdisk: () => import('#ramdisk/command.ts'),
+  iso: () => import('#boot/iso-command.ts'),
   lab: () => import('#lab/command.ts'),
   demo: () => import('#lab/demo.ts'),
   dev: () => import('#sim/dev.ts'),

@@ -73,6 +73,25 @@ export async function isoLoaders(ctx: NodeContext, mode: BootMode | null): Promi
   )
 }
 
+/**
+ * The loaders that this host has of its own, for whatever machine.
+ * @param arch as properties/cpu_arch has it
+ * @throws InvalidInput when there are none
+ */
+export async function hostLoaders(config: Config, arch: string): Promise<Pick<BootIso, 'bios' | 'efi'>> {
+  const firmware = firmwares[aliases[arch] ?? arch]
+  if (!firmware) {
+    throw new InvalidInput(`Cannot build a boot ISO for ${arch}; expected one of ${Object.keys(firmwares).join(', ')}`)
+  }
+  const bios = firmware.platform === 'x86_64-efi' ? await biosLoader(config) : null
+  const efi = await ownEfiImage(config, firmware)
+  if (bios || efi) return { bios, efi }
+  throw new InvalidInput(
+    `Cannot build a boot ISO for ${arch}: this host has no boot loaders; expected isolinux and syslinux-common, or ` +
+      'grub-common, grub-efi-amd64-bin and mtools (names of Debian packages)',
+  )
+}
+
 /** Checks what an operator named. @throws InvalidInput */
 export async function checkIsoLoaders(ctx: NodeContext): Promise<void> {
   const named = namedEfiImage(ctx)
