@@ -144,7 +144,7 @@ async function status(args: string[]): Promise<number> {
     process.stdout.write(`${JSON.stringify({ ...lab.state, status: now }, null, 2)}\n`)
     return 0
   }
-  const rows = now.machines.map(({ name, power, boot, media, counters }) => {
+  const rows = now.machines.map(({ name, power, boot, media, counters, injected }) => {
     const machine = lab.machine(name)
     const resets = counters.resets + counters.guest_resets
     return [
@@ -157,9 +157,10 @@ async function status(args: string[]): Promise<number> {
       `${resets}`,
       machine.nics[0]?.mac ?? '-',
       machine.bmc.url,
+      injected.join(', ') || '-',
     ]
   })
-  const header = ['NAME', 'FIRMWARE', 'POWER', 'BOOT', 'MEDIA', 'POWER-ONS', 'RESETS', 'MAC', 'BMC']
+  const header = ['NAME', 'FIRMWARE', 'POWER', 'BOOT', 'MEDIA', 'POWER-ONS', 'RESETS', 'MAC', 'BMC', 'FAULTS']
   process.stdout.write(table([header, ...rows]))
   return 0
 }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidInput } from '#lib/fault.ts'
 import { completion } from '#protocol/ipmi/commands.ts'
 import type { Machine } from './machine.ts'
+import type { Blocked } from './network.ts'
 import type { Hardware, PowerState } from './redfish/hardware.ts'
 import { RedfishError } from './redfish/messages.ts'
 import type { RedfishService } from './redfish/service.ts'
@@ -44,6 +45,10 @@ export interface Target {
   faults: BmcFaults
   /** Opens or closes the BMC's port. */
   setReachable(reachable: boolean): Promise<void>
+  /** Loses what is sent for DHCP or TFTP on the lab's network, or lets it pass. */
+  setBlocked(what: Blocked, isBlocked: boolean): Promise<void>
+  /** What is injected and goes on, with its value: kept here. */
+  injected: Map<string, string>
 }
 
 interface FaultKind {
@@ -114,6 +119,16 @@ export const faultKinds = {
     doc: 'the network cables are pulled: no DHCP answer arrives',
     apply: ({ machine }) => machine.setCables('down'),
   },
+  'dhcp-mute': {
+    value: null,
+    doc: 'no answer of DHCP reaches any machine of the lab',
+    apply: ({ setBlocked }) => setBlocked('dhcp', true),
+  },
+  'tftp-stop': {
+    value: null,
+    doc: 'no request for a file reaches TFTP, from any machine of the lab',
+    apply: ({ setBlocked }) => setBlocked('tftp', true),
+  },
   'disk-error': {
     value: 'read|write',
     doc: 'from the next power-on every read or write of the disks fails',
@@ -130,11 +145,13 @@ export const faultKinds = {
   clear: {
     value: null,
     doc: 'all faults end',
-    apply: async ({ machine, faults, setReachable }) => {
+    apply: async ({ machine, faults, setReachable, setBlocked }) => {
       Object.assign(faults, noBmcFaults())
       machine.setDiskError(null)
       await machine.setCables('up')
       await setReachable(true)
+      await setBlocked('dhcp', false)
+      await setBlocked('tftp', false)
     },
   },
 } satisfies Record<string, FaultKind>
@@ -151,6 +168,9 @@ export async function injectFault(target: Target, name: string, value: string | 
   if (kind.value === null && value !== undefined) throw wrong(name, value, 'no value')
   if (kind.value !== null && value === undefined) throw wrong(name, 'none', kind.value)
   await kind.apply(target, value ?? '')
+  if (name === 'clear') target.injected.clear()
+  else if (value === '0') target.injected.delete(name)
+  else if (name !== 'kill') target.injected.set(name, value ?? '')
 }
 
 /** The machine as a lying BMC shows and treats it. */

@@ -56,6 +56,21 @@ export async function setLink(tap: string, state: 'up' | 'down'): Promise<void> 
   await run('ip', ['link', 'set', tap, state])
 }
 
+/** Datagrams that can be kept from passing, for all machines of a lab: DHCP's answers, and requests for files by TFTP. */
+const blocks = {
+  dhcp: ['dir', 'out', 'proto', 'udp', 'dport', '68'],
+  tftp: ['dir', 'in', 'proto', 'udp', 'dport', '69'],
+} as const
+export type Blocked = keyof typeof blocks
+
+/** Loses such datagrams from now on, or lets them pass; the caller is inside the namespace. Twice is once. */
+export async function setBlocked(what: Blocked, isBlocked: boolean): Promise<void> {
+  const policy = ['src', '0.0.0.0/0', 'dst', '0.0.0.0/0', ...blocks[what]]
+  if (isBlocked) await run('ip', ['xfrm', 'policy', 'update', ...policy, 'action', 'block'])
+  // There may be none.
+  else await run('ip', ['xfrm', 'policy', 'delete', ...policy]).catch(() => undefined)
+}
+
 /**
  * Ends every process inside the namespace, whoever started it, and removes the namespace with all its interfaces. Does
  * nothing when there is none. A process that calls this from inside is spared.

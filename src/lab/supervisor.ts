@@ -22,7 +22,7 @@ import { type BmcFaults, failingIpmi, failingService, injectFault, lyingHardware
 import { IpmiBmc } from './ipmi/bmc.ts'
 import { type IpmiPort, openIpmiPort } from './ipmi/server.ts'
 import { type Counters, Machine } from './machine.ts'
-import { destroyNetwork } from './network.ts'
+import { destroyNetwork, setBlocked } from './network.ts'
 import type { BootOverride, PowerState } from './redfish/hardware.ts'
 import { RedfishServer } from './redfish/server.ts'
 import { redfishService } from './redfish/service.ts'
@@ -36,6 +36,8 @@ export interface MachineStatus {
   media: string | null
   counters: Counters
   faults: BmcFaults & { unreachable: boolean }
+  /** As they were asked for, `bmc-delay 3000`, until they are cleared. */
+  injected: readonly string[]
 }
 
 export interface LabStatus {
@@ -55,6 +57,7 @@ interface Rack {
   ipmi: IpmiPort
   faults: BmcFaults
   unreachable: boolean
+  injected: Map<string, string>
 }
 
 class Supervisor {
@@ -125,6 +128,7 @@ class Supervisor {
       ipmi: await openIpmiPort(ipmi, { ...port, address: bmc.address, port: ipmiPort }),
       faults,
       unreachable: false,
+      injected: new Map(),
     }
     return rack
   }
@@ -155,13 +159,14 @@ class Supervisor {
   }
 
   #status(): LabStatus {
-    const machines = [...this.#racks].map(([name, { machine, faults, unreachable }]) => ({
+    const machines = [...this.#racks].map(([name, { machine, faults, unreachable, injected }]) => ({
       name,
       power: machine.power(),
       boot: machine.boot(),
       media: machine.media()?.image ?? null,
       counters: machine.counters,
       faults: { ...faults, unreachable },
+      injected: [...injected].map(([kind, value]) => `${kind} ${value}`.trim()),
     }))
     return { pid: process.pid, machines }
   }
@@ -177,7 +182,7 @@ class Supervisor {
       rack.unreachable = !reachable
       await (reachable ? rack.server.open() : rack.server.close())
     }
-    await injectFault({ machine: rack.machine, faults: rack.faults, setReachable }, body.kind, body.value)
+    await injectFault({ ...rack, setReachable, setBlocked }, body.kind, body.value)
     log(`fault ${body.machine} ${body.kind} ${body.value ?? ''}`)
     return {}
   }
