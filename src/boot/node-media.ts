@@ -84,7 +84,11 @@ export async function publishRamdiskMedia(
   const given = givenIso(ctx, mode)
   if (given) return { iso: await publishIso(ctx, given), floppy }
   const publisher = randomUUID()
-  const line = [...wordsOf({ ...own, ir_pub_id: publisher }), operatorParameters(ctx)].filter(text => text !== '')
+  const files = await ramdiskFiles(ctx, mode)
+  // Our ramdisk waits for the medium only where it is told to; others look at its label, and pass over this word.
+  const hasNetwork = networkDataPath in files ? { 'ferrite-network-data': '1' } : {}
+  const words = wordsOf({ ...own, ...hasNetwork, ir_pub_id: publisher })
+  const line = [...words, operatorParameters(ctx)].filter(text => text !== '')
   const { kernel, ramdisk, from } = ramdiskSource(ctx, mode)
   const built = {
     kernel: await fetchBootFile(ctx, { location: kernel, from }),
@@ -92,7 +96,7 @@ export async function publishRamdiskMedia(
     parameters: line.join(' '),
     publisher,
     grubConfigPath: ctx.config.DEFAULT.grub_config_path,
-    files: await ramdiskFiles(ctx, mode),
+    files,
     ...(await isoLoaders(ctx, requestedBootMode(ctx.node))),
   }
   return { iso: await publish(ctx, 'boot.iso', path => buildBootIso(path, built)), floppy }
@@ -194,12 +198,14 @@ function operatorParameters({ node, config }: Pick<NodeContext, 'node' | 'config
   })
 }
 
+const networkDataPath = 'openstack/latest/network_data.json'
+
 /** Static addresses for a network without DHCP, and whom the agent may trust. */
 async function ramdiskFiles({ node, config }: NodeContext, mode: RamdiskMode): Promise<Record<string, string>> {
   const isStatic = Object.keys(node.network_data).length > 0 && !(mode === 'inspect' && config.inspector.force_dhcp)
   const { api_ca_file } = config.agent
   return {
-    ...(isStatic ? { 'openstack/latest/network_data.json': JSON.stringify(node.network_data) } : {}),
+    ...(isStatic ? { [networkDataPath]: JSON.stringify(node.network_data) } : {}),
     ...(api_ca_file === null ? {} : await authorityFiles(api_ca_file)),
   }
 }

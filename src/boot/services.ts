@@ -71,6 +71,8 @@ export async function startBootServices(world: {
       onOutage: (state, reason) => tell(sightings.outage({ part: 'dnsmasq', state, reason })),
       known: await bootMachines(db),
     })
+    // Whatever an earlier life of this process told of it is over.
+    tell(sightings.outage({ part: 'dnsmasq', state: 'up', reason: 'the service started it' }))
     started.defer(() => dnsmasq?.stop())
   }
   const running = started.move()

@@ -144,7 +144,7 @@ async function outageSince(db: Db, since: string): Promise<Outage | null> {
     .execute()
   const [last, before] = rows.map(({ at, data }): Outage => ({ ...JSON.parse(data), at }))
   if (last?.state !== 'up') return last ?? null
-  return last.at >= since ? (before ?? null) : null
+  return last.at >= since && before?.state === 'down' ? before : null
 }
 
 const mostWords = 5

@@ -35,8 +35,10 @@ function tftpFailed(record: BootRecord): Diagnosis | undefined {
 }
 
 /** What was seen of a boot before says nothing of why it does not go on. */
-function serverDown({ outage }: BootRecord, { managed }: BootSetting): Diagnosis | undefined {
+function serverDown({ outage, hops }: BootRecord, { managed }: BootSetting): Diagnosis | undefined {
   if (!managed || !outage) return undefined
+  // It served again, and this machine, too.
+  if (hops.some(({ hop, at }) => hop === 'dhcp ack' && at > outage.at)) return undefined
   return {
     cause: 'dhcp-server-down',
     summary: 'dnsmasq, which Ferrite runs for DHCP and TFTP, did not serve while the machine booted',

@@ -50,6 +50,7 @@ const readings: readonly Reading[] = [
     says: /EIO|I\/O error|Input\/output error|ENXIO|ENODEV|EROFS|Remote I\/O|BlockDevice\w*Error/i,
     cause: 'disk-failed',
   },
+  { codes: ofAgent, says: /of at least .*found none among: (?!no disks)/i, cause: 'disk-too-small' },
   { codes: ofAgent, says: /DeviceNotFound|No suitable device|no disk/i, cause: 'no-root-device' },
   { codes: ofAgent, says: /ImageDownload\w*Error/, cause: 'image-unreachable' },
   { codes: ofAgent, says: /InvalidImage/, cause: 'image-refused' },

@@ -79,6 +79,18 @@ test('a failure, by the code of its fault', async () => {
   assert.match(found.actions.join(), /correct image_checksum/)
 })
 
+test('a node at rest whose settings are wrong', async () => {
+  const problems = [
+    { interface: 'boot', code: 'invalid-input', message: 'no ramdisk is set' },
+    { interface: 'deploy', code: 'invalid-input', message: 'image_source is not set' },
+  ]
+  const found = await why('available', { problems })
+  assert.deepEqual([found.verdict, found.cause], ['failed', 'settings-wrong'])
+  assert.match(found.summary, /no ramdisk is set/)
+  assert.deepEqual(found.evidence, ['validating its boot interface says: no ramdisk is set'])
+  assert.equal((await why('active', { problems })).cause, 'fine')
+})
+
 test('work that waits for its turn', async () => {
   const found = await why('deploying', { flow: { state: 'waiting' }, position: 7 })
   assert.deepEqual([found.verdict, found.cause], ['waiting', 'queued'])
