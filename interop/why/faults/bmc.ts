@@ -2,7 +2,7 @@
 import type { FaultName } from '#lab/faults.ts'
 import type { Bench, Enrolment } from '../bench.ts'
 import type { BenchFault } from '../fault-case.ts'
-import { injectBmc } from '../inject.ts'
+import { inject } from '../inject.ts'
 import type { NetMachine } from '../machine.ts'
 
 /** Found out when the node is to be managed. */
@@ -23,14 +23,14 @@ function unmanageable(
   }
 }
 
-const lab = (kind: FaultName, value?: string) => (machine: NetMachine) => injectBmc(machine, kind, value)
+const lab = (kind: FaultName, value?: string) => (machine: NetMachine) => inject(machine, kind, value)
 
 /** Found out when the machine is to be switched on. */
 async function powerFailure(bench: Bench, kind: FaultName, value?: string) {
   const machine = await bench.plug()
   await bench.enrol(machine)
   await bench.reach(machine, 'manage', 'manageable')
-  await injectBmc(machine, kind, value)
+  await inject(machine, kind, value)
   return bench.failure(machine, 'inspect')
 }
 

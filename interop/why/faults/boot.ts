@@ -5,12 +5,13 @@ import { existsSync } from 'node:fs'
 import { rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setBlocked } from '#lab/network.ts'
 import { run } from '#lib/run.ts'
 import type { Bench, Enrolment } from '../bench.ts'
 import { layCable, netmask } from '../cable.ts'
 import type { BenchFault } from '../fault-case.ts'
 import type { Habits } from '../firmware.ts'
-import { injectBmc } from '../inject.ts'
+import { inject } from '../inject.ts'
 import type { NetMachine } from '../machine.ts'
 
 type Told = Pick<BenchFault, 'name' | 'broken' | 'cause' | 'names' | 'config'>
@@ -54,6 +55,14 @@ const withFiles =
     machine.atPowerOn = () => change(bench.published(String(uuid)), bench)
   }
 
+/** As `withFiles`, where nothing runs that was changed. */
+const unbootable =
+  (change: (folder: string) => Promise<unknown>) =>
+  (machine: NetMachine, bench: Bench): Promise<void> => {
+    machine.habits.kernel = 'silent'
+    return withFiles(change)(machine, bench)
+  }
+
 const strange = '52:54:00:fb:ff:01'
 /** Of a card that is in no machine; each node has its own. */
 let others = 1
@@ -81,10 +90,41 @@ export default [
       cause: 'wrong-boot-device',
       names: /boot device/,
     },
-    machine => injectBmc(machine, 'bmc-ignore-boot'),
+    machine => inject(machine, 'bmc-ignore-boot'),
   ),
   undeployable(
-    { name: 'dhcp-mute', broken: 'dnsmasq hangs', cause: 'dhcp-server-down', names: /dnsmasq/ },
+    {
+      name: 'dhcp-mute',
+      broken: 'answers of DHCP get lost on their way',
+      cause: 'dhcp-offer-lost',
+      names: /do not reach the machine/,
+    },
+    async (machine, bench) => {
+      await inject(machine, 'dhcp-mute')
+      bench.around.defer(() => setBlocked('dhcp', false))
+    },
+  ),
+  undeployable(
+    {
+      name: 'tftp-stops',
+      broken: 'requests for files by TFTP get lost on their way',
+      cause: 'no-boot-file-asked',
+      names: /TFTP is blocked/,
+    },
+    async (machine, bench) => {
+      await inject(machine, 'tftp-stop')
+      bench.around.defer(() => setBlocked('tftp', false))
+    },
+  ),
+  undeployable(
+    {
+      name: 'dhcp-hangs',
+      broken: 'dnsmasq hangs',
+      // It is asked twice before it counts as hung.
+      config: { conductor: { deploy_callback_timeout: 75 } },
+      cause: 'dhcp-server-down',
+      names: /dnsmasq/,
+    },
     async (_, bench) => {
       const pid = Number(await bench.file('state/dnsmasq/dnsmasq.pid'))
       process.kill(pid, 'SIGSTOP')
@@ -268,7 +308,7 @@ export default [
   ),
   undeployable(
     { name: 'kernel-empty', broken: 'the published kernel is empty', cause: 'kernel-damaged', names: /bytes/ },
-    withFiles(async folder => {
+    unbootable(async folder => {
       await rm(join(folder, 'deploy_kernel'))
       await writeFile(join(folder, 'deploy_kernel'), '')
     }),
@@ -280,7 +320,7 @@ export default [
       cause: 'ramdisk-damaged',
       names: /bytes/,
     },
-    withFiles(async folder => {
+    unbootable(async folder => {
       await rm(join(folder, 'deploy_ramdisk'))
       await writeFile(join(folder, 'deploy_ramdisk'), Buffer.alloc(1_000_000))
     }),

@@ -155,7 +155,7 @@ export default [
       name: 'disk-too-small',
       broken: 'the disk is smaller than the image',
       cause: 'disk-too-small',
-      names: /bytes|larger|small/,
+      names: /at least 4 GiB/,
     },
     plain,
     { diskMib: 16 },

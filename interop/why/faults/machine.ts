@@ -3,20 +3,22 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Explanation } from '#protocol/why.ts'
-import { bootMessage, hashOfStart, makeImage } from '../../../test/vm/disk-image.ts'
+import { bootMessage, type DiskImage, hashOfStart, makeImage } from '../../../test/vm/disk-image.ts'
 import type { World } from '../../../test/vm/world.ts'
 import type { MachineFault } from '../fault-case.ts'
 
 const silenceS = 60
 const impatient = { conductor: { deploy_callback_timeout: silenceS }, ferrite: { boot_attempts: 1 } }
 
-async function available(world: World, port: object = {}, driverInfo: Record<string, string> = {}): Promise<void> {
+async function available(world: World, port: object = {}, driverInfo: Record<string, string> = {}): Promise<DiskImage> {
   await world.enrol(driverInfo)
   await world.bring('manage', 'manageable')
   await world.service.api.create('/v1/ports', { node_uuid: world.uuid, address: world.machine.nics[0]?.mac, ...port })
   await world.change('/automated_clean', false)
   await world.bring('provide', 'available')
-  await world.chooseImage(await makeImage(join(world.imageFolder, 'large.raw'), 'LARGE', 768, 768))
+  const image = await makeImage(join(world.imageFolder, 'large.raw'), 'LARGE', 768, 768)
+  await world.chooseImage(image)
+  return image
 }
 
 const why = async (world: World) => (await world.service.api.get(`/v1/nodes/${world.uuid}/why`)) as Explanation // as served
@@ -71,8 +73,8 @@ export default [
     broken: 'what is served as kernel is none',
     on: 'machine',
     config: impatient,
-    cause: 'kernel-silent',
-    names: /kernel/,
+    cause: 'kernel-damaged',
+    names: /no kernel/,
     async explained(world) {
       const file = join(world.imageFolder, 'not-a-kernel')
       await writeFile(file, Buffer.alloc(5_000_000, 'This is no kernel. '))
@@ -82,15 +84,28 @@ export default [
   },
   {
     name: 'vm-kernel-panics',
-    broken: 'the kernel panics: its ramdisk is damaged',
+    broken: 'the kernel panics: what is served as ramdisk is none',
     on: 'machine',
     config: impatient,
-    cause: 'kernel-silent',
-    names: /console/,
+    cause: 'ramdisk-damaged',
+    names: /neither a cpio archive/,
     async explained(world) {
       const file = join(world.imageFolder, 'not-a-ramdisk')
       await writeFile(file, Buffer.alloc(5_000_000, 'This is no ramdisk. '))
       await available(world, {}, { deploy_ramdisk: `file://${file}` })
+      return failure(world)
+    },
+  },
+  {
+    name: 'vm-little-memory',
+    broken: 'the machine has too little memory for the ramdisk',
+    on: 'machine',
+    config: impatient,
+    memoryMb: 192,
+    cause: 'kernel-silent',
+    names: /memory/,
+    async explained(world) {
+      await available(world)
       return failure(world)
     },
   },
@@ -113,9 +128,7 @@ export default [
     cause: 'power-lost',
     names: /"power off"/,
     async explained(world) {
-      await available(world)
-      const image = await makeImage(join(world.imageFolder, 'large.raw'), 'LARGE', 768, 768)
-      await world.chooseImage(image)
+      const image = await available(world)
       await world.ask('active')
       await world.seen('a write', node => {
         const { progress } = node.driver_internal_info as { progress?: { phase: string; bytes: number } | null } // ProgressView

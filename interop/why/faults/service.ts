@@ -20,6 +20,7 @@ export default [
     on: 'bench',
     cause: 'settings-wrong',
     names: /deploy_kernel|deploy_ramdisk/,
+    config: { conductor: { error_on_ramdisk_config_inconsistency: true } },
     async explained(bench) {
       const machine = await bench.plug()
       await bench.enrol(machine, { driverInfo: { deploy_ramdisk: '' } })
@@ -171,39 +172,4 @@ export default [
       return told ?? bench.why(machine)
     },
   },
-  {
-    name: 'database-away',
-    broken: 'PostgreSQL goes away',
-    on: 'bench',
-    cause: 'database-unavailable',
-    names: /database/i,
-    async explained(bench) {
-      const database = await startPostgres()
-      bench.around.defer(() => database.stop())
-      bench.around.defer(() => bench.stopService())
-      await bench.configure({ database: { connection: await database.create('why') } })
-      const machine = await bench.available()
-      await database.kill()
-      // The API itself says so: nothing else can be known.
-      const answer = await fetch(`http://${serviceAddress}:6385/v1/nodes/${machine.name}/why`, {
-        headers: { 'OpenStack-API-Version': 'baremetal latest' },
-        signal: AbortSignal.timeout(120_000),
-      })
-      const text = await answer.text()
-      await database.restart()
-      const own = { node_uuid: '', provision_state: null, verdict: 'failed' as const, evidence: [text] }
-      const { error_code: code, error_message: said } = errorOf(text)
-      return { ...own, cause: code, summary: said, actions: [`HTTP ${answer.status}`] }
-    },
-  },
 ] satisfies BenchFault[]
-
-function errorOf(text: string): { error_code: string; error_message: string } {
-  const parsed = JSON.parse(text) as Record<string, unknown> // an error of the API
-  const inner = typeof parsed.error_message === 'string' ? parsed.error_message : text
-  const nested = inner.startsWith('{') ? (JSON.parse(inner) as Record<string, unknown>) : parsed // as Ironic nests it
-  return {
-    error_code: String(nested.code ?? nested.faultcode ?? ''),
-    error_message: String(nested.faultstring ?? inner),
-  }
-}
