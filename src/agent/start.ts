@@ -6,4 +6,12 @@ import { isMainThread } from 'node:worker_threads'
 import './image/chunked/chunk-thread.ts'
 import './image/hash-thread.ts'
 
-if (isMainThread) await import('./main.ts')
+if (isMainThread) {
+  const [command, file, leaseFile] = process.argv.slice(2)
+  if (command === 'network' && file !== undefined && leaseFile !== undefined) {
+    const { applyNetwork } = await import('./network/apply.ts')
+    await applyNetwork(file, leaseFile)
+  } else {
+    await import('./main.ts')
+  }
+}
