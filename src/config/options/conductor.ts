@@ -60,7 +60,7 @@ export const conductor = {
     help: 'Seconds between two reads of the power state of each node. 0 or less: never.',
   }),
   sync_power_state_workers: integer({
-    default: 64,
+    default: 192,
     ironic: '8',
     min: 1,
     effective: true,
