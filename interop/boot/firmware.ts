@@ -14,10 +14,10 @@ export interface FirmwareKind {
 export const firmwareKinds = {
   BIOS: { firmware: 'bios', machine: {}, capabilities: { boot_mode: 'bios' } },
   UEFI: { firmware: 'uefi', machine: {}, capabilities: { boot_mode: 'uefi' } },
-  // Ramdisks boot signed as well: the switch is on from the beginning, and the instance asks for it.
+  // The instance asks for it, and the BMC is told to turn it on.
   'UEFI, secure boot': {
     firmware: 'uefi',
-    machine: { secureBoot: true },
+    machine: {},
     capabilities: { boot_mode: 'uefi', secure_boot: 'true' },
     kernelSays: /secureboot: Secure boot enabled/,
   },
