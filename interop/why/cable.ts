@@ -11,7 +11,6 @@ export const netmask = '255.255.255.0'
 
 export async function makeBridge(): Promise<void> {
   await batch([
-    'link set lo up',
     `link add ${bridge} address 02:fe:77:00:00:01 type bridge stp_state 0 forward_delay 0`,
     `address add ${serviceAddress}/24 dev ${bridge}`,
     `link set ${bridge} up`,

@@ -165,7 +165,10 @@ export class NetMachine implements Circuit {
     this.#boot = new AbortController()
     const { signal } = this.#boot
     const isNetwork = target === 'Pxe' || (target === 'None' && this.habits.order === 'network')
-    if (isNetwork) this.#start(signal).catch(() => {}) // whoever waits for the machine says what is missing
+    // Whoever waits for the machine says what is missing.
+    this.atPowerOn()
+      .then(() => (isNetwork ? this.#start(signal) : undefined))
+      .catch(() => {})
   }
 
   poweredOff(): void {
@@ -214,7 +217,6 @@ export class NetMachine implements Circuit {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    await this.atPowerOn()
     await freshCard(this.cable.namespace)
     const file = join(import.meta.dirname, 'firmware.ts')
     const outcome = await this.#firmware([process.execPath, '--disable-warning=ExperimentalWarning', file])

@@ -65,6 +65,7 @@ async function outside(): Promise<number> {
   if (chosen().some(({ on }) => on === 'machine')) await buildRamdisk({ log: line => console.log(line) })
   const namespace = `ferrite-why-${process.pid}`
   await run('ip', ['netns', 'add', namespace])
+  await run('ip', ['-netns', namespace, 'link', 'set', 'lo', 'up'])
   const own = [...process.execArgv, import.meta.filename, '--inside', namespace, ...process.argv.slice(2)]
   const args = ['netns', 'exec', namespace, process.execPath, ...own]
   const child = spawn('ip', args, { stdio: 'inherit', env: { ...process.env, NO_PROXY: '*', no_proxy: '*' } })

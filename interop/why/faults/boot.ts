@@ -347,6 +347,28 @@ export default [
     },
     habit({ kernel: 'off' }),
   ),
+  undeployable(
+    {
+      name: 'media-ejected',
+      broken: 'the virtual medium is taken out before the machine boots it',
+      cause: 'media-ejected',
+      names: /no virtual medium is inserted/,
+    },
+    machine => {
+      machine.atPowerOn = () => machine.hardware.ejectMedia()
+    },
+    { node: { boot_interface: 'redfish-virtual-media' } },
+  ),
+  undeployable(
+    {
+      name: 'media-not-booted',
+      broken: 'the firmware does not boot the virtual medium',
+      cause: 'media-silent',
+      names: /boot mode/,
+    },
+    () => {},
+    { node: { boot_interface: 'redfish-virtual-media' } },
+  ),
 ] satisfies BenchFault[]
 
 /** Somebody else takes an address. */

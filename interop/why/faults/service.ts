@@ -105,7 +105,6 @@ export default [
           swift_endpoint_url: store.url,
           swift_account: 'AUTH_test',
           swift_container: 'glance',
-          swift_temp_url_digest_algorithm: 'sha256',
         },
       })
       const machine = await bench.available()
