@@ -2,6 +2,7 @@
  * What the API asks of the conductor: everything that touches a machine or its course. The API checks and writes rows
  * through the named queries; whatever needs a driver, a lease or a flow goes through here.
  */
+import type { Duplex } from 'node:stream'
 import type { Found } from '#db/inspections.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
@@ -112,6 +113,8 @@ export interface ConductorService {
 
   /** Where the console is found; null while it is off. @throws Unsupported */
   consoleOf(node: Node): Promise<{ type: string; url: string } | null>
+  /** Lets somebody look and type; null while it is off, or another conductor offers it. @throws Unsupported */
+  consoleStream(node: Node): Promise<((person: Duplex) => void) | null>
   /** Switches the console on or off; console_enabled says so when it returns. @throws Unsupported, NodeLocked */
   setConsole(node: Node, enabled: boolean, caller: Caller): Promise<void>
 

@@ -30,6 +30,7 @@ type HardwareCalls = Pick<
   | 'setBootMode'
   | 'setSecureBoot'
   | 'consoleOf'
+  | 'consoleStream'
   | 'setConsole'
   | 'vendorMethods'
   | 'callVendor'
@@ -141,6 +142,12 @@ export function hardwareCalls({ registry, context, withNode, begin }: HardwareWo
       const ctx = await context(node)
       await ctx.interfaces.console.validate(ctx)
       return node.console_enabled ? ctx.interfaces.console.access(ctx) : null
+    },
+
+    async consoleStream(node) {
+      const ctx = await context(node)
+      await ctx.interfaces.console.validate(ctx)
+      return node.console_enabled ? (ctx.interfaces.console.stream?.(ctx) ?? null) : null
     },
 
     async setConsole(node, enabled, caller) {

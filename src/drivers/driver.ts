@@ -6,6 +6,7 @@
  * Every function may be called twice for one intention (a crash may fall between an effect and its record), so each
  * asks for a state ("be off", "boot from disk next time"), never for a change ("toggle").
  */
+import type { Duplex } from 'node:stream'
 import type { BootFile } from '#boot/ramdisk-files.ts'
 import type { Config } from '#config/options.ts'
 import type { Agent } from '#db/agents.ts'
@@ -358,6 +359,11 @@ export interface ConsoleInterface extends Validated {
   stop(ctx: NodeContext): Promise<void>
   /** Where to find it once it is started; null when there is nothing to find. */
   access(ctx: NodeContext): Promise<{ type: string; url: string } | null>
+  /**
+   * Lets somebody look and type by another way than `access` tells; null while this process does not offer it. Absent
+   * where the console is no stream of characters.
+   */
+  stream?(ctx: NodeContext): ((person: Duplex) => void) | null
 }
 
 export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'

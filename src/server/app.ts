@@ -6,6 +6,8 @@
  * Source: REST API reference, "Transport".
  */
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { TlsOptions } from 'node:tls'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { Sightings } from '#db/sightings.ts'
@@ -13,6 +15,7 @@ import { type Minor, maximum, minimum, versionText } from '#protocol/microversio
 import { answerOptions, logAnswer, notFound, refuse, send } from './answer-request.ts'
 import { type Authenticator, type Identity, noauth, nobody } from './auth.ts'
 import { parseBody } from './body.ts'
+import { isForConsole, serveConsole } from './console-socket.ts'
 import type { Endpoint, World } from './endpoint.ts'
 import { endpoints as allEndpoints } from './endpoints.ts'
 import { eventHub } from './event-hub.ts'
@@ -83,7 +86,7 @@ export function createApp(options: AppOptions): FastifyInstance {
     exposeHeadRoutes: false,
     rewriteUrl: request => normalPath(request.url ?? '/', outside),
     bodyLimit: api.max_json_body_size * 1024,
-    serverFactory: handler => createHttpServer(handler, { tls: options.tls, onDistrust }),
+    serverFactory: handler => createHttpServer(handler, { tls: options.tls, onDistrust, upgrades: isForConsole }),
     clientErrorHandler: refuseConnection,
     routerOptions: { maxParamLength: 1024 },
     frameworkErrors: (error, request, reply) => refuse(error, request, reply, log),
@@ -153,6 +156,15 @@ export function createApp(options: AppOptions): FastifyInstance {
       handler: (request, reply) => serve(ready, request, reply),
     })
   }
+  const sockets = new Set<Duplex>()
+  app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    void serveConsole({ world, auth, policy }, request, { socket, head })
+  })
+  app.addHook('preClose', async () => {
+    for (const socket of sockets) socket.destroy()
+  })
   // A stream ends with the service, not with its client: nothing waits for it.
   app.addHook('preClose', () => world.hub.close())
   addHealthcheck(app, config.healthcheck)

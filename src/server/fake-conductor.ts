@@ -199,6 +199,11 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
       if (node.console_interface === 'no-console') throw new InvalidInput('This machine has no console')
       return node.console_enabled ? { type: 'shellinabox', url: 'http://127.0.0.1:1' } : null
     },
+    async consoleStream(node) {
+      if (!node.console_enabled) return null
+      // What is typed is shown.
+      return person => void person.pipe(person)
+    },
     async setConsole(node, console_enabled) {
       if (node.console_interface === 'no-console') throw new InvalidInput('This machine has no console')
       await withNode(node.uuid, 'console', held => held.write({ console_enabled }))

@@ -63,11 +63,10 @@ export class ConsoleServers implements AsyncDisposable {
     return this.#running.get(uuid)?.url ?? null
   }
 
-  /** Somebody who comes by another way than the port. Tells whether there is a console. */
-  attach(uuid: string, person: Duplex): boolean {
-    const running = this.#running.get(uuid)
-    running?.console.attach(person)
-    return running !== undefined
+  /** For people who come by another way than the port; null where it does not run in this process. */
+  stream(uuid: string): ((person: Duplex) => void) | null {
+    const console = this.#running.get(uuid)?.console
+    return console ? person => console.attach(person) : null
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -41,4 +41,6 @@ export default {
     const url = consolesOf(ctx).url(ctx.node.uuid)
     return url === null ? null : { type: 'socat', url }
   },
+
+  stream: ctx => consolesOf(ctx).stream(ctx.node.uuid),
 } satisfies ConsoleInterface

@@ -20,6 +20,8 @@ export interface HttpServerOptions {
   readonly maxConnections?: number
   /** Told of callers who do not trust our certificate. */
   readonly onDistrust?: (address: string, reason: string) => void
+  /** Requests for another protocol that the server's `upgrade` event gets; all others are answered as if they had not asked. */
+  readonly upgrades?: (request: IncomingMessage) => boolean
 }
 
 /** Limits of one connection. The sockets of the machines' ramdisks are as slow as any. */
@@ -38,13 +40,14 @@ const limits = {
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 export function createHttpServer(handler: Handler, options: HttpServerOptions = {}): Server {
-  const { tls, maxConnections = 8192, onDistrust } = options
+  const { tls, maxConnections = 8192, onDistrust, upgrades = () => false } = options
   const connections = connectionsUpTo(maxConnections)
   const listener: Handler = (request, response) => {
     connections.begin(request, response)
     handler(request, response)
   }
-  const { timeout, ...given } = limits
+  const { timeout, ...times } = limits
+  const given = { ...times, shouldUpgradeCallback: upgrades }
   const secure = tls && createSecureServer({ ...given, ...tls }, listener)
   if (secure && onDistrust) watchDistrust(secure, onDistrust)
   // An HTTPS server is an HTTP server in all that is used of it.
