@@ -7,6 +7,7 @@ import type { StepKind } from '#protocol/agent.ts'
 import { otherExtensions } from './extensions/others.ts'
 import { standbyCommands } from './extensions/standby.ts'
 import { stepCommands } from './extensions/steps.ts'
+import { containerManager } from './hardware/containers.ts'
 import { selectHardware } from './hardware/dispatch.ts'
 import { genericManager } from './hardware/generic.ts'
 import { testContext } from './hardware/test-run.ts'
@@ -42,7 +43,7 @@ test('every command and every step has its place in the table, and nothing else 
   const commands = Object.entries(extensions).flatMap(([extension, known]) =>
     Object.keys(known).map(name => `${extension}.${name}`),
   )
-  const steps = manager.steps.map(step => `${step.interface}.${step.step}`)
+  const steps = [...manager.steps, ...containerManager().steps].map(step => `${step.interface}.${step.step}`)
   const named = rows.flatMap(({ names }) => names)
   assert.deepEqual(named.toSorted(), [...commands, ...steps].toSorted())
 })

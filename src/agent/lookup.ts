@@ -74,6 +74,7 @@ export function applyLookup(context: AgentContext, { node, config }: LookupAnswe
   if (config.tls_min_version === '1.2' || config.tls_min_version === '1.3')
     options.tlsMinVersion = config.tls_min_version
   options.tlsCipherSuites = config.tls_cipher_suites ?? options.tlsCipherSuites
+  options.containers = config.agent_containers ?? options.containers
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 import { InvalidInput } from '#lib/fault.ts'
 import type { Curve } from '#lib/x509.ts'
+import type { ContainerPolicy } from '#protocol/agent.ts'
 import { logUrlParameter } from '#protocol/ramdisk-log.ts'
 
 export type TlsVersion = '1.2' | '1.3'
@@ -87,6 +88,8 @@ export interface Options {
   deepInspection: boolean
   permittedImageFormats: string[]
   skipBmc: boolean
+  /** What the look-up's answer says of containers; null: nothing yet, so none may run. */
+  containers: ContainerPolicy | null
   /** Whether programs of a partition image may be run to make it bootable. */
   runImageInstaller: boolean
 }
@@ -236,6 +239,7 @@ export function defaultOptions(): Options {
     deepInspection: true,
     permittedImageFormats: ['raw', 'gpt', 'qcow2'],
     skipBmc: false,
+    containers: null,
     runImageInstaller: false,
   }
 }

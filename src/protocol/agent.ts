@@ -112,6 +112,16 @@ export const AgentNode = Type.Object({
 })
 export type AgentNode = Static<typeof AgentNode>
 
+/** Which containers may run as steps, and how. Source: [agent_containers]. */
+export const ContainerPolicy = Type.Object({
+  allow_arbitrary_containers: Type.Boolean(),
+  allowed_containers: Type.Array(Text),
+  runner: Type.Enum(['podman', 'docker']),
+  pull_options: Type.Array(Text),
+  run_options: Type.Array(Text),
+})
+export type ContainerPolicy = Static<typeof ContainerPolicy>
+
 export const LookupConfig = Type.Object({
   heartbeat_timeout: Type.Number({ exclusiveMinimum: 0 }),
   /** At least 32 characters: adopt it. `******`: it was given out before, keep your own. */
@@ -124,6 +134,7 @@ export const LookupConfig = Type.Object({
   enable_bios_bootloader_install: Type.Optional(Nullable(Type.Boolean())),
   tls_min_version: Type.Optional(Nullable(Text)),
   tls_cipher_suites: Type.Optional(Nullable(Text)),
+  agent_containers: Type.Optional(Nullable(ContainerPolicy)),
 })
 export type LookupConfig = Static<typeof LookupConfig>
 

@@ -34,7 +34,16 @@ export interface World {
 /** The groups of options that the API reads. */
 export type ServerConfig = Pick<
   Config,
-  'DEFAULT' | 'api' | 'conductor' | 'agent' | 'deploy' | 'ferrite' | 'healthcheck' | 'cors' | 'oslo_middleware'
+  | 'DEFAULT'
+  | 'api'
+  | 'conductor'
+  | 'agent'
+  | 'agent_containers'
+  | 'deploy'
+  | 'ferrite'
+  | 'healthcheck'
+  | 'cors'
+  | 'oslo_middleware'
 >
 
 /** One request on its way through a handler. */

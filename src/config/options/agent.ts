@@ -151,13 +151,22 @@ export const agent = {
 }
 
 export const agent_containers = {
-  allow_arbitrary_containers: boolean({ default: false, help: 'Container steps may run any container.' }),
-  allowed_containers: list({ default: [], help: 'Containers that container steps may run.' }),
+  allow_arbitrary_containers: boolean({
+    default: false,
+    effective: true,
+    help: 'Container steps may run any container.',
+  }),
+  allowed_containers: list({ default: [], effective: true, help: 'Containers that container steps may run.' }),
   container_steps_file: path({
     default: '/etc/ironic-python-agent.d/mysteps.yaml',
     help: 'File of the ramdisk that declares container steps.',
   }),
-  runner: choice({ choices: ['podman', 'docker'], default: 'podman', help: 'What runs the containers.' }),
-  pull_options: list({ default: [], help: 'Options for pulling containers.' }),
-  run_options: list({ default: ['--rm', '--network=host'], help: 'Options for running containers.' }),
+  runner: choice({
+    choices: ['podman', 'docker'],
+    default: 'podman',
+    effective: true,
+    help: 'What runs the containers.',
+  }),
+  pull_options: list({ default: [], effective: true, help: 'Options for pulling containers.' }),
+  run_options: list({ default: ['--rm', '--network=host'], effective: true, help: 'Options for running containers.' }),
 }

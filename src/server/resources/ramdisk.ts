@@ -116,7 +116,7 @@ async function tokenFor(call: Call, node: Node): Promise<string> {
 }
 
 function agentConfig({ config }: Pick<Call, 'config'>, node: Node, token: string | null) {
-  const { agent, api, conductor } = config
+  const { agent, agent_containers, api, conductor } = config
   return {
     heartbeat_timeout: api.ramdisk_heartbeat_timeout,
     agent_token: token,
@@ -128,6 +128,7 @@ function agentConfig({ config }: Pick<Call, 'config'>, node: Node, token: string
     enable_bios_bootloader_install: agent.enable_bios_bootloader_install,
     tls_min_version: agent.tls_minimum_version,
     tls_cipher_suites: agent.tls_ciphers,
+    agent_containers,
     metrics: {
       backend: 'noop',
       prepend_host: false,
