@@ -4,11 +4,23 @@
  * moves a node along the state table, and never lets the flow's own node go while it waits.
  */
 import type { Db } from '#db/database.ts'
-import { appendEvent } from '#db/events.ts'
 import { findNode, type Node, type NodePatch, writeNode } from '#db/nodes.ts'
 import type { Flow, Wait } from '#drivers/driver.ts'
 import type { Clock } from '#lib/clock.ts'
 import { NodeLocked, NotFound } from '#lib/fault.ts'
+
+/** What is to be told of a node. */
+export interface Told {
+  nodeUuid: string
+  kind: string
+  data: Record<string, unknown>
+}
+
+/** The flow it belongs to, which tells of the other node as well. */
+export interface ParentFlow extends Flow {
+  eventOf(told: Told): Promise<void>
+  tellOf(told: Told): Promise<void>
+}
 
 export interface ChildWorld {
   uuid: string
@@ -16,7 +28,6 @@ export interface ChildWorld {
   prefix: string
   db: Db
   clock: Clock
-  hostname: string
   /** The lease of the other node until the pass ends. @throws NodeLocked */
   lend(uuid: string): Promise<number>
 }
@@ -28,10 +39,10 @@ const againMs = 1000
 export class ChildFlow implements Flow {
   readonly id: number
   readonly nodeUuid: string
-  readonly #parent: Flow
+  readonly #parent: ParentFlow
   readonly #world: ChildWorld
 
-  constructor(parent: Flow, world: ChildWorld) {
+  constructor(parent: ParentFlow, world: ChildWorld) {
     this.id = parent.id
     this.nodeUuid = world.uuid
     this.#parent = parent
@@ -81,10 +92,12 @@ export class ChildFlow implements Flow {
     return node
   }
 
-  async event(kind: string, data: Record<string, unknown>): Promise<void> {
-    const { db, clock, hostname } = this.#world
-    const all = { ...data, conductor: hostname }
-    await appendEvent(db, { nowMs: clock.now(), node_uuid: this.nodeUuid, flow_id: this.id, kind, data: all })
+  event(kind: string, data: Record<string, unknown>): Promise<void> {
+    return this.#parent.eventOf({ nodeUuid: this.nodeUuid, kind, data })
+  }
+
+  tell(kind: string, data: Record<string, unknown>): Promise<void> {
+    return this.#parent.tellOf({ nodeUuid: this.nodeUuid, kind, data })
   }
 
   #named(name: string): string {

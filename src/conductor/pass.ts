@@ -13,7 +13,7 @@ import { Conflict } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
 import { provision } from '#protocol/states.ts'
-import { ChildFlow } from './child-flow.ts'
+import { ChildFlow, type ParentFlow, type Told } from './child-flow.ts'
 import { movedFields } from './moves.ts'
 import { moveTold } from './told.ts'
 
@@ -47,7 +47,7 @@ export interface PassWorld {
 }
 
 /** One pass through a flow's function: what the function sees as `flow`. */
-export class Pass implements Flow {
+export class Pass implements ParentFlow {
   readonly id: number
   readonly nodeUuid: string
   readonly suspended: Promise<typeof suspended>
@@ -65,6 +65,8 @@ export class Pass implements Flow {
   readonly #used = new Set<string>()
   #suspend: (value: typeof suspended) => void = () => {}
   #progressAtMs = 0
+  /** What the step that is at work has to tell with its record; undefined between steps. */
+  #untold: Told[] | undefined
   /** The node may be in a "wait" state still, as it was when the pass began: nothing has been recorded since. */
   #mayWait = true
 
@@ -94,9 +96,24 @@ export class Pass implements Flow {
     this.stage = 'work'
     await this.#checkpoint()
     const started_at = timestamp(this.#world.clock.now())
-    const result = await work()
-    await this.#record({ name: key, started_at, state: 'done', result, deadlineMs: null })
+    const untold: Told[] = []
+    const result = await this.#working(work, untold)
+    await this.#record({ name: key, started_at, state: 'done', result, deadlineMs: null }, {}, untold)
     return result
+  }
+
+  /** Does the work of a step, and keeps what it has to tell for its record. */
+  async #working<T>(work: () => Promise<T>, untold: Told[]): Promise<T> {
+    this.#untold = untold
+    try {
+      return await work()
+    } catch (error) {
+      // There will be no record: what it told before it failed is true all the same.
+      for (const told of untold) await this.tellOf(told)
+      throw error
+    } finally {
+      this.#untold = undefined
+    }
   }
 
   async until<T>(name: string, wait: Wait, look: () => Promise<T | undefined>): Promise<T> {
@@ -142,8 +159,8 @@ export class Pass implements Flow {
       await this.#checkpoint()
       const node = await this.node()
       const moved = movedFields(node, 'hold', node.target_provision_state ?? undefined, clock.now())
-      await this.#record({ name: key, started_at, state: 'started', result: undefined, deadlineMs: null }, moved)
-      await this.#tellMove(this.#world.db, node, moved)
+      const told = [this.#moveOf(node, moved)]
+      await this.#record({ name: key, started_at, state: 'started', result: undefined, deadlineMs: null }, moved, told)
     }
     return this.#pause({ name: key, on: ['unhold'], everyMs: holdLookMs, deadlineMs: null, release: true })
   }
@@ -193,8 +210,8 @@ export class Pass implements Flow {
     const node = await mustFind(db, this.nodeUuid)
     const moved = movedFields(node, event, undefined, clock.now())
     const started_at = timestamp(clock.now())
-    await this.#record({ name: key, started_at, state: 'done', result: null, deadlineMs: null }, { ...patch, ...moved })
-    await this.#tellMove(db, node, moved)
+    const step = { name: key, started_at, state: 'done', result: null, deadlineMs: null } as const
+    await this.#record(step, { ...patch, ...moved }, [this.#moveOf(node, moved)])
   }
 
   async node(): Promise<Node> {
@@ -202,17 +219,27 @@ export class Pass implements Flow {
   }
 
   async event(kind: string, data: Record<string, unknown>): Promise<void> {
-    await this.#tell(this.#world.db, kind, data)
+    await this.eventOf({ nodeUuid: this.nodeUuid, kind, data })
   }
 
-  async #tellMove(db: Db | Trx, node: Node, moved: NodePatch): Promise<void> {
-    await this.#tell(db, 'provision state', moveTold(node, moved, this.#world.clock.now()))
+  async tell(kind: string, data: Record<string, unknown>): Promise<void> {
+    await this.tellOf({ nodeUuid: this.nodeUuid, kind, data })
   }
 
-  async #tell(db: Db | Trx, kind: string, data: Record<string, unknown>): Promise<void> {
-    const { clock } = this.#world
-    const all = { ...data, conductor: this.#world.hostname }
-    await appendEvent(db, { nowMs: clock.now(), node_uuid: this.nodeUuid, flow_id: this.id, kind, data: all })
+  /** An event of this node or of one that it contains. */
+  async eventOf(told: Told): Promise<void> {
+    if (this.#untold) this.#untold.push(told)
+    else await this.tellOf(told)
+  }
+
+  async tellOf({ nodeUuid, kind, data }: Told, db: Db | Trx = this.#world.db): Promise<void> {
+    const { clock, hostname } = this.#world
+    const all = { ...data, conductor: hostname }
+    await appendEvent(db, { nowMs: clock.now(), node_uuid: nodeUuid, flow_id: this.id, kind, data: all })
+  }
+
+  #moveOf(node: Node, moved: NodePatch): Told {
+    return { nodeUuid: node.uuid, kind: 'provision state', data: moveTold(node, moved, this.#world.clock.now()) }
   }
 
   async progress(progress: Progress | null): Promise<void> {
@@ -230,8 +257,15 @@ export class Pass implements Flow {
     return key
   }
 
-  /** Records a step in one transaction with the proof that the lease is still ours, and the node's way back to work. */
-  async #record(step: Omit<StepRow, 'seq' | 'ended_at'>, patch: NodePatch = {}): Promise<void> {
+  /**
+   * Records a step in one transaction with the proof that the lease is still ours, the node's way back to work, and
+   * what the step has to tell.
+   */
+  async #record(
+    step: Omit<StepRow, 'seq' | 'ended_at'>,
+    patch: NodePatch = {},
+    untold: readonly Told[] = [],
+  ): Promise<void> {
     const { db, clock } = this.#world
     const nowMs = clock.now()
     const row: StepRow = {
@@ -245,6 +279,7 @@ export class Pass implements Flow {
       const fields = { ...patch, ...(resumes ? await this.#resumed(trx, nowMs) : {}) }
       await writeNode(trx, this.nodeUuid, this.#token, fields, nowMs)
       await putStep(trx, this.id, row)
+      for (const told of untold) await this.tellOf(told, trx)
     })
     if (resumes) this.#mayWait = false
     this.#steps.set(step.name, row)
@@ -255,7 +290,7 @@ export class Pass implements Flow {
     const node = await mustFind(trx, this.nodeUuid)
     if (provision[node.provision_state].kind !== 'wait') return {}
     const moved = movedFields(node, 'resume', node.target_provision_state ?? undefined, nowMs)
-    await this.#tellMove(trx, node, moved)
+    await this.tellOf(this.#moveOf(node, moved), trx)
     return { ...moved, reservation: this.#world.hostname }
   }
 

@@ -266,8 +266,10 @@ export interface Flow {
   progress(progress: Progress | null): Promise<void>
   /** The node as it is now. */
   node(): Promise<Node>
-  /** Adds to the log of what happened. */
+  /** Adds to the log of what happened: inside `once` together with the record of that step, so never twice. */
   event(kind: string, data: Record<string, unknown>): Promise<void>
+  /** Adds to the log while a step that lasts is at it; once more if it has to run again. */
+  tell(kind: string, data: Record<string, unknown>): Promise<void>
 }
 
 /** What a step or a flow's helper gets: fresh node and ports at each call of `fresh`. */

@@ -1,6 +1,7 @@
 /**
  * Every flow, killed at every one of its records: after its effect, before the record is written, all that the process
- * does stops, as after SIGKILL. The next process of the same host must finish it. Real conductor, fake hardware.
+ * does stops, as after SIGKILL. The next process of the same host must finish it, and the log of what happened be that
+ * of a flow that nobody killed. Real conductor, fake hardware.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -10,6 +11,7 @@ import { after, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadConfig } from '#config/load.ts'
 import { type Db, openDatabase } from '#db/database.ts'
+import { liveFlow } from '#db/flows.ts'
 import { findNode } from '#db/nodes.ts'
 import { loadRegistry } from '#drivers/registry.ts'
 import { systemClock } from '#lib/clock.ts'
@@ -97,8 +99,25 @@ async function eventually(what: () => string, ready: () => Promise<boolean>): Pr
   }
 }
 
-/** Runs the verb, dying at a record; returns how many records there were. 0: lives. */
-async function run([from, verb, request, end]: (typeof cases)[number], dieAt: number): Promise<number> {
+/** What the log tells of flows, without times and names. */
+async function told(db: Db, names: ReadonlyMap<string, string>): Promise<string[]> {
+  const rows = await db
+    .selectFrom('events')
+    .select(['node_uuid', 'kind', 'data'])
+    .where('flow_id', 'is not', null)
+    .orderBy('id')
+    .execute()
+  return rows.map(({ node_uuid, kind, data }) => {
+    const { from = '', to = '', state = '', step = '' } = JSON.parse(data) as Record<string, string>
+    return [names.get(node_uuid ?? ''), kind, from, to, state, step].filter(Boolean).join(' ')
+  })
+}
+
+/** Runs the verb, dying at a record. 0: lives. */
+async function run(
+  [from, verb, request, end]: (typeof cases)[number],
+  dieAt: number,
+): Promise<{ records: number; log: string[] }> {
   const file = join(folder, `${crypto.randomUUID()}.sqlite`)
   const first = mortal(await openDatabase(file), dieAt)
   const machines = lasting()
@@ -113,31 +132,37 @@ async function run([from, verb, request, end]: (typeof cases)[number], dieAt: nu
   let now = node
   const arrived = (db: Db) => async () => {
     now = (await findNode(db, uuid)) ?? now
-    return now.provision_state === end && now.lease === null
+    return now.provision_state === end && now.lease === null && !(await liveFlow(db, uuid))
   }
-  const told = () => `still ${now.provision_state}, ${now.last_error}`
-  if (dieAt === 0) await eventually(told, arrived(first.db))
+  const standing = () => `still ${now.provision_state}, ${now.last_error}`
+  if (dieAt === 0) await eventually(standing, arrived(first.db))
   else
     await eventually(
       () => 'never died',
       async () => first.dead(),
     )
   await doomed.conductor.stop()
+  const names = new Map([
+    [uuid, 'node'],
+    [child, 'child'],
+  ])
+  const undisturbed = dieAt === 0 ? { records: first.records(), log: await told(first.db, names) } : undefined
   await first.db.destroy()
-  if (dieAt === 0) return first.records()
+  if (undisturbed) return undisturbed
 
   const second = await openDatabase(file)
   const { conductor } = await conductorOver(second, machines)
   await conductor.start()
-  await eventually(told, arrived(second))
+  await eventually(standing, arrived(second))
   assert.equal(now.last_error, null)
   assert.deepEqual([now.clean_step, now.deploy_step, now.service_step], [{}, {}, {}])
   const contained = await findNode(second, child)
   assert.equal(contained?.lease, null)
   if (request.clean_steps?.[0]?.execute_on_child_nodes) assert.equal(contained?.power_state, 'power on')
   await conductor.stop()
+  const log = await told(second, names)
   await second.destroy()
-  return 0
+  return { records: 0, log }
 }
 
 for (const one of cases) {
@@ -145,10 +170,12 @@ for (const one of cases) {
   const steps = [...(request.clean_steps ?? []), ...(request.service_steps ?? [])].map(each => each.step)
   describe(`${verb} from ${from} ${steps.join(', ')}`, () => {
     test('killed at every record', { timeout: 240_000 }, async () => {
-      const records = await run(one, 0)
+      const { records, log } = await run(one, 0)
       assert.ok(records > 0)
       const points = Array.from({ length: records }, (_, index) => index + 1)
-      await Promise.all(points.map(point => run(one, point)))
+      const killed = await Promise.all(points.map(point => run(one, point)))
+      for (const [index, each] of killed.entries())
+        assert.deepEqual(each.log, log, `what is told when record ${index + 1} is lost`)
     })
   })
 }

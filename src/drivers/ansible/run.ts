@@ -144,7 +144,7 @@ class TaskLog {
         log.info({ playbook: this.#playbook, task, host, outcome, seconds }, message ?? `task "${task}": ${outcome}`)
         if (outcome === 'skipped') return
         const data = { playbook: this.#playbook, task, host, outcome, duration_seconds: Math.round(seconds ?? 0) }
-        return flow.event('playbook task', message === null ? data : { ...data, error: message })
+        return flow.tell('playbook task', message === null ? data : { ...data, error: message })
       }
     }
   }

@@ -113,6 +113,7 @@ export async function stepWorld(given: StepWorldOptions = {}): Promise<StepWorld
     progress: async () => {},
     node: async () => base.node,
     event: async () => {},
+    tell: async () => {},
   }
   const context = (): FlowContext => ({
     ...base,
