@@ -8,15 +8,15 @@ import type { Db } from '#db/database.ts'
 import type { Node } from '#db/nodes.ts'
 import { portsOf } from '#db/ports.ts'
 import { Sightings } from '#db/sightings.ts'
-import { startFileServer, type Transfer } from '#images/file-server.ts'
+import { startFileServer } from '#images/file-server.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
-import type { Hop, Trouble } from '#protocol/boot.ts'
 import { type Dnsmasq, startDnsmasq } from './dnsmasq.ts'
 import type { KnownMachine } from './dnsmasq-config.ts'
 import type { DnsmasqEvent } from './dnsmasq-log.ts'
 import { followPorts } from './node-files.ts'
 import { prepareBootRoots } from './root.ts'
+import { type Seen, seenInEvent, seenInTransfer } from './seen.ts'
 
 export interface BootServices {
   /** To be called after ports of a node were added, changed or removed. */
@@ -95,79 +95,3 @@ async function bootMachines(db: Db): Promise<KnownMachine[]> {
     .execute()
   return rows.map(({ address, boot_interface }) => ({ mac: address, way: boot_interface }))
 }
-
-type Seen = { mac?: string; nodeUuid?: string } & ({ hop: Hop; data: Record<string, unknown> } | { trouble: Trouble })
-
-const ofNode = /^\/([0-9a-f]{8}-[0-9a-f-]{27})\/(\w+)$/
-/** Configurations by MAC address: of iPXE and pxelinux, and the two of GRUB. */
-const ofMac = /^\/(?:[\w.-]+\/(?:[0-9a-f]{2}-)?|grub\.cfg-01-)?((?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2})(?:\.conf)?$/
-/** Scripts that every machine begins with. */
-const entries = ['/boot.ipxe', '/grub/grub.cfg']
-const loaderFile = /^\/[\w.-]+\.efi$/
-const hopOfFile: Readonly<Record<string, Hop>> = {
-  config: 'script',
-  deploy_kernel: 'kernel',
-  deploy_ramdisk: 'ramdisk',
-  rescue_kernel: 'kernel',
-  rescue_ramdisk: 'ramdisk',
-  kernel: 'kernel',
-  ramdisk: 'ramdisk',
-}
-
-/** Which hop the fetching of a file is, and whose; undefined for what is no part of a boot, or one that boots do without. */
-function hopOf(path: string, asker?: string): (({ mac: string } | { nodeUuid: string }) & { hop: Hop }) | undefined {
-  const [, nodeUuid, file = ''] = ofNode.exec(path) ?? []
-  if (nodeUuid) {
-    const hop = hopOfFile[file]
-    return hop && { nodeUuid, hop }
-  }
-  const mac = ofMac.exec(path)?.[1]?.replaceAll('-', ':')
-  if (mac) return { mac, hop: 'script' }
-  if (asker === undefined) return undefined
-  if (entries.includes(path)) return { mac: asker, hop: 'ipxe' }
-  // The first loader, where firmware fetches it by HTTP.
-  return loaderFile.test(path) ? { mac: asker, hop: 'tftp' } : undefined
-}
-
-/** What a machine fetched, or failed to fetch; undefined for what is no part of a boot. */
-function seenInTransfer(
-  { path, status, bytes, sizeBytes, seconds, complete }: Transfer,
-  asker?: string,
-): Seen | undefined {
-  const of = hopOf(path, asker)
-  if (!of) return undefined
-  if (status === 200 && complete) return { ...of, data: { path, bytes, seconds } }
-  const { hop: _, ...who } = of
-  return { ...who, trouble: { what: 'http failed', path, status, bytes, sizeBytes } }
-}
-
-function seenInEvent(event: DnsmasqEvent, tftpRoot: string): Seen | undefined {
-  const { kind, mac } = event
-  if (mac === null) return undefined
-  if (kind === 'tftp') {
-    const { outcome } = event
-    const file = event.file.startsWith(`${tftpRoot}/`) ? event.file.slice(tftpRoot.length + 1) : event.file
-    if (outcome === 'sent') return { hop: hopOf(`/${file}`, mac)?.hop ?? 'tftp', mac, data: { file: event.file } }
-    return isOptional(file) ? undefined : { mac, trouble: { what: 'tftp failed', file: event.file, outcome } }
-  }
-  const { message, ip, detail } = event
-  const isRefused = message === 'nak' || message === 'decline' || detail === noAddress
-  if (isRefused) return { mac, trouble: { what: 'dhcp refused', mac, detail: detail ?? message } }
-  if (message === 'discover' || message === 'offer' || message === 'request' || message === 'ack') {
-    return { hop: `dhcp ${message}`, mac, data: { ip, detail, client: event.vendorClass } }
-  }
-  return undefined
-}
-
-/**
- * Loaders ask for much that need not be there: pxelinux for configurations by UUID and address, and its libraries in other
- * folders, GRUB for lists of its modules and fonts, shim for further certificates and revocations.
- */
-function isOptional(file: string): boolean {
-  const isLoaders =
-    /^(pxelinux\.cfg|grub|boot)\//.test(file) && !ofMac.test(`/${file}`) && !entries.includes(`/${file}`)
-  return isLoaders || /\.(c32|bss)$|(^|\/)(revocations\w*|shim_certificate\w*)\.efi$/.test(file)
-}
-
-/** What dnsmasq says when its range is used up. */
-const noAddress = 'no address available'
