@@ -49,7 +49,10 @@ for (const [definition, event, failed] of cases) {
           cleanUpRamdisk: async () => void files.delete('script'),
         },
         deploy: direct,
-        management: { macAddresses: async () => [] },
+        management: {
+          macAddresses: async () => [],
+          getBootDevice: async () => ({ boot_device: null, persistent: null }),
+        },
         inspect: inspectInterface,
       },
     }

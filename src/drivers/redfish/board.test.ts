@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { InvalidInput, NotFound } from '#lib/fault.ts'
+import { stepWorld } from '../../../test/redfish-steps.ts'
 import type { NodeContext } from '../driver.ts'
 import management from './management.ts'
 import { managementSteps } from './management-steps.ts'
-import { stepWorld } from './step-world.ts'
 import vendor from './vendor.ts'
 
 const call = (ctx: NodeContext, name: keyof typeof vendor.methods, args: Record<string, unknown> = {}) =>

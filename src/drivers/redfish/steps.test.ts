@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { InvalidInput } from '#lib/fault.ts'
+import { imageServer, killedEverywhere, stepWorld } from '../../../test/redfish-steps.ts'
 import type { Step } from '../driver.ts'
 import bios, { BiosNotApplied } from './bios.ts'
 import firmware from './firmware.ts'
 import { managementSteps } from './management-steps.ts'
 import raid from './raid.ts'
-import { imageServer, killedEverywhere, stepWorld } from './step-world.ts'
 import { BmcTaskFailed } from './tasks.ts'
 
 function stepOf(steps: readonly Step[], name: string): Step {
