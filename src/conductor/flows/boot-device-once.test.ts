@@ -4,6 +4,7 @@ import type { FlowContext } from '#drivers/driver.ts'
 import { prepareInstanceBoot } from '#drivers/instance.ts'
 import type { BootDevice } from '#protocol/states.ts'
 import type { FlowDefinition } from '../flow-definition.ts'
+import { Shared } from '../shared.ts'
 import { caller, eventually, startEngine } from '../test-engine.ts'
 import { power } from './power.ts'
 
@@ -29,7 +30,10 @@ function machine(keeps: boolean) {
       },
     },
   }
-  return { state, context: { interfaces, config: { conductor: { power_state_change_timeout: 60 } } } }
+  return {
+    state,
+    context: { interfaces, shared: new Shared().get, config: { conductor: { power_state_change_timeout: 60 } } },
+  }
 }
 
 const prepare: FlowDefinition = {
