@@ -4,7 +4,7 @@
  *
  * Source: boot facts, "Virtual media and HTTPS boot" (ironic/drivers/modules/redfish/boot.py, RedfishHttpsBoot, restated).
  */
-import { requestedBootMode, syncBootMode } from '#boot/boot-mode.ts'
+import { checkSecureBoot, putSecureBoot, requestedBootMode, syncBootMode } from '#boot/boot-mode.ts'
 import {
   checkRamdiskMedia,
   givenIso,
@@ -28,6 +28,7 @@ const httpsBoot: BootInterface = {
         `Cannot boot node ${ctx.node.uuid} by redfish-https in boot mode bios: only UEFI firmware fetches an ISO`,
       )
     }
+    checkSecureBoot(ctx)
     await checkRamdiskMedia(ctx)
   },
 
@@ -49,19 +50,24 @@ const httpsBoot: BootInterface = {
     if (boot) {
       const iso = await publishInstanceIso(ctx, boot)
       await syncBootMode(ctx)
-      // For one boot: no firmware keeps a URL. Each start by Ferrite's flows prepares the next one.
-      if (!isRunning) await bootOnceFromUrl(ctx, iso)
+      if (isRunning) return
+      await putSecureBoot(ctx, true)
+      // For one boot: no firmware keeps a URL.
+      await bootOnceFromUrl(ctx, iso)
       return
     }
     await removeMedia(ctx.config, ctx.node.uuid)
     await syncBootMode(ctx)
-    if (!isRunning) await ctx.interfaces.management.setBootDevice(ctx, 'disk', { persistent: true })
+    if (isRunning) return
+    await putSecureBoot(ctx, true)
+    await ctx.interfaces.management.setBootDevice(ctx, 'disk', { persistent: true })
   },
 
   servesInstance: ({ config, node }: NodeContext) => hasMedia(config, node.uuid),
   stopServing: ({ config, node }: NodeContext) => removeMedia(config, node.uuid),
-  async cleanUpInstance({ config, node }) {
-    await removeMedia(config, node.uuid)
+  async cleanUpInstance(ctx) {
+    await removeMedia(ctx.config, ctx.node.uuid)
+    await putSecureBoot(ctx, false)
   },
 }
 

@@ -205,6 +205,17 @@ test('an instance of a ramdisk stays in its slot and is cleaned up; one on a dis
   assert.deepEqual(disk.hardware.boot(), { enabled: 'Continuous', target: 'Hdd' })
 })
 
+test('an instance that asks for secure boot gets it before it starts, and it goes with the instance', async () => {
+  const wanted: boolean[] = []
+  await using w = await world({ node: { instance_info: { capabilities: { secure_boot: 'true' } } } })
+  const switching = { ...management, setSecureBoot: async (_: unknown, enabled: boolean) => void wanted.push(enabled) }
+  const ctx = { ...w.ctx, interfaces: { ...w.ctx.interfaces, management: switching } }
+  await virtualMedia.validate(ctx)
+  await virtualMedia.prepareInstance(ctx)
+  await virtualMedia.cleanUpInstance(ctx)
+  assert.deepEqual(wanted, [true, false])
+})
+
 test('a BMC that cannot be asked keeps its medium, and our files go all the same', async () => {
   await using w = await world()
   await virtualMedia.prepareRamdisk(w.ctx, deploying)

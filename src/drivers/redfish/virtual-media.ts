@@ -5,7 +5,7 @@
  *
  * Source: boot facts, "Virtual media and HTTPS boot" (ironic/drivers/modules/redfish/boot.py restated).
  */
-import { requestedBootMode, syncBootMode } from '#boot/boot-mode.ts'
+import { checkSecureBoot, putSecureBoot, requestedBootMode, syncBootMode } from '#boot/boot-mode.ts'
 import {
   checkRamdiskMedia,
   givenIso,
@@ -32,6 +32,7 @@ const virtualMedia: BootInterface = {
     await validateDriverInfo(ctx)
     protocolOf(ctx)
     requestedBootMode(ctx.node)
+    checkSecureBoot(ctx)
     if (needsAgentRamdisk(ctx)) await checkRamdiskMedia(ctx)
   },
 
@@ -55,7 +56,9 @@ const virtualMedia: BootInterface = {
       // A running instance has no medium of ours, and the boot order that its deployment, or its owner, gave it.
       if (!isRunning) await cleanUp(ctx)
       await syncBootMode(ctx)
-      if (!isRunning) await ctx.interfaces.management.setBootDevice(ctx, 'disk', { persistent: true })
+      if (isRunning) return
+      await putSecureBoot(ctx, true)
+      await ctx.interfaces.management.setBootDevice(ctx, 'disk', { persistent: true })
       return
     }
     await checkMediaBoot(ctx)
@@ -64,12 +67,17 @@ const virtualMedia: BootInterface = {
     const configDrive = await publishConfigDrive(ctx)
     if (configDrive !== null) await insertMedia(ctx, 'disk', imageOf(ctx, configDrive))
     await syncBootMode(ctx)
-    if (!isRunning) await ctx.interfaces.management.setBootDevice(ctx, 'cdrom', { persistent: true })
+    if (isRunning) return
+    await putSecureBoot(ctx, true)
+    await ctx.interfaces.management.setBootDevice(ctx, 'cdrom', { persistent: true })
   },
 
   servesInstance: ({ config, node }) => hasMedia(config, node.uuid),
   stopServing: ({ config, node }) => removeMedia(config, node.uuid),
-  cleanUpInstance: cleanUp,
+  async cleanUpInstance(ctx) {
+    await cleanUp(ctx)
+    await putSecureBoot(ctx, false)
+  },
 }
 
 export default virtualMedia
