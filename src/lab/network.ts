@@ -58,14 +58,16 @@ export async function setLink(tap: string, state: 'up' | 'down'): Promise<void> 
 
 /** Datagrams that can be kept from passing, for all machines of a lab: DHCP's answers, and requests for files by TFTP. */
 const blocks = {
-  dhcp: ['dir', 'out', 'proto', 'udp', 'dport', '68'],
-  tftp: ['dir', 'in', 'proto', 'udp', 'dport', '69'],
+  dhcp: { direction: 'out', port: 68 },
+  tftp: { direction: 'in', port: 69 },
 } as const
 export type Blocked = keyof typeof blocks
 
 /** Loses such datagrams from now on, or lets them pass; the caller is inside the namespace. Twice is once. */
 export async function setBlocked(what: Blocked, isBlocked: boolean): Promise<void> {
-  const policy = ['src', '0.0.0.0/0', 'dst', '0.0.0.0/0', ...blocks[what]]
+  const { direction, port } = blocks[what]
+  const selector = ['src', '0.0.0.0/0', 'dst', '0.0.0.0/0', 'proto', 'udp', 'dport', String(port)]
+  const policy = ['dir', direction, ...selector]
   if (isBlocked) await run('ip', ['xfrm', 'policy', 'update', ...policy, 'action', 'block'])
   // There may be none.
   else await run('ip', ['xfrm', 'policy', 'delete', ...policy]).catch(() => undefined)

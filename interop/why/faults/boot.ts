@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { rm, truncate, writeFile } from 'node:fs/promises'
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setBlocked } from '#lab/network.ts'
@@ -126,6 +126,8 @@ export default [
       names: /dnsmasq/,
     },
     async (_, bench) => {
+      // One that never answered counts as one that cannot be asked.
+      await sleep(20_000)
       const pid = Number(await bench.file('state/dnsmasq/dnsmasq.pid'))
       process.kill(pid, 'SIGSTOP')
       bench.around.defer(() => bench.stopService())
@@ -321,8 +323,11 @@ export default [
       names: /bytes/,
     },
     unbootable(async folder => {
-      await rm(join(folder, 'deploy_ramdisk'))
-      await writeFile(join(folder, 'deploy_ramdisk'), Buffer.alloc(1_000_000))
+      const file = join(folder, 'deploy_ramdisk')
+      const whole = await readFile(file)
+      // Another file: the source has the same inode.
+      await rm(file)
+      await writeFile(file, whole.subarray(0, whole.length / 2))
     }),
   ),
   undeployable(

@@ -19,7 +19,7 @@ export default [
     broken: 'no deploy ramdisk is configured',
     on: 'bench',
     cause: 'settings-wrong',
-    names: /deploy_kernel|deploy_ramdisk/,
+    names: /a kernel without a ramdisk/,
     config: { conductor: { error_on_ramdisk_config_inconsistency: true } },
     async explained(bench) {
       const machine = await bench.plug()

@@ -9,8 +9,8 @@ export function nothingSeen(record: BootRecord, setting: BootSetting): Diagnosis
     : `Nothing was fetched from Ferrite by ${whoOf(record.macs)}`
   return (
     withoutLink(nothing, record, setting) ??
-    otherCards(nothing, record, setting) ??
     disabledPort(record) ??
+    otherCards(nothing, record, setting) ??
     wrongDevice(nothing, record, setting) ??
     unknownCard(record) ??
     (setting.managed ? noDhcp(nothing) : unseen(nothing))
