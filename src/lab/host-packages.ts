@@ -72,6 +72,9 @@ export const forNewestClients = ['python3-venv'] as const
 /** IPMI by software that is not ours: a simulator of BMCs, and the client that all others use. */
 const forIpmi = ['openipmi', 'ipmitool'] as const
 
+/** The agent that PDUs are tried by. */
+const forSnmp = ['snmpd'] as const
+
 const usedByTests = [
   'gdisk',
   'fdisk',
@@ -81,6 +84,7 @@ const usedByTests = [
   'python3-ironicclient',
   'postgresql',
   ...forIpmi,
+  ...forSnmp,
 ] as const
 
 /** `npm test`: what the tests of all parts need, machines included. */
