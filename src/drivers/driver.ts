@@ -198,8 +198,8 @@ export interface StorageInterface extends Validated {
 
 export interface NetworkInterface extends Validated {
   /** Connects the node's ports to the network of this purpose. */
-  attach(ctx: NodeContext, network: RamdiskMode | 'tenant'): Promise<void>
-  detach(ctx: NodeContext, network: RamdiskMode | 'tenant'): Promise<void>
+  attach(ctx: FlowContext, network: RamdiskMode | 'tenant'): Promise<void>
+  detach(ctx: FlowContext, network: RamdiskMode | 'tenant'): Promise<void>
 }
 
 /** What tells which steps a node has, without a look at anything outside. */

@@ -1,6 +1,6 @@
 /**
  * An OpenStack service as the options of its section say: who we are, where it is, and questions to it with our token.
- * It reads [glance] and [swift]; what is asked of them is in glance.ts and swift.ts. Tokens reach no message.
+ * It reads [glance], [swift] and [neutron]; what is asked of them is said elsewhere. Tokens reach no message.
  * Source: configuration, "keystoneauth options"; keystoneauth1/adapter.py, session.py, access/service_catalog.py
  */
 import { setTimeout as delay } from 'node:timers/promises'
@@ -20,7 +20,7 @@ import {
   openKeystone,
 } from '#lib/openstack/keystone.ts'
 
-export type ServiceSection = 'glance' | 'swift'
+export type ServiceSection = 'glance' | 'swift' | 'neutron'
 
 export interface OpenstackService extends AsyncDisposable {
   /** Of the catalog, or endpoint_override; without a slash at the end. @throws InvalidInput, OpenstackUnavailable */
@@ -34,7 +34,7 @@ export interface OpenstackService extends AsyncDisposable {
    * @throws OpenstackUnavailable when there is no answer
    */
   ask(
-    method: 'GET' | 'HEAD' | 'PUT' | 'DELETE',
+    method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE',
     url: string,
     signal: AbortSignal,
     content?: { readonly headers: Readonly<Record<string, string>>; readonly body?: Uint8Array },
@@ -44,8 +44,12 @@ export interface OpenstackService extends AsyncDisposable {
 
 type Shared = { readonly config: Config; shared<T extends object>(key: symbol, make: () => T): T }
 
-const keys = { glance: Symbol('service of [glance]'), swift: Symbol('service of [swift]') }
-const titles = { glance: 'Glance', swift: 'Swift' }
+const keys = {
+  glance: Symbol('service of [glance]'),
+  swift: Symbol('service of [swift]'),
+  neutron: Symbol('service of [neutron]'),
+}
+const titles = { glance: 'Glance', swift: 'Swift', neutron: 'Neutron' }
 const defaultTimeoutS = 60
 /** What an inspection found is as long as a ramdisk may post. */
 const bodyLimitBytes = 64 * 1024 * 1024
@@ -120,11 +124,16 @@ function openService(config: Config, section: ServiceSection): OpenstackService 
 function loginOptions(config: Config, section: ServiceSection) {
   const { auth_section } = config[section]
   if (auth_section === null || auth_section === section) return { section, options: config[section] }
-  if (auth_section === 'glance' || auth_section === 'swift' || auth_section === 'keystone_authtoken') {
+  if (
+    auth_section === 'glance' ||
+    auth_section === 'swift' ||
+    auth_section === 'neutron' ||
+    auth_section === 'keystone_authtoken'
+  ) {
     return { section: auth_section, options: config[auth_section] }
   }
   throw new InvalidInput(
-    `Cannot use ${titles[section]}: [${section}] auth_section is ${JSON.stringify(auth_section)}; expected glance, swift or keystone_authtoken`,
+    `Cannot use ${titles[section]}: [${section}] auth_section is ${JSON.stringify(auth_section)}; expected glance, swift, neutron or keystone_authtoken`,
   )
 }
 
@@ -141,7 +150,7 @@ function catalogUrl(catalog: readonly CatalogEntry[], own: Config[ServiceSection
 }
 
 interface Question {
-  readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
   readonly url: string
   readonly headers: Record<string, string>
   readonly body?: Uint8Array

@@ -1,6 +1,6 @@
 /** Networks: [dhcp], [dnsmasq], [neutron], [ironic_networking], [mdns]. */
 import { boolean, choice, dict, integer, list, path, string } from '../kinds.ts'
-import { authOptions } from './auth.ts'
+import { authOptions, inEffect, loginOptions, reachOptions } from './auth.ts'
 import { jsonRpcOptions } from './service.ts'
 
 export const dhcp = {
@@ -24,14 +24,15 @@ const serviceNetwork = (purpose: string, deprecatedNames: readonly string[] = []
   string({
     default: null,
     mutable: true,
+    effective: true,
     deprecatedNames,
     help: `Neutron network for ${purpose}: UUID or name. driver_info of a node wins.`,
   })
 const securityGroups = (purpose: string) =>
-  list({ default: [], mutable: true, help: `Security groups of Neutron ports for ${purpose}.` })
+  list({ default: [], mutable: true, effective: true, help: `Security groups of Neutron ports for ${purpose}.` })
 
 export const neutron = {
-  ...authOptions('network'),
+  ...inEffect(authOptions('network'), [...loginOptions, ...reachOptions]),
   cleaning_network: serviceNetwork('cleaning', ['neutron.cleaning_network_uuid']),
   cleaning_network_security_groups: securityGroups('cleaning'),
   provisioning_network: serviceNetwork('deployment', ['neutron.provisioning_network_uuid']),
@@ -43,7 +44,7 @@ export const neutron = {
   servicing_network: serviceNetwork('servicing'),
   servicing_network_security_groups: securityGroups('servicing'),
   port_setup_delay: integer({ default: 0, min: 0, mutable: true, help: 'Seconds to wait after ports are set up.' }),
-  fail_on_port_binding_failure: boolean({ default: true, help: 'Fail when a port cannot be bound.' }),
+  fail_on_port_binding_failure: boolean({ default: true, effective: true, help: 'Fail when a port cannot be bound.' }),
   retries: integer({
     default: 3,
     min: 0,
@@ -55,6 +56,7 @@ export const neutron = {
   add_all_ports: boolean({
     default: false,
     mutable: true,
+    effective: true,
     help: 'Connect all ports, not only those that network boot.',
   }),
   dhcpv6_stateful_address_count: integer({

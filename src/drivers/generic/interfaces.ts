@@ -25,7 +25,11 @@ export const generic = {
   firmware: { 'no-firmware': () => import('./no-firmware.ts') },
   inspect: { agent: () => import('../agent/inspect.ts'), 'no-inspect': () => import('./no-inspect.ts') },
   management: { noop: () => import('./noop-management.ts') },
-  network: { flat: () => import('./flat-network.ts'), noop: () => import('./noop-network.ts') },
+  network: {
+    flat: () => import('./flat-network.ts'),
+    neutron: () => import('../neutron/network.ts'),
+    noop: () => import('./noop-network.ts'),
+  },
   raid: { 'no-raid': () => import('./no-raid.ts'), agent: () => import('../agent/raid.ts') },
   rescue: { agent: () => import('../agent/rescue.ts'), 'no-rescue': () => import('./no-rescue.ts') },
   storage: { noop: () => import('./noop-storage.ts'), external: () => import('./external-storage.ts') },

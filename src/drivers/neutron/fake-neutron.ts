@@ -1,0 +1,67 @@
+/** A Neutron for tests: networks, and ports that are kept, over real HTTP. Nobody is asked who they are. */
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export type FakePort = Record<string, unknown> & { id: string }
+
+export interface FakeNeutron extends AsyncDisposable {
+  readonly url: string
+  readonly networks: { id: string; name: string }[]
+  readonly ports: Map<string, FakePort>
+  /** What bindings come to; 'other' where a switch was found. */
+  vifType: string
+  /** Answers to every request instead; null: as it should. */
+  broken: { status: number; message: string } | null
+}
+
+export async function startFakeNeutron(): Promise<FakeNeutron> {
+  const server = createServer(async (request, response): Promise<unknown> => {
+    const url = new URL(request.url ?? '', 'http://x')
+    let text = ''
+    for await (const chunk of request) text += chunk
+    const answer = (status: number, body?: object) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(body && JSON.stringify(body))
+    if (neutron.broken) {
+      const { status, message } = neutron.broken
+      return answer(status, { NeutronError: { message } })
+    }
+    const [, kind, id] = /^\/v2\.0\/(networks|ports)(?:\/(.+))?$/.exec(url.pathname) ?? []
+    const fits = (thing: Record<string, unknown>) =>
+      [...new Set(url.searchParams.keys())].every(
+        key => key === 'fields' || url.searchParams.getAll(key).includes(String(thing[key])),
+      )
+    if (kind === 'networks') return answer(200, { networks: neutron.networks.filter(fits) })
+    const given = text === '' ? {} : JSON.parse(text).port
+    const bound = given['binding:host_id'] ? { 'binding:vif_type': neutron.vifType } : {}
+    if (request.method === 'GET') return answer(200, { ports: [...neutron.ports.values()].filter(fits) })
+    if (request.method === 'POST') {
+      const port = { ...given, ...bound, id: randomUUID() }
+      neutron.ports.set(port.id, port)
+      return answer(201, { port })
+    }
+    const known = neutron.ports.get(id ?? '')
+    if (!known) return answer(404, { NeutronError: { message: `Port ${id} could not be found.` } })
+    if (request.method === 'DELETE') {
+      neutron.ports.delete(known.id)
+      return answer(204)
+    }
+    const port = { ...known, ...given, ...bound }
+    neutron.ports.set(port.id, port)
+    return answer(200, { port })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const neutron: FakeNeutron = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, // it listens on TCP
+    networks: [],
+    ports: new Map(),
+    vifType: 'other',
+    broken: null,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+  return neutron
+}
