@@ -21,6 +21,7 @@ const data = randomBytes(mib)
 const memberAt = 551 * mib
 
 const bus = ['nvme', 'sata', 'sata', 'virtio'] as const
+/** GiB: small, for an emulated machine overwrites them. */
 const sizes = [0.25, 0.75, 0.75, 0.25]
 const mirror = { raid_level: '1', size_gb: 'MAX', controller: 'software', volume_name: 'root', is_root_volume: true }
 const short = { agent_burnin_cpu_timeout: 3, agent_burnin_vm_timeout: 3, 'agent_burnin_vm_vm-bytes': '64M' }
@@ -59,7 +60,7 @@ async function run(): Promise<readonly string[]> {
         return { interface: type, step }
       })
       await world.ask('clean', { clean_steps })
-      const node = await world.reached('manageable', 2 * bootLimitMs)
+      const node = await world.reached('manageable', 4 * bootLimitMs)
       assert.equal(node.last_error, null)
       notes.push(`${steps.join(', ')}: ${((performance.now() - began) / 1000).toFixed(0)} s`)
       return node
