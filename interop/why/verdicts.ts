@@ -60,6 +60,8 @@ export async function writeTable(verdicts: readonly Verdict[], names: readonly s
   for (const verdict of verdicts) rows.set(verdict.fault.name, rowOf(verdict))
   const all = names.flatMap(name => rows.get(name) ?? [])
   const good = all.filter(row => row.includes(`| ${right} |`)).length
-  const told = `${good} of ${all.length} faults are explained rightly.\n\n${[...header, ...all].join('\n')}`
+  const untried = names.filter(name => !rows.has(name))
+  const rest = untried.length === 0 ? '' : ` Not tried yet: ${untried.join(', ')}.`
+  const told = `${good} of ${all.length} faults are explained rightly.${rest}\n\n${[...header, ...all].join('\n')}`
   await writeFile(path, `${text.slice(0, from)}${begin}\n\n${told}\n\n${text.slice(to)}`)
 }
