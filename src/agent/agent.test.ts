@@ -11,6 +11,7 @@ import { CommandResult, HeartbeatBody, InspectionData, Inventory, StepsResult } 
 import { bundleAgent } from '#ramdisk/agent-bundle.ts'
 import { type AgentProcess, startAgent } from './agent-process.ts'
 import { type FakeIronic, startFakeIronic } from './fake-ironic.ts'
+import { canRunContainers } from './hardware/containers.ts'
 
 let ironic: FakeIronic
 let agent: AgentProcess
@@ -35,6 +36,12 @@ after(async () => {
   rmSync(dirname(bundle), { recursive: true })
 })
 
+/** Of the hardware managers; the one for containers is there where this host can run them. */
+const versions = {
+  ...((await canRunContainers()) ? { ContainerHardwareManager: '2' } : {}),
+  generic_hardware_manager: '1.2',
+}
+
 test('inspection data arrive before the lookup, also when the API was busy at first', () => {
   const [data] = ironic.inspections
   assert.ok(Value.Check(InspectionData, data), JSON.stringify([...Value.Errors(InspectionData, data)]))
@@ -42,7 +49,10 @@ test('inspection data arrive before the lookup, also when the API was busy at fi
   assert.equal(data.boot_interface, '01-52-54-00-5e-09-ff')
   assert.ok(data.inventory.interfaces.length > 0)
   assert.ok(data.inventory.cpu.flags.length > 10)
-  assert.deepEqual(data.configuration?.managers, [{ name: 'generic_hardware_manager', version: '1.2' }])
+  assert.deepEqual(
+    data.configuration?.managers,
+    Object.entries(versions).map(([name, version]) => ({ name, version })),
+  )
   const logs = gunzipSync(Buffer.from(data.logs ?? '', 'base64'))
   assert.equal(logs.toString('latin1', 0, 7), 'journal')
   assert.match(logs.toString(), /Ferrite agent .* starts/)
@@ -130,7 +140,7 @@ test('steps are listed by manager, with versions', async () => {
     assert.equal(result.command_name, `get_${kind}_steps`)
     const steps = result.command_result
     assert.ok(Value.Check(StepsResult, steps))
-    assert.deepEqual(steps.hardware_manager_version, { generic_hardware_manager: '1.2' })
+    assert.deepEqual(steps.hardware_manager_version, versions)
     const list = steps[`${kind}_steps`]?.GenericHardwareManager ?? []
     return Object.fromEntries(list.map(one => [`${one.interface}.${one.step}`, [one.priority, one.abortable]]))
   }
@@ -171,7 +181,7 @@ test('an asynchronous command answers at once, makes others wait their turn, and
     step,
     node,
     ports: [],
-    clean_version: { generic_hardware_manager: '1.2' },
+    clean_version: versions,
     some_extra: true,
   })
   assert.equal(started.command_status, 'RUNNING')
@@ -230,7 +240,10 @@ test('an unknown step fails by name', async () => {
   await agent.command('clean.execute_clean_step', { step: { step: 'polish', interface: 'deploy' }, node })
   const result = await agent.ended()
   assert.equal(result.command_error?.type, 'HardwareManagerMethodNotFound')
-  assert.match(result.command_error?.details ?? '', /Cannot run polish: none of GenericHardwareManager/)
+  assert.match(
+    result.command_error?.details ?? '',
+    /Cannot run polish: none of (ContainerHardwareManager, )?GenericHardwareManager offers it/,
+  )
 })
 
 test('a synchronous command that fails is recorded under its full name, and the list stays readable', async () => {

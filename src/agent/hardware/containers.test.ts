@@ -83,5 +83,8 @@ test('a ramdisk without podman and docker has no such step', async () => {
       throw new Failure('not here', 127)
     })
   }
-  await assert.rejects(ran(strict, { container_url: 'registry.example/burn:1' }), /None of 1 hardware managers fits this machine/)
+  await assert.rejects(
+    ran(strict, { container_url: 'registry.example/burn:1' }),
+    /None of 1 hardware managers fits this machine/,
+  )
 })

@@ -18,9 +18,14 @@ export function containerManager(): HardwareManager {
     className: 'ContainerHardwareManager',
     version: { name: 'ContainerHardwareManager', version: '2' },
     steps: [containerStep],
-    evaluate: async () => ((await Promise.all(runners.map(isThere))).some(Boolean) ? 2 : 0),
+    evaluate: async () => ((await canRunContainers()) ? 2 : 0),
     methods: {},
   }
+}
+
+/** Is there a program on this machine that runs containers? */
+export async function canRunContainers(): Promise<boolean> {
+  return (await Promise.all(runners.map(isThere))).some(Boolean)
 }
 
 async function isThere(runner: string): Promise<boolean> {
