@@ -10,6 +10,7 @@ export const serviceCommands = {
   serve: 'run the service: API, conductor, boot and image server',
   config: 'explain the configuration options',
   ramdisk: 'build the ramdisk that runs on nodes',
+  iso: 'make a bootable ISO of that ramdisk',
   lab: 'virtual machines with BMCs to try things on',
   demo: 'take a virtual machine from power-off to a login prompt',
   dev: 'the service with three simulated machines',
