@@ -26,6 +26,10 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
     again,
   ],
   'iso-not-built': ['see the service log for what the building of the ISO said: its loaders, kernel or ramdisk', again],
+  'neutron-refused': [
+    'see what Neutron says, and that [neutron] names its networks and an account that may bind ports',
+    again,
+  ],
   'pdu-unreachable': ['see that the PDU answers SNMP at the address in driver_info, from this conductor', again],
   'pdu-access-denied': ['correct the community, or the user and the keys of SNMP, in driver_info', again],
   'pdu-refused': ['see that the outlet in driver_info is there, and that the account may switch it', again],
