@@ -131,7 +131,9 @@ async function reached(
 /** By flow: when this process last asked for the power state that is awaited. */
 const askedKey = Symbol('when power states were asked for')
 
+/** @throws LeaseLost where somebody else has the node by now: looks may go on for a while without it, changes may not */
 async function askAgain(now: FlowContext, wanted: 'power on' | 'power off'): Promise<void> {
+  await now.flow.write({ target_power_state: wanted })
   try {
     await now.interfaces.power.set(now, wanted)
   } catch (error) {
