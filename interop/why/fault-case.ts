@@ -27,6 +27,9 @@ export interface BenchFault extends Judged {
   explained(bench: Bench): Promise<Explanation>
 }
 
+/** What is told of a fault, beside how it is made. */
+export type Told = Pick<BenchFault, 'name' | 'broken' | 'cause' | 'names' | 'config'>
+
 /** The firmware, the kernel or the disk is what matters. */
 export interface MachineFault extends Judged {
   readonly on: 'machine'

@@ -1,30 +1,7 @@
 /** The ramdisk runs, and its agent and the service do not find each other. */
-import type { Bench, Enrolment } from '../bench.ts'
 import type { BenchFault } from '../fault-case.ts'
 import type { NetMachine } from '../machine.ts'
-
-const anyImage = {
-  image_source: 'http://10.77.0.1:8090/boot.ipxe',
-  image_checksum: '0'.repeat(64),
-  image_disk_format: 'raw',
-}
-
-function unheard(
-  fault: Pick<BenchFault, 'name' | 'broken' | 'cause' | 'names' | 'config'>,
-  breaks: (machine: NetMachine, bench: Bench) => Promise<void> | void,
-  enrolment: Enrolment = {},
-): BenchFault {
-  return {
-    ...fault,
-    on: 'bench',
-    async explained(bench) {
-      const machine = await bench.available(enrolment)
-      await bench.set(machine, '/instance_info', anyImage)
-      await breaks(machine, bench)
-      return bench.failure(machine, 'active')
-    },
-  }
-}
+import { anyImage, undeployable } from '../undeployable.ts'
 
 /** More words for the kernel's command line. */
 const told =
@@ -34,7 +11,7 @@ const told =
   }
 
 export default [
-  unheard(
+  undeployable(
     {
       name: 'api-url-wrong',
       broken: 'the agent is told an API address where nobody answers',
@@ -43,7 +20,7 @@ export default [
     },
     told('ipa-api-url=http://10.77.0.99:6385', 'ferrite-log-url='),
   ),
-  unheard(
+  undeployable(
     {
       name: 'api-url-refused',
       broken: 'the agent is told a wrong port of the API',
@@ -52,7 +29,7 @@ export default [
     },
     told('ipa-api-url=http://10.77.0.1:6399'),
   ),
-  unheard(
+  undeployable(
     {
       name: 'lookup-unknown-mac',
       broken: 'the ramdisk sees none of the cards that ports know',
@@ -64,7 +41,7 @@ export default [
       machine.parameters.push('ferrite-log-url=')
     },
   ),
-  unheard(
+  undeployable(
     {
       name: 'lookup-ambiguous',
       broken: "a port of another node has the machine's second card",
@@ -77,7 +54,7 @@ export default [
       await bench.enrol(other, { ports: [{ address: '52:54:00:fb:fe:02' }] })
     },
   ),
-  unheard(
+  undeployable(
     {
       name: 'lookups-disabled',
       broken: 'the endpoints for ramdisks are switched off',
@@ -87,7 +64,7 @@ export default [
     },
     () => {},
   ),
-  unheard(
+  undeployable(
     {
       name: 'heartbeat-refused',
       broken: 'the agent comes with the token of another boot',
@@ -101,7 +78,7 @@ export default [
       machine.atPowerOn = () => fetch(asked, { headers: { 'OpenStack-API-Version': 'baremetal latest' } })
     },
   ),
-  unheard(
+  undeployable(
     {
       name: 'callback-unreachable',
       broken: "the agent's address cannot be reached from here",
@@ -110,7 +87,7 @@ export default [
     },
     told('ipa-advertise-host=10.77.0.98'),
   ),
-  unheard(
+  undeployable(
     {
       name: 'callback-refused',
       broken: 'the agent tells a port where nothing listens',

@@ -7,45 +7,19 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setBlocked } from '#lab/network.ts'
 import { run } from '#lib/run.ts'
-import type { Bench, Enrolment } from '../bench.ts'
+import type { Bench } from '../bench.ts'
 import { layCable, netmask } from '../cable.ts'
 import type { BenchFault } from '../fault-case.ts'
 import type { Habits } from '../firmware.ts'
 import { inject } from '../inject.ts'
 import type { NetMachine } from '../machine.ts'
-
-type Told = Pick<BenchFault, 'name' | 'broken' | 'cause' | 'names' | 'config'>
-
-/** Found out when the machine is to be deployed. @param breaks before it is */
-function undeployable(
-  fault: Told,
-  breaks: (machine: NetMachine, bench: Bench) => Promise<void> | void,
-  enrolment: Enrolment = {},
-): BenchFault {
-  return {
-    ...fault,
-    on: 'bench',
-    async explained(bench) {
-      const machine = await bench.available(enrolment)
-      await bench.set(machine, '/instance_info', anyImage)
-      await breaks(machine, bench)
-      return bench.failure(machine, 'active')
-    },
-  }
-}
+import { anyImage, undeployable } from '../undeployable.ts'
 
 const habit =
   (habits: Partial<Habits>) =>
   (machine: NetMachine): void => {
     Object.assign(machine.habits, habits)
   }
-
-/** No machine gets so far that it would ask for it. */
-const anyImage = {
-  image_source: 'http://10.77.0.1:8090/boot.ipxe',
-  image_checksum: '0'.repeat(64),
-  image_disk_format: 'raw',
-}
 
 /** Does something to the files of a node as soon as they are published, before the machine can ask for them. */
 const withFiles =

@@ -11,7 +11,7 @@ import { type FakeImageServer, startFakeImageServer } from '../../../src/images/
 import { emptyQcow2, instanceInfo, rawImage } from '../../../test/faults/images.ts'
 import type { Bench, Enrolment } from '../bench.ts'
 import { serviceAddress } from '../cable.ts'
-import type { BenchFault } from '../fault-case.ts'
+import type { BenchFault, Told } from '../fault-case.ts'
 import type { NetMachine } from '../machine.ts'
 
 const mib = 2 ** 20
@@ -23,7 +23,6 @@ const image = () => {
   return cachedImage
 }
 
-type Told = Pick<BenchFault, 'name' | 'broken' | 'cause' | 'names' | 'config'>
 type Info = Record<string, unknown>
 
 /** Found out when the machine is deployed. @param prepare returns the whole instance_info */
