@@ -4,9 +4,10 @@
  */
 import { access } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { Command, CommanderError } from 'commander'
+import { Command } from 'commander'
 import { loadConfig } from '#config/load.ts'
-import { Fault, InvalidInput } from '#lib/fault.ts'
+import { InvalidInput } from '#lib/fault.ts'
+import { runProgram } from '#lib/run-program.ts'
 import { buildBootIso } from './iso.ts'
 import { hostLoaders } from './iso-loaders.ts'
 
@@ -25,15 +26,7 @@ export async function main(args: string[]): Promise<number> {
       const made = await makeIso(options)
       process.stdout.write(`${made.path}  for ${made.modes.join(' and ')}\n`)
     })
-  try {
-    await program.parseAsync(args, { from: 'user' })
-    return 0
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    if (!(error instanceof Fault)) throw error
-    process.stderr.write(`ferrite: ${error.message}\n`)
-    return 1
-  }
+  return runProgram(program, args)
 }
 
 async function makeIso({ ramdisk: directory, output, parameters, arch }: IsoArguments) {

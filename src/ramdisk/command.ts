@@ -1,6 +1,6 @@
 /** `ferrite ramdisk build`: makes the kernel and the initramfs that machines boot to be inspected, cleaned and deployed. */
-import { Command, CommanderError, Option } from 'commander'
-import { Fault } from '#lib/fault.ts'
+import { Command, Option } from 'commander'
+import { runProgram } from '#lib/run-program.ts'
 import { buildRamdisk, type RamdiskBuild } from './build.ts'
 import { type Architecture, architectures } from './contents.ts'
 import { allFeatures, type Feature } from './features.ts'
@@ -53,15 +53,7 @@ export async function main(args: string[]): Promise<number> {
       })
       process.stdout.write(summary(build, performance.now() - startedAt))
     })
-  try {
-    await program.parseAsync(args, { from: 'user' })
-    return 0
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    if (!(error instanceof Fault)) throw error
-    process.stderr.write(`ferrite: ${error.message}\n`)
-    return 1
-  }
+  return runProgram(program, args)
 }
 
 function summary(build: RamdiskBuild, tookMs: number): string {
