@@ -3,31 +3,31 @@
  *
  * Source: boot facts, "Kernel parameters" (ironic/common/pxe_utils.py restated); Linux kernel-parameters.rst.
  */
+import type { NodeContext } from '#drivers/driver.ts'
 import { InvalidInput } from '#lib/fault.ts'
 
 /**
  * The operator's parameters for a node: those of instance_info, else of driver_info, else the configured ones, for
  * which %default% stands in the others.
+ * @param section of the configuration: which has `kernel_append_params` for this way of booting
  * @throws InvalidInput naming the setting and the word that is wrong
  */
-export function appendedParameters(options: {
-  instanceInfo: Readonly<Record<string, unknown>>
-  driverInfo: Readonly<Record<string, unknown>>
-  configured: string
-  /** Take what is there without looking at it. */
-  unchecked: boolean
-}): string {
-  const own = (['instance_info', 'driver_info'] as const).map(field => {
-    const info = field === 'instance_info' ? options.instanceInfo : options.driverInfo
-    return { name: `${field}/kernel_append_params`, value: info.kernel_append_params }
-  })
+export function operatorParameters(
+  { node, config }: Pick<NodeContext, 'node' | 'config'>,
+  section: 'pxe' | 'redfish',
+): string {
+  const own = (['instance_info', 'driver_info'] as const).map(field => ({
+    name: `${field}/kernel_append_params`,
+    value: node[field].kernel_append_params,
+  }))
   const given = own.find(({ value }) => value !== undefined && value !== null && value !== '')
   if (given !== undefined && typeof given.value !== 'string') {
     throw new InvalidInput(`Cannot use ${given.name}: it is a ${typeof given.value}, expected a text`)
   }
-  const configured = cleaned(options.configured)
+  const configured = cleaned(config[section].kernel_append_params)
   const text = given === undefined ? configured : cleaned(String(given.value)).replaceAll('%default%', configured)
-  if (!options.unchecked) check(text, given?.name ?? '[pxe] kernel_append_params')
+  const unchecked = config.conductor.disable_kernel_parameter_parsing
+  if (!unchecked) check(text, given?.name ?? `[${section}] kernel_append_params`)
   return text
 }
 

@@ -17,7 +17,7 @@ import type { WayName } from './boot-files.ts'
 import { checkSecureBoot, deployBootMode, putSecureBoot, requestedBootMode, syncBootMode } from './boot-mode.ts'
 import { forgetNode, tellDhcp } from './dhcp.ts'
 import { putFile } from './files.ts'
-import { appendedParameters, parameter } from './kernel-parameters.ts'
+import { operatorParameters, parameter } from './kernel-parameters.ts'
 import type { Entry, Loader } from './loader-config.ts'
 import { templated } from './loader-template.ts'
 import { hasConfig, makeNodeDirectory, putConfig, type RootKind, removeNodeFiles } from './node-files.ts'
@@ -43,7 +43,7 @@ export function networkBoot(way: Way): BootInterface {
       const mode = requestedBootMode(ctx.node)
       if (mode !== null) loaderFor(way, ctx, mode)
       checkSecureBoot(ctx)
-      operatorParameters(ctx)
+      operatorParameters(ctx, 'pxe')
       if (needsAgentRamdisk(ctx)) await checkRamdiskSource(ctx, ramdiskSource(ctx, 'deploy'))
     },
 
@@ -103,7 +103,7 @@ export function networkBoot(way: Way): BootInterface {
       if (stage2) await publishBootFile(ctx, stage2, join(web, 'LiveOS', 'squashfs.img'))
       await putFile(join(web, 'ks.cfg'), kickstart, config.pxe.file_permission)
       const from = repository === null ? `inst.stage2=${files}` : `inst.repo=${repository}`
-      const parameters = `text inst.ks=${files}/ks.cfg ${from} ${operatorParameters(ctx)}`.trim()
+      const parameters = `text inst.ks=${files}/ks.cfg ${from} ${operatorParameters(ctx, 'pxe')}`.trim()
       await serve(way, ctx, {
         kind: 'linux',
         label: 'boot_anaconda',
@@ -149,7 +149,7 @@ async function publishInstance(way: Way, ctx: NodeContext, boot: InstanceBoot): 
     await publishBootFile(ctx, { location: boot.iso, from: from('boot_iso') }, join(directory, 'boot_iso'))
     return await serve(way, ctx, entry)
   }
-  const own = [operatorParameters(ctx), boot.parameters].filter(text => text !== '')
+  const own = [operatorParameters(ctx, 'pxe'), boot.parameters].filter(text => text !== '')
   for (const kind of ['kernel', 'ramdisk'] as const) {
     await publishBootFile(ctx, { location: boot[kind], from: from(kind) }, join(directory, kind))
   }
@@ -225,17 +225,8 @@ function bootPorts(ctx: NodeContext): Port[] {
   )
 }
 
-function operatorParameters({ node, config }: Pick<NodeContext, 'node' | 'config'>): string {
-  return appendedParameters({
-    instanceInfo: node.instance_info,
-    driverInfo: node.driver_info,
-    configured: config.pxe.kernel_append_params,
-    unchecked: config.conductor.disable_kernel_parameter_parsing,
-  })
-}
-
 function kernelCommandLine(ctx: NodeContext, parameters: Readonly<Record<string, string>>): string {
   const debug = ctx.config.DEFAULT.debug ? { 'ipa-debug': '1' } : {}
   const ours = Object.entries({ ...debug, ...parameters }).map(([name, value]) => parameter(name, value))
-  return [...ours, operatorParameters(ctx)].filter(text => text !== '').join(' ')
+  return [...ours, operatorParameters(ctx, 'pxe')].filter(text => text !== '').join(' ')
 }

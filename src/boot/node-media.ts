@@ -19,7 +19,7 @@ import { requestedBootMode } from './boot-mode.ts'
 import { putFile } from './files.ts'
 import { buildBootIso } from './iso.ts'
 import { checkIsoLoaders, isoLoaders } from './iso-loaders.ts'
-import { appendedParameters, parameter } from './kernel-parameters.ts'
+import { operatorParameters, parameter } from './kernel-parameters.ts'
 import { parametersFloppy } from './parameters-floppy.ts'
 import {
   type BootFile,
@@ -66,7 +66,7 @@ export function wantsFloppy({ node }: Pick<NodeContext, 'node'>): boolean {
 /** Checks what can be checked without making anything. @throws InvalidInput */
 export async function checkRamdiskMedia(ctx: NodeContext): Promise<void> {
   requestedBootMode(ctx.node)
-  operatorParameters(ctx)
+  operatorParameters(ctx, 'redfish')
   wantsFloppy(ctx)
   const iso = givenIso(ctx, 'deploy')
   if (iso) return await checkBootFile(ctx, iso)
@@ -88,7 +88,7 @@ export async function publishRamdiskMedia(
   // Our ramdisk waits for the medium only where it is told to; others look at its label, and pass over this word.
   const hasNetwork = networkDataPath in files ? { 'ferrite-network-data': '1' } : {}
   const words = wordsOf({ ...own, ...hasNetwork, ir_pub_id: publisher })
-  const line = [...words, operatorParameters(ctx)].filter(text => text !== '')
+  const line = [...words, operatorParameters(ctx, 'redfish')].filter(text => text !== '')
   const { kernel, ramdisk, from } = ramdiskSource(ctx, mode)
   const built = {
     kernel: await fetchBootFile(ctx, { location: kernel, from }),
@@ -109,7 +109,7 @@ export async function publishInstanceIso(ctx: NodeContext, boot: InstanceBoot): 
   const built = {
     kernel: await fetchBootFile(ctx, { location: boot.kernel, from: from('kernel') }),
     ramdisk: await fetchBootFile(ctx, { location: boot.ramdisk, from: from('ramdisk') }),
-    parameters: [operatorParameters(ctx), boot.parameters].filter(text => text !== '').join(' '),
+    parameters: [operatorParameters(ctx, 'redfish'), boot.parameters].filter(text => text !== '').join(' '),
     publisher: null,
     grubConfigPath: ctx.config.DEFAULT.grub_config_path,
     files: {},
@@ -188,15 +188,6 @@ function agentParameters(ctx: NodeContext, parameters: Parameters): Parameters {
 }
 
 const wordsOf = (parameters: Parameters) => Object.entries(parameters).map(([name, value]) => parameter(name, value))
-
-function operatorParameters({ node, config }: Pick<NodeContext, 'node' | 'config'>): string {
-  return appendedParameters({
-    instanceInfo: node.instance_info,
-    driverInfo: node.driver_info,
-    configured: config.redfish.kernel_append_params,
-    unchecked: config.conductor.disable_kernel_parameter_parsing,
-  })
-}
 
 const networkDataPath = 'openstack/latest/network_data.json'
 
