@@ -234,3 +234,13 @@ export async function openPort(
     },
   }
 }
+
+/** How a node reaches it. */
+export function driverInfoOf({ url, fingerprint }: Pick<BmcPort, 'url' | 'fingerprint'>): Record<string, string> {
+  return {
+    redfish_address: url,
+    redfish_username: 'admin',
+    redfish_password: 'correct horse',
+    redfish_tls_fingerprint: fingerprint,
+  }
+}

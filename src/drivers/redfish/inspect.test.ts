@@ -12,7 +12,7 @@ import { redfishService } from '#lab/redfish/service.ts'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
 import { loadRegistry } from '../registry.ts'
-import { fakeBmc, openPort } from './fake-bmc.ts'
+import { driverInfoOf, fakeBmc, openPort } from './fake-bmc.ts'
 
 const gib = 2 ** 30
 const SYSTEM = '/redfish/v1/Systems/1'
@@ -121,12 +121,7 @@ async function world(handle: (request: Request) => Promise<Response>, overrides:
         driver: 'redfish',
         ...registry.interfacesFor('redfish', {}),
         properties,
-        driver_info: {
-          redfish_address: port.url,
-          redfish_username: 'admin',
-          redfish_password: 'correct horse',
-          redfish_tls_fingerprint: port.fingerprint,
-        },
+        driver_info: driverInfoOf(port),
       })
       const node = async () => (await findNode(db, uuid)) ?? assert.fail('the node is gone')
       await conductor.provision(await node(), 'inspect', {}, caller)

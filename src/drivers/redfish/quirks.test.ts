@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { testContext } from '../test-context.ts'
-import { fakeBmc, openPort, redfishError } from './fake-bmc.ts'
+import { driverInfoOf, fakeBmc, openPort, redfishError } from './fake-bmc.ts'
 import management from './management.ts'
 import { quirkEntries, quirksOf } from './quirks.ts'
 
@@ -99,12 +99,7 @@ for (const { of, manufacturer, boot, changed, act, sent, ends } of conversations
     const port = await openPort(bmc.handle)
     const ctx = await testContext({
       node: {
-        driver_info: {
-          redfish_address: port.url,
-          redfish_username: 'admin',
-          redfish_password: 'correct horse',
-          redfish_tls_fingerprint: port.fingerprint,
-        },
+        driver_info: driverInfoOf(port),
       },
     })
     try {

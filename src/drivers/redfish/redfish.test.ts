@@ -10,7 +10,7 @@ import { redfishService } from '#lab/redfish/service.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { Unsupported } from '../driver.ts'
 import { type TestContext, testContext } from '../test-context.ts'
-import { type BmcPort, type FakeBmc, fakeBmc, openPort, redfishError } from './fake-bmc.ts'
+import { type BmcPort, driverInfoOf, type FakeBmc, fakeBmc, openPort, redfishError } from './fake-bmc.ts'
 import { BmcAccessDenied, BmcNotTrusted, BmcRefused, BmcUnreachable, NotRedfish } from './faults.ts'
 import management from './management.ts'
 import power from './power.ts'
@@ -36,13 +36,7 @@ async function world(
   const port = await openPort(bmc.handle, given.certificate)
   const ctx = await testContext({
     node: {
-      driver_info: {
-        redfish_address: port.url,
-        redfish_username: 'admin',
-        redfish_password: 'correct horse',
-        redfish_tls_fingerprint: port.fingerprint,
-        ...given.info,
-      },
+      driver_info: { ...driverInfoOf(port), ...given.info },
     },
     config: { redfish: { ...given.redfish } },
   })
