@@ -64,6 +64,29 @@ test('HEAD gives the headers alone', async () => {
   )
 })
 
+test('names of headers are spelled as GRUB compares them', async () => {
+  const rawHeaders = (path: string, headers: Record<string, string> = {}) =>
+    new Promise<string[]>((resolve, reject) => {
+      const request = httpRequest({ port: server.port, path, headers }, response => {
+        response.resume()
+        resolve(response.rawHeaders.filter((_, index) => index % 2 === 0))
+      })
+      request.on('error', reject).end()
+    })
+  const seen = [
+    await rawHeaders('/image'),
+    await rawHeaders('/image', { range: 'bytes=0-1' }),
+    await rawHeaders('/missing'),
+  ]
+  for (const names of seen) {
+    assert.ok(names.includes('Content-Length'), names.join())
+    assert.deepEqual(
+      names.filter(name => !/^[A-Z]/.test(name)),
+      [],
+    )
+  }
+})
+
 test('links of the service are followed', async () => {
   assert.equal(await (await get('/sub/linked')).text(), 'secret')
 })

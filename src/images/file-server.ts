@@ -75,7 +75,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, options
   response.setTimeout(60_000, () => response.destroy())
   try {
     if (method !== 'GET' && method !== 'HEAD') {
-      end(response, 405, { allow: 'GET, HEAD' })
+      end(response, 405, { Allow: 'GET, HEAD' })
     } else if (path === undefined) {
       end(response, 400)
     } else {
@@ -146,28 +146,30 @@ const bodyBytes = new WeakMap<ServerResponse, number>()
 async function answer(request: IncomingMessage, response: ServerResponse, { file, stats }: Found): Promise<number> {
   const etag = `"${stats.size.toString(16)}-${Math.trunc(stats.mtimeMs).toString(16)}-${stats.ino.toString(16)}"`
   const modified = new Date(stats.mtimeMs).toUTCString()
+  // Spelled as HTTP/1.1 is used to: the GRUB of Debian 13 compares letter by letter, and takes a file without a
+  // "Content-Length" for empty.
   const headers = {
-    'accept-ranges': 'bytes',
-    etag,
-    'last-modified': modified,
-    'cache-control': 'no-cache',
-    'content-type': contentTypes[extname(file)] ?? 'application/octet-stream',
+    'Accept-Ranges': 'bytes',
+    ETag: etag,
+    'Last-Modified': modified,
+    'Cache-Control': 'no-cache',
+    'Content-Type': contentTypes[extname(file)] ?? 'application/octet-stream',
   }
   if (notModified(request, etag, stats.mtimeMs)) {
-    end(response, 304, { etag, 'last-modified': modified })
+    end(response, 304, { ETag: etag, 'Last-Modified': modified })
     return 0
   }
   const range = rangeOf(request, { etag, modified, sizeBytes: stats.size })
   if (range === 'unsatisfiable') {
-    end(response, 416, { 'content-range': `bytes */${stats.size}` })
+    end(response, 416, { 'Content-Range': `bytes */${stats.size}` })
     return 0
   }
   const { from, to } = range ?? { from: 0, to: stats.size - 1 }
   const length = to - from + 1
   response.writeHead(range ? 206 : 200, {
     ...headers,
-    'content-length': length,
-    ...(range && { 'content-range': `bytes ${from}-${to}/${stats.size}` }),
+    'Content-Length': length,
+    ...(range && { 'Content-Range': `bytes ${from}-${to}/${stats.size}` }),
   })
   if (request.method === 'HEAD' || length === 0) {
     response.end()
@@ -215,8 +217,8 @@ const contentTypes: Record<string, string> = {
 
 function end(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
   // The shim, which asks for much that need not be there, waits for the end of the connection each time.
-  const last = status === 404 ? { connection: 'close' } : {}
-  response.writeHead(status, { ...headers, ...last, ...(status === 304 ? {} : { 'content-length': 0 }) })
+  const last = status === 404 ? { Connection: 'close' } : {}
+  response.writeHead(status, { ...headers, ...last, ...(status === 304 ? {} : { 'Content-Length': 0 }) })
   response.end()
 }
 
