@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { eventually } from '#conductor/test-engine.ts'
+import { type FakeObjectStore, startFakeObjectStore } from '#images/fake-object-store.ts'
 import { type FileServer, startFileServer } from '#images/file-server.ts'
 import { silent } from '#lib/log.ts'
 import { install } from '../interop/deploy/installer.ts'
@@ -20,7 +21,31 @@ import { type InProcess, startInProcess } from './in-process.ts'
 const image = Buffer.alloc(300_000, 'a system')
 const sha256 = createHash('sha256').update(image).digest('hex')
 
+/** Images of Glance: a system, and what its owner names beside it. */
+const ids = {
+  system: '2d3b6c1e-3d5c-4d0e-9a55-000000000001',
+  kernel: '2d3b6c1e-3d5c-4d0e-9a55-000000000002',
+  ramdisk: '2d3b6c1e-3d5c-4d0e-9a55-000000000003',
+  stage2: '2d3b6c1e-3d5c-4d0e-9a55-000000000004',
+  template: '2d3b6c1e-3d5c-4d0e-9a55-000000000005',
+  bare: '2d3b6c1e-3d5c-4d0e-9a55-000000000006',
+  thief: '2d3b6c1e-3d5c-4d0e-9a55-000000000007',
+}
+const inGlance = (content: Buffer, properties: object = {}) => ({
+  content,
+  about: {
+    size: content.length,
+    os_hash_algo: 'sha256',
+    os_hash_value: createHash('sha256').update(content).digest('hex'),
+    visibility: 'public',
+    disk_format: 'raw',
+    ...properties,
+  },
+})
+const named = { kernel_id: ids.kernel, ramdisk_id: ids.ramdisk, stage2_id: `glance://${ids.stage2}` }
+
 let folder: string
+let glance: FakeObjectStore
 let files: FileServer
 let state: InProcess
 /** What boots from elsewhere: installer, repository, image; and the API, whose port is known only when it listens. */
@@ -58,6 +83,20 @@ before(async () => {
   await mkdir(root)
   files = await startFileServer({ root, host: '127.0.0.1', port: 0, log: silent })
   world = await startWorld()
+  const own = await readFile(new URL('../src/drivers/anaconda/ks.cfg.template', import.meta.url), 'utf8')
+  glance = await startFakeObjectStore({
+    key: '',
+    digest: 'sha256',
+    images: {
+      [ids.system]: inGlance(image, { ...named, ks_template: ids.template, disk_file_extension: '.tgz' }),
+      [ids.kernel]: inGlance(Buffer.from('kernel of Glance')),
+      [ids.ramdisk]: inGlance(Buffer.from('ramdisk of Glance')),
+      [ids.stage2]: inGlance(Buffer.from('second stage of Glance')),
+      [ids.template]: inGlance(Buffer.from(`# of the image\n${own}`)),
+      [ids.bare]: inGlance(image, { kernel_id: ids.kernel }),
+      [ids.thief]: inGlance(image, { ...named, ks_template: 'file:///etc/passwd' }),
+    },
+  })
   const only = (name: string) => ({
     [`enabled_${name}_interfaces`]: [name === 'deploy' ? 'anaconda' : name === 'boot' ? 'ipxe' : 'fake'],
   })
@@ -73,10 +112,12 @@ before(async () => {
     deploy: { http_root: root, http_url: `http://127.0.0.1:${files.port}` },
     agent: { post_deploy_get_power_state_retry_interval: 0 },
     ferrite: { api_url: world.url },
+    glance: { endpoint_override: glance.url },
   })
 })
 after(async () => {
   await state.close()
+  await glance[Symbol.asyncDispose]()
   await files.close(0)
   world.server.closeAllConnections()
   world.server.close()
@@ -196,6 +237,42 @@ test('a repository needs no second stage, and an image by URL is checked by the 
   assert.match((await node()).last_error ?? '', /The installer failed: The installer stopped at an error/)
 })
 
+test('an image of Glance may name installer and template, and how its name ends; instance_info goes before it', async () => {
+  const served = async (name: string) => (await fetch(`http://127.0.0.1:${files.port}/${uuid}/${name}`)).text()
+  await describe({ image_source: ids.system })
+  await provision('active')
+  await reached('wait call-back')
+  assert.deepEqual(await Promise.all(['kernel', 'ramdisk', 'LiveOS/squashfs.img'].map(served)), [
+    'kernel of Glance',
+    'ramdisk of Glance',
+    'second stage of Glance',
+  ])
+  assert.match(
+    await served('ks.cfg'),
+    new RegExp(`^# of the image\n[^]*liveimg --url=\\S+/${uuid}/liveimg\\.tgz --checksum`),
+  )
+  const { end, target, said } = await booted()
+  assert.equal(end, 'poweroff', said.join('\n'))
+  assert.deepEqual(await readFile(target), image)
+  await reached('active')
+
+  const template = join(folder, 'own.template')
+  await writeFile(
+    template,
+    '# of the node {{ ks_options.liveimg_url }} {{ ks_options.agent_token }} {{ ks_options.heartbeat_url }}',
+  )
+  // Half a pair would not fit the other half: both are those of the image.
+  const { kernel, stage2 } = installer()
+  await describe({ image_source: `glance://${ids.system}`, kernel, stage2, ks_template: `file://${template}` })
+  await provision('rebuild')
+  await reached('wait call-back')
+  assert.deepEqual(await Promise.all(['kernel', 'LiveOS/squashfs.img'].map(served)), [
+    'kernel of Glance',
+    'content of /i/stage2',
+  ])
+  assert.match(await served('ks.cfg'), /^# of the node http/)
+})
+
 for (const [failure, expected] of [
   ['error', /The installer failed: The installer stopped at an error/],
   ['crash', /The installer failed: The installer stopped at an error/],
@@ -230,6 +307,15 @@ test('what cannot be installed is refused before the machine is touched', async 
     [{ ...installer(), image_source: source }, '{% if x', /is never closed/],
     [{ ...installer(), image_source: source }, 'text', /no ks_options\.liveimg_url, ks_options\.agent_token/],
     [{ ...installer(), image_source: source, kernel: 'file:///etc/passwd' }, null, /file_url_allowed_paths/],
+    [{ ...installer(), image_source: `file://${folder}/none` }, null, /none: there is no such file on this host/],
+    [
+      { image_source: ids.bare },
+      null,
+      /no kernel, no ramdisk, no stage2, and glance:\S+ no property ramdisk_id, stage2_id; expected/,
+    ],
+    // Who may make images must not read files of this host.
+    [{ image_source: ids.thief }, null, /property ks_template of glance:\S+ names file:.*passwd, outside of/],
+    [{ image_source: ids.system.replace('2d', '2e') }, null, /Glance answers 404; expected an image/],
   ]
   for (const [info, text, expected] of refused) {
     if (text !== null) await writeFile(template, text)

@@ -29,10 +29,10 @@ describe('kickstarts with the real validator', { skip: await whyMissing(['python
   for (const isPath of [false, true]) {
     test(`ours is one, for ${isPath ? 'a repository' : 'an image'}`, async () => {
       await using ctx = await testContext({ config: { anaconda: { insecure_heartbeat: isPath } } })
-      await checkTemplate(ctx, { isPath })
+      await checkTemplate(ctx, null, { isPath })
       const given = { meta_data: { hostname: "it's" }, user_data: '%end\n%post\n' }
       const drive = await configDrive(given, ctx)
-      const text = await kickstart(ctx, {
+      const text = await kickstart(ctx, null, {
         liveimg_url: 'http://192.0.2.1/system.tar.xz',
         agent_token: 'token',
         heartbeat_url: 'http://192.0.2.1/v1/heartbeat/u',
@@ -49,6 +49,9 @@ describe('kickstarts with the real validator', { skip: await whyMissing(['python
     const needed = '{{ ks_options.liveimg_url }} {{ ks_options.agent_token }} {{ ks_options.heartbeat_url }}'
     await writeFile(file, `# ${needed}\ntext\nautopart --nonsense\nliveimg --url=x\n`)
     await using ctx = await testContext({ config: { anaconda: { default_ks_template: file } } })
-    await assert.rejects(checkTemplate(ctx, { isPath: false }), /ksvalidator refuses .*wrong\.template.*nonsense/s)
+    await assert.rejects(
+      checkTemplate(ctx, null, { isPath: false }),
+      /ksvalidator refuses .*wrong\.template.*nonsense/s,
+    )
   })
 })

@@ -1,6 +1,7 @@
 /**
- * Kernels, ramdisks and ISOs that Glance keeps. They are fetched once into the store of images, checked against the hash
- * that Glance knows, and linked among the downloaded boot files; the store may drop its own name of one at any time.
+ * Kernels, ramdisks and ISOs that Glance keeps, and those that the owner of an image names beside it. They are fetched once
+ * into the store of images, checked against the hash that Glance knows, and linked among the downloaded boot files; the
+ * store may drop its own name of one at any time.
  *
  * Source: deploy interfaces, "ramdisk" (ironic/drivers/modules/deploy_utils.py, common/pxe_utils.py restated).
  */
@@ -9,6 +10,7 @@ import type { NodeContext } from '#drivers/driver.ts'
 import { storeOf } from '#images/instance.ts'
 import { type LocatedImage, locateImage } from '#images/locate.ts'
 import { putLink } from './files.ts'
+import type { BootFile } from './ramdisk-files.ts'
 
 /** Glance is asked in the name of our process. */
 export type GlanceWorld = Pick<NodeContext, 'node' | 'config' | 'signal' | 'shared'>
@@ -16,6 +18,12 @@ export type GlanceWorld = Pick<NodeContext, 'node' | 'config' | 'signal' | 'shar
 /** What Glance says of it. @throws ImageUnreachable, OpenstackUnavailable, InvalidInput */
 export async function locateGlanceFile(world: GlanceWorld, id: string): Promise<LocatedImage> {
   return await locateImage(world, { kind: 'glance', id }, 'local')
+}
+
+/** A file that the owner of an image names in a property of it; null where there is no such property. */
+export function fileOfImage({ properties, shown }: LocatedImage, property: string): BootFile | null {
+  const location = properties[property]
+  return typeof location === 'string' && location !== '' ? { location, from: `property ${property} of ${shown}` } : null
 }
 
 /** The path of the file on this host. @throws ImageUnreachable, OpenstackUnavailable, ImageChecksumMismatch … */

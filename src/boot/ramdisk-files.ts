@@ -36,7 +36,7 @@ export interface RamdiskSource {
 export interface BootFile {
   /** A URL, an absolute path, or the UUID of an image of Glance. */
   location: string
-  /** Who named it, for messages. */
+  /** Who named it, for messages; an option as `[section] name`, which is trusted with any file of this host. */
   from: string
 }
 
@@ -148,13 +148,13 @@ async function localPath({ node, config }: World, { location, from }: BootFile):
   }
   // Whoever may change a node must not be able to publish any file of this host.
   const allowed = config.conductor.file_url_allowed_paths
-  const isTrusted = !isOfNode(from) || allowed.some(top => path === top || path.startsWith(`${top}/`))
+  const isTrusted = isOfHost(from) || allowed.some(top => path === top || path.startsWith(`${top}/`))
   if (isTrusted) return path
   throw new InvalidInput(`${cannot}, outside of [conductor] file_url_allowed_paths (${allowed.join(', ') || 'none'})`)
 }
 
-/** Did somebody name it who may change the node, rather than this host? */
-const isOfNode = (from: string) => from.startsWith('driver_info') || from.startsWith('instance_info')
+/** Did this host's configuration name it, rather than somebody who may change a node or an image? */
+const isOfHost = (from: string) => from.startsWith('[')
 
 /** Downloads in progress: machines that boot the same ramdisk wait for one download. */
 const DOWNLOADS = Symbol('boot file downloads')

@@ -41,6 +41,8 @@ export interface LocatedImage extends SourceImage {
   readonly containerFormat: string | null
   /** image_type, kernel and ramdisk as the source knows them. */
   readonly kind: Readonly<Record<string, unknown>>
+  /** What its owner gave it in Glance, by Glance's names: kernel_id, boot_iso_id … */
+  readonly properties: Readonly<Record<string, unknown>>
 }
 
 /**
@@ -67,7 +69,15 @@ export async function locateImage(
   }
 }
 
-const nothingKnown = { authorization: null, checksum: null, format: null, unpack: [], containerFormat: null, kind: {} }
+const nothingKnown = {
+  authorization: null,
+  checksum: null,
+  format: null,
+  unpack: [],
+  containerFormat: null,
+  kind: {},
+  properties: {},
+}
 
 async function locateInGlance(ctx: LocateContext, id: string, source: DownloadSource): Promise<LocatedImage> {
   const { config, signal } = ctx
@@ -86,6 +96,7 @@ async function locateInGlance(ctx: LocateContext, id: string, source: DownloadSo
     unpack: [],
     containerFormat: image.container_format ?? null,
     kind: kindOf(image),
+    properties: image.properties,
   }
   if (source === 'swift') {
     const settings = openSettings(config, openstackService(ctx, 'swift').tls)
@@ -151,6 +162,7 @@ async function locateInRegistry(
     unpack: image.compression === 'gzip' ? ['gzip'] : [],
     containerFormat: null,
     kind: { image_type: 'whole-disk' },
+    properties: {},
   }
 }
 

@@ -25,6 +25,7 @@ export const undeploy: FlowDefinition = {
         automatic_lessee,
         service_ramdisk,
         boot_device_once,
+        files_of_image,
         ...internal
       } = node.driver_internal_info
       await flow.write({

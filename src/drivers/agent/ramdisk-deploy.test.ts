@@ -7,9 +7,10 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fetchBootFile } from '#boot/ramdisk-files.ts'
 import { startFakeObjectStore } from '#images/fake-object-store.ts'
-import type { BootInterface } from '../driver.ts'
+import type { BootInterface, FlowContext } from '../driver.ts'
 import noopStorage from '../generic/noop-storage.ts'
 import { testContext } from '../test-context.ts'
+import { noteFilesOfImage } from './files-of-image.ts'
 import ramdisk from './ramdisk-deploy.ts'
 
 let directory: string
@@ -109,4 +110,61 @@ test('images of Glance: asked for when the node is validated, fetched and checke
   )
   Object.assign(ctx.node.instance_info, { kernel: kernel.replace('2d', '2e') })
   await assert.rejects(ramdisk.validate(ctx), /Glance answers 404/)
+})
+
+test('an image of Glance alone: what its owner says that it boots', async () => {
+  const ids = (n: number) => `2d3b6c1e-3d5c-4d0e-9a55-00000000010${n}`
+  const image = (properties: object) => ({ content: Buffer.from('x'), about: { visibility: 'public', ...properties } })
+  const pair = { kernel_id: ids(8), ramdisk_id: ids(9) }
+  await using glance = await startFakeObjectStore({
+    key: '',
+    digest: 'sha256',
+    images: {
+      [ids(1)]: image({ boot_iso_id: `glance://${ids(8)}`, ironic_ramdisk_deploy: 'true', ...pair }),
+      [ids(2)]: image({ ...pair, ironic_ramdisk_deploy: 'True' }),
+      [ids(3)]: image(pair),
+      [ids(4)]: image({ kernel_id: ids(8), ironic_ramdisk_deploy: 'true' }),
+      [ids(5)]: image({ boot_iso_id: 'file:///etc/passwd' }),
+      [ids(8)]: image({}),
+      [ids(9)]: image({}),
+    },
+  })
+  const boot: Partial<BootInterface> = { validate: async () => {}, capabilities: ['ramdisk_boot'] }
+  await using ctx = await testContext({
+    node: { boot_interface: 'some-boot' },
+    interfaces: { storage: noopStorage, boot: boot as BootInterface }, // what validation uses of it
+    config: { glance: { endpoint_override: glance.url } },
+  })
+  const given = (instance_info: Record<string, unknown>) => Object.assign(ctx.node, { instance_info })
+  /** As the step of a flow does. */
+  const note = async () => {
+    const flow = { write: async (patch: object) => void Object.assign(ctx.node, patch) }
+    await noteFilesOfImage({ ...ctx, flow } as unknown as FlowContext) // all that it uses
+    return ramdisk.instanceBoot(ctx)
+  }
+  const boots = async (id: string) => {
+    given({ image_source: id })
+    await ramdisk.validate(ctx)
+    return await note()
+  }
+  assert.deepEqual(await boots(ids(1)), { kind: 'iso', iso: `glance://${ids(8)}` })
+  const byPair = { kind: 'ramdisk', kernel: ids(8), ramdisk: ids(9), parameters: '' }
+  assert.deepEqual(await boots(`glance://${ids(2)}`), byPair)
+  assert.deepEqual(await boots(ids(3)), byPair)
+
+  // What was noted counts for that image alone, and never against what is given.
+  given({ image_source: ids(4) })
+  assert.throws(() => ramdisk.instanceBoot(ctx), /no kernel, ramdisk or boot_iso; expected .* boot_iso_id$/)
+  await assert.rejects(ramdisk.validate(ctx), /no kernel, ramdisk or boot_iso; expected .* boot_iso_id$/)
+  given({ image_source: ids(3), kernel: 'http://a/k', ramdisk: 'http://a/r' })
+  assert.deepEqual(await note(), { ...byPair, kernel: 'http://a/k', ramdisk: 'http://a/r' })
+  given({ image_source: ids(5) })
+  await assert.rejects(ramdisk.validate(ctx), /property boot_iso_id of glance:\S+ names file:.*passwd, outside of/)
+
+  const choices = await Promise.all(
+    [1, 2, 3, 4, 7].map(n =>
+      ramdisk.supportsDeploy({ ...ctx, node: { ...ctx.node, instance_info: { image_source: ids(n) } } }),
+    ),
+  )
+  assert.deepEqual(choices, [true, true, false, false, false])
 })

@@ -7,13 +7,14 @@
  */
 import { givenParameters } from '#boot/kernel-parameters.ts'
 import { checkBootFile } from '#boot/ramdisk-files.ts'
-import { InvalidInput } from '#lib/fault.ts'
+import { InvalidInput, messageOf } from '#lib/fault.ts'
 import { isTrue } from '#lib/truth.ts'
 import { type DeployInterface, type InstanceBoot, type NodeContext, type Step, Unsupported } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
 import { powerTo, startMachine } from '../power.ts'
 import { agentLife } from './agent-deploy.ts'
 import { validateCapabilities } from './capabilities.ts'
+import { askImageForFiles, locations, notedFiles, noteFilesOfImage } from './files-of-image.ts'
 
 async function validate(ctx: NodeContext): Promise<void> {
   const { node, interfaces } = ctx
@@ -28,23 +29,26 @@ async function validate(ctx: NodeContext): Promise<void> {
   await interfaces.storage.validate(ctx)
   const volumes = (await interfaces.storage.bootVolumes?.(ctx)) ?? []
   if (volumes.length > 0) return
-  const boot = instanceBoot(ctx)
+  const named = (await askImageForFiles(ctx))?.files ?? null
+  const boot = bootOf(ctx, { ...node.instance_info, ...(named && locations(named)) })
   const files = boot.kind === 'iso' ? { boot_iso: boot.iso } : { kernel: boot.kernel, ramdisk: boot.ramdisk }
-  for (const [field, location] of Object.entries(files)) {
-    await checkBootFile(ctx, { location, from: `instance_info/${field}` })
-  }
+  const given = Object.entries(files).map(([field, location]) => ({ location, from: `instance_info/${field}` }))
+  for (const file of named ? Object.values(named) : given) await checkBootFile(ctx, file)
+}
+
+function instanceBoot(ctx: NodeContext): InstanceBoot {
+  return bootOf(ctx, { ...ctx.node.instance_info, ...notedFiles(ctx.node) })
 }
 
 /** @throws InvalidInput naming what is missing, or too much */
-function instanceBoot({ node, config }: NodeContext): InstanceBoot {
-  const { instance_info: info } = node
+function bootOf({ node, config }: NodeContext, info: Readonly<Record<string, unknown>>): InstanceBoot {
   const text = (field: string) => {
     const value = info[field]
     return typeof value === 'string' && value !== '' ? value : null
   }
   const cannot = `Cannot boot the instance of node ${node.uuid}`
   const [iso, kernel, ramdisk] = [text('boot_iso'), text('kernel'), text('ramdisk')]
-  if (iso !== null && text('image_source') !== null) {
+  if (node.instance_info.boot_iso && text('image_source') !== null) {
     throw new InvalidInput(`${cannot}: instance_info has both image_source and boot_iso; expected one of them`)
   }
   if (iso !== null) return { kind: 'iso', iso }
@@ -63,7 +67,8 @@ function instanceBoot({ node, config }: NodeContext): InstanceBoot {
       ? 'no kernel, ramdisk or boot_iso'
       : `no ${kernel === null ? 'kernel' : 'ramdisk'}`
   throw new InvalidInput(
-    `${cannot}: instance_info has ${missing}; expected kernel and ramdisk, or boot_iso, as http, https or file URLs or images of Glance`,
+    `${cannot}: instance_info has ${missing}; expected kernel and ramdisk, or boot_iso, as http, https or file URLs or ` +
+      'images of Glance, or image_source of Glance with the properties kernel_id and ramdisk_id, or boot_iso_id',
   )
 }
 
@@ -106,9 +111,30 @@ export default {
       const now = await ctx.fresh()
       await now.interfaces.network.validate(now)
     })
+    await ctx.flow.once('files of the image', async () => noteFilesOfImage(await ctx.fresh()))
+  },
+  async adopt(ctx) {
+    await ctx.flow.once('files of the image', async () => {
+      const now = await ctx.fresh()
+      // A running instance boots what it was deployed with, also while Glance is away.
+      if (notedFiles(now.node) === null) await noteFilesOfImage(now)
+    })
+    await agentLife.adopt(ctx)
   },
   instanceBoot,
-  // A kernel and a ramdisk alone may as well belong to a partition image.
-  supportsDeploy: async ({ node: { instance_info: info } }) =>
-    isTrue(info.ironic_ramdisk_deploy) === true && Boolean(info.boot_iso || (info.kernel && info.ramdisk)),
+  supportsDeploy,
 } satisfies DeployInterface
+
+/** A kernel and a ramdisk alone may as well belong to a partition image: somebody must say that they are to be booted. */
+async function supportsDeploy(ctx: NodeContext): Promise<boolean> {
+  const { instance_info: info } = ctx.node
+  if (info.boot_iso || (info.kernel && info.ramdisk)) return isTrue(info.ironic_ramdisk_deploy) === true
+  try {
+    const asked = await askImageForFiles(ctx)
+    return asked?.isForRamdisk === true && asked.files !== null
+  } catch (error) {
+    // The interface that is chosen instead will meet the same, and say it to somebody who listens.
+    ctx.log.warn({}, `whether ${info.image_source} is to be booted as a ramdisk is not known: ${messageOf(error)}`)
+    return false
+  }
+}

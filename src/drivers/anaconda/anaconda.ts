@@ -17,7 +17,7 @@ import { prepareInstanceBoot } from '../instance.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
 import { awaitOffByItself, powerTo, startMachine } from '../power.ts'
 import { configDriveSections } from './config-drive.ts'
-import { checkInstallerFiles, installerFiles, isRepository, publishSource, releaseSource } from './installer.ts'
+import { checkInstallerFiles, examineSource, installerFiles, publishSource, releaseSource } from './installer.ts'
 import { checkKickstart, checkTemplate, kickstart } from './kickstart.ts'
 
 /** The installer stopped at an error, or was not heard of in time. */
@@ -36,9 +36,10 @@ async function validate(ctx: NodeContext): Promise<void> {
   }
   await interfaces.boot.validate(ctx)
   validateCapabilities(ctx)
-  const isPath = await isRepository(ctx)
-  await checkInstallerFiles(ctx, installerFiles(ctx, { isPath }))
-  await checkTemplate(ctx, { isPath })
+  const source = await examineSource(ctx)
+  const files = installerFiles(ctx, source)
+  await checkInstallerFiles(ctx, files)
+  await checkTemplate(ctx, files.template, source)
 }
 
 async function prepare(ctx: FlowContext): Promise<void> {
@@ -57,11 +58,11 @@ async function prepare(ctx: FlowContext): Promise<void> {
 async function prepareInstaller(now: FlowContext): Promise<void> {
   const { node, config, interfaces, db, signal } = now
   const source = await publishSource(now)
-  const { kernel, ramdisk, stage2 } = installerFiles(now, source)
+  const { template, ...files } = installerFiles(now, source)
   const token = randomBytes(32).toString('base64url')
   await forgetAgent(db, node.uuid, { keepPregenerated: false })
   await pregenerateToken(db, node.uuid, token)
-  const text = await kickstart(now, {
+  const text = await kickstart(now, template, {
     liveimg_url: source.url,
     agent_token: token,
     heartbeat_url: `${config.ferrite.api_url}/v1/heartbeat/${node.uuid}`,
@@ -71,7 +72,7 @@ async function prepareInstaller(now: FlowContext): Promise<void> {
     ...(config.anaconda.insecure_heartbeat ? { insecure_heartbeat: 'true' } : {}),
   })
   await checkKickstart(now, text, "the node's template")
-  const installer = { kernel, ramdisk, stage2, repository: source.isPath ? source.url : null, kickstart: text }
+  const installer = { ...files, repository: source.isPath ? source.url : null, kickstart: text }
   await patiently(now, bmcPatienceMs, async () => interfaces.boot.prepareInstaller?.(now, installer))
 }
 

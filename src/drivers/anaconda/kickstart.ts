@@ -7,7 +7,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { fetchBootFile } from '#boot/ramdisk-files.ts'
+import { type BootFile, fetchBootFile } from '#boot/ramdisk-files.ts'
 import { InvalidInput, messageOf } from '#lib/fault.ts'
 import { CommandFailed, run } from '#lib/run.ts'
 import { TemplateWrong } from '#lib/template/faults.ts'
@@ -34,10 +34,15 @@ const required = ['liveimg_url', 'agent_token', 'heartbeat_url'] as const
 
 /**
  * The node's kickstart.
+ * @param template null for that of the configuration, or ours
  * @throws InvalidInput naming template, line and what is wrong; BootFileUnavailable
  */
-export async function kickstart(ctx: NodeContext, options: KickstartOptions): Promise<string> {
-  const { text, shown } = await templateOf(ctx)
+export async function kickstart(
+  ctx: NodeContext,
+  template: BootFile | null,
+  options: KickstartOptions,
+): Promise<string> {
+  const { text, shown } = await readTemplate(ctx, template)
   return filledIn(text, shown, options, ctx.node.uuid)
 }
 
@@ -45,14 +50,18 @@ export async function kickstart(ctx: NodeContext, options: KickstartOptions): Pr
  * Tries the node's template with values that are not real.
  * @throws InvalidInput for a template with an unknown variable, without a required one, or that makes no kickstart
  */
-export async function checkTemplate(ctx: NodeContext, options: { isPath: boolean }): Promise<void> {
-  const { text, shown } = await templateOf(ctx)
+export async function checkTemplate(
+  ctx: NodeContext,
+  template: BootFile | null,
+  { isPath }: { isPath: boolean },
+): Promise<void> {
+  const { text, shown } = await readTemplate(ctx, template)
   const tried: KickstartOptions = {
     liveimg_url: 'http://ferrite.invalid/image.tar.xz',
     agent_token: 'not-a-token',
     heartbeat_url: 'http://ferrite.invalid/v1/heartbeat/node',
     config_drive: '',
-    ...(options.isPath ? { is_source_a_path: 'true' } : {}),
+    ...(isPath ? { is_source_a_path: 'true' } : {}),
     ...(ctx.config.anaconda.insecure_heartbeat ? { insecure_heartbeat: 'true' } : {}),
   }
   const result = filledIn(text, shown, tried, ctx.node.uuid)
@@ -89,12 +98,8 @@ export async function checkKickstart({ log, node }: NodeContext, text: string, s
   }
 }
 
-async function templateOf(ctx: NodeContext): Promise<{ text: string; shown: string }> {
-  const { ks_template: own } = ctx.node.instance_info
-  if (typeof own === 'string' && own !== '') {
-    const file = { location: own, from: 'instance_info/ks_template' }
-    return { text: await readFile(await fetchBootFile(ctx, file), 'utf8'), shown: own }
-  }
+async function readTemplate(ctx: NodeContext, own: BootFile | null): Promise<{ text: string; shown: string }> {
+  if (own) return { text: await readFile(await fetchBootFile(ctx, own), 'utf8'), shown: own.location }
   const path = ctx.config.anaconda.default_ks_template ?? ownTemplate
   try {
     return { text: await readFile(path, 'utf8'), shown: path === ownTemplate ? "Ferrite's own" : path }
