@@ -71,6 +71,7 @@ const plain = [...globSync('src/**/*.test.ts'), ...globSync('test/*.test.ts')].s
 const machines = globSync('test/vm/*.test.ts').sort()
 const passed = [
   run('types', bin('tsc'), []),
+  run('types of the console', bin('tsc'), ['-p', 'src/console']),
   run('lint and format', bin('biome'), ['check', '.']),
   run('unit tests and scenarios', process.execPath, nodeTest(plain, ['--test-concurrency=2'])),
   await runOnPostgres(onBothEngines.flatMap(pattern => globSync(pattern)).sort()),

@@ -86,7 +86,8 @@ async function serve(files: string[]): Promise<number> {
   const access = await openAccess(config, { clock, log: apiLog, configFiles: files })
   cleanUp.defer(() => access.auth.close?.())
   const tls = await openTls({ config, log: apiLog })
-  const app = createApp({ db, conductor, config, log: apiLog, clock, ...access, tls: tls?.options })
+  const ui = config.ferrite.console ? config : undefined
+  const app = createApp({ db, conductor, config, log: apiLog, clock, ...access, tls: tls?.options, ui })
   cleanUp.defer(() => close(app))
   await listen(app, config)
   const certificate = tls && cleanUp.use(tls.follow(app.server as Server, clock)) // over TLS it is an HTTPS server

@@ -19,6 +19,7 @@ const allowed: Record<string, readonly string[]> = {
   server: ['lib', 'protocol', 'config', 'db', 'conductor'],
   agent: ['lib', 'protocol'],
   cli: ['lib', 'protocol'],
+  console: ['protocol'],
   ramdisk: ['lib', 'protocol', 'agent'],
   lab: ['lib', 'protocol', 'ramdisk', 'cli'],
   sim: ['lib', 'protocol', 'lab', 'cli'],
@@ -34,7 +35,7 @@ const doors: readonly (readonly [from: string, to: string])[] = [
   ['lab', 'sim/demo.ts'],
 ]
 
-const files = globSync('**/*.ts', { cwd: src })
+const files = globSync('**/*.{ts,tsx}', { cwd: src })
 const specifier = /(?:from|import)\s*\(?\s*'([^']+)'/g
 
 test('no import crosses a border', () => {

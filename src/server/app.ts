@@ -31,6 +31,7 @@ import { unreadAnswers } from './http/unread.ts'
 import { normalPath, outsideOf, routeTable } from './paths.ts'
 import { type Policy, unrestricted } from './policy/policy.ts'
 import { prepare, type Ready, readRequest } from './read-request.ts'
+import { addUi, type UiConfig, uiPath } from './ui/routes.ts'
 import { negotiate } from './versions.ts'
 
 declare module 'fastify' {
@@ -49,6 +50,8 @@ declare module 'fastify' {
     minor?: Minor
     /** No part of the API: it has no version. */
     outside?: true
+    /** Its handler reads a body of JSON, though it is no endpoint. */
+    takesJson?: true
   }
 }
 
@@ -61,6 +64,8 @@ export interface AppOptions extends Omit<World, 'fleet' | 'sightings' | 'hub'> {
   endpoints?: readonly Endpoint[]
   /** Serve over TLS. Default: without. */
   tls?: TlsOptions | undefined
+  /** Serve the web console. Default: without. */
+  ui?: UiConfig | undefined
 }
 
 export function createApp(options: AppOptions): FastifyInstance {
@@ -80,11 +85,12 @@ export function createApp(options: AppOptions): FastifyInstance {
   const outside = outsideOf(endpoints)
   if (config.healthcheck.enabled) outside.add(config.healthcheck.path)
   if (config.ferrite.metrics) outside.add(metricsPath)
+  const foldersOutside = options.ui ? [uiPath] : []
 
   const app = Fastify({
     logger: false,
     exposeHeadRoutes: false,
-    rewriteUrl: request => normalPath(request.url ?? '/', outside),
+    rewriteUrl: request => normalPath(request.url ?? '/', outside, foldersOutside),
     bodyLimit: api.max_json_body_size * 1024,
     serverFactory: handler => createHttpServer(handler, { tls: options.tls, onDistrust, upgrades: isForConsole }),
     clientErrorHandler: refuseConnection,
@@ -134,9 +140,9 @@ export function createApp(options: AppOptions): FastifyInstance {
 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
-    const declared = request.routeOptions.config.endpoint
+    const { endpoint: declared, takesJson } = request.routeOptions.config
     // Handlers of named arguments look at a body only when it says that it is JSON.
-    const wanted = declared?.args ? request.saysJson : declared?.body !== undefined
+    const wanted = declared?.args ? request.saysJson : declared?.body !== undefined || takesJson
     if (!wanted) return done(null, {})
     try {
       done(null, parseBody(String(body), api.max_json_body_depth))
@@ -169,6 +175,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.addHook('preClose', () => world.hub.close())
   addHealthcheck(app, config.healthcheck)
   if (config.ferrite.metrics) addMetrics(app, options.db)
+  if (options.ui) addUi(app, { config: options.ui, log })
   app.setNotFoundHandler((request, reply) => notFound(routes, request, reply))
   app.setErrorHandler((error, request, reply) => refuse(error, request, reply, log))
   return app

@@ -13,13 +13,15 @@ export function outsideOf(endpoints: readonly Endpoint[]): Set<string> {
 /**
  * The path with `/v1` in front where it is left out, and without slashes at its end; the query stays.
  * @param outside paths that are no part of v1
+ * @param foldersOutside paths that are none either, with all below them
  */
-export function normalPath(url: string, outside = nowhere): string {
+export function normalPath(url: string, outside = nowhere, foldersOutside: readonly string[] = []): string {
   const question = url.indexOf('?')
   const path = withoutSlashesAtEnd(question < 0 ? url : url.slice(0, question))
   const query = question < 0 ? '' : url.slice(question)
   if (path === '') return `/${query}`
   if (outside.has(path)) return path + query
+  if (foldersOutside.some(folder => path === folder || path.startsWith(`${folder}/`))) return path + query
   const whole = path === '/v1' || path.startsWith('/v1/') ? path : `/v1${path}`
   return whole + query
 }

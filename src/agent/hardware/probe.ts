@@ -31,11 +31,16 @@ export async function probe(device: string): Promise<Signatures> {
   }
 }
 
+export interface FoundPartition {
+  device: string
+  signatures: Signatures
+}
+
 /** The first partition of a disk that has what is looked for, or null. */
 export async function findPartition(
   disk: string,
   isWanted: (signatures: Signatures) => boolean,
-): Promise<{ device: string; signatures: Signatures } | null> {
+): Promise<FoundPartition | null> {
   for (const device of await partitionsOf(disk)) {
     const signatures = await probe(device)
     if (isWanted(signatures)) return { device, signatures }

@@ -7,17 +7,16 @@
 import { randomUUID } from 'node:crypto'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import { AgentFault } from '../errors.ts'
-import { deviceSize, openExclusively, partitionsOf, rereadPartitions } from '../hardware/device-use.ts'
+import { deviceSize, openExclusively, partitionsOf } from '../hardware/device-use.ts'
 import { withMount } from '../hardware/mounts.ts'
 import { probe } from '../hardware/probe.ts'
 import { request, shown } from '../http.ts'
 import { isUrl } from './image-info.ts'
-import { readPartitionTable, sectorBytes } from './partition-table.ts'
+import { addPartition, readPartitionTable, sectorBytes } from './partition-table.ts'
 import type { ImageRun } from './prepare-image.ts'
 
 const LIMIT_BYTES = 64 * 1024 * 1024
@@ -118,25 +117,11 @@ async function labelledPartition(disk: string): Promise<string | null> {
 }
 
 async function newPartition(disk: string): Promise<string> {
-  const before = await partitionsOf(disk)
   const { kind } = await readPartitionTable(disk)
-  try {
+  return await addPartition(disk, 'the config drive', async before => {
     if (kind === 'gpt') await run('sgdisk', ['-n', '0:-64MB:0', '-u', `0:${randomUUID()}`, '-c', '0:config-2', disk])
     else await appendToMbr(disk, before)
-  } catch (error) {
-    throw new AgentFault(
-      'DeploymentError',
-      `Cannot make a partition for the config drive on ${disk}: ${messageOf(error)}`,
-      { cause: error },
-    )
-  }
-  for (let attempt = 0; attempt < 15; attempt++) {
-    await rereadPartitions(disk)
-    const fresh = (await partitionsOf(disk)).find(partition => !before.includes(partition))
-    if (fresh !== undefined) return fresh
-    await sleep(200)
-  }
-  throw new AgentFault('DeploymentError', `The partition for the config drive on ${disk} was made but did not appear`)
+  })
 }
 
 async function appendToMbr(disk: string, present: readonly string[]): Promise<void> {

@@ -124,7 +124,8 @@ export function openDiskWriter({
       if (received > capacityBytes) {
         throw new AgentFault(
           'ImageWriteError',
-          `The image is larger than ${name}: the disk has ${capacityBytes} bytes, and there are more`,
+          `The image is larger than ${name}: the disk has ${capacityBytes} bytes, and there are more; ` +
+            'expected a smaller image, or root device hints that choose a larger disk',
         )
       }
       for (let done = 0; done < chunk.length; ) {

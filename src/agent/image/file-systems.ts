@@ -20,13 +20,21 @@ export async function requireFileSystemTool(type: string): Promise<void> {
   throw new AgentFault('FileSystemNotSupported', `Cannot make a file system ${type}: the ramdisk has no ${program}`)
 }
 
-/** @throws AgentFault FileSystemNotSupported, DeploymentError */
-export async function makeFileSystem(type: string, partition: string, label: string): Promise<void> {
+/**
+ * @param uuid for FAT and ext4: that of a file system whose place it takes
+ * @throws AgentFault FileSystemNotSupported, DeploymentError
+ */
+export async function makeFileSystem(
+  type: string,
+  partition: string,
+  { label, uuid = null }: { label: string; uuid?: string | null },
+): Promise<void> {
   await requireFileSystemTool(type)
   const fat = type === 'vfat' || type === 'msdos' || type === 'fat'
+  const same = uuid === null ? [] : fat ? ['-i', uuid.replace('-', '')] : ['-U', uuid]
   const force = /^ext[234]$/.test(type) ? ['-q', '-F'] : type === 'xfs' || type === 'btrfs' ? ['-f'] : []
   try {
-    await run(programFor(type), [...force, fat ? '-n' : '-L', label, partition])
+    await run(programFor(type), [...force, ...same, fat ? '-n' : '-L', label, partition])
   } catch (error) {
     throw new AgentFault('DeploymentError', `Cannot make a ${type} on ${partition}: ${messageOf(error)}`, {
       cause: error,

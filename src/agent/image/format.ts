@@ -29,12 +29,13 @@ export async function inspectImage(file: string, declared: string | null, option
     }
     const { format, virtualSizeBytes, dangers } = await inspectDisk(readAt, size)
     if (options.deepInspection) {
-      if (dangers.length > 0) throw insecure(`it ${dangers.join(', ')}`)
+      if (dangers.length > 0)
+        throw insecure(`it ${dangers.join(', ')}; expected one that is whole by itself, as qemu-img convert makes it`)
       if (!isPermitted(format, options.permittedImageFormats)) {
         throw insecure(`its format ${format} is not among the permitted ${options.permittedImageFormats.join(', ')}`)
       }
       if (!agrees(declared, format)) {
-        throw insecure(`it is declared as ${declared} but is ${format}`)
+        throw insecure(`it is declared as ${declared} but is ${format}; expected image_disk_format to say what it is`)
       }
     }
     return { format, virtualSizeBytes }

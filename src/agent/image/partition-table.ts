@@ -1,11 +1,13 @@
 /**
- * Reads what kind of partition table a disk has, and mends the one thing an image cannot bring along: the place of the
- * GPT's backup, which belongs at the end of this disk and not at the end of the image.
+ * Reads what kind of partition table a disk has, mends the one thing an image cannot bring along (the place of the GPT's
+ * backup, which belongs at the end of this disk and not at the end of the image), and adds partitions to it.
  *
  * Source: UEFI specification 5.3 (GPT header), "Legacy MBR" (disk identifier at byte 440).
  */
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import { AgentFault } from '../errors.ts'
 import { readOrNull, trimmed } from '../hardware/block-devices.ts'
@@ -48,6 +50,35 @@ export async function moveBackupToEnd(disk: string): Promise<void> {
   if (kind !== 'gpt' || backupAtEnd) return
   await run('sgdisk', ['-e', disk])
   await rereadPartitions(disk)
+}
+
+/**
+ * Adds one partition beside those that are there, and waits until the kernel has it.
+ * @param purpose for people: what it is for
+ * @param make writes it into the table; it is told which there are
+ * @returns the new one
+ * @throws AgentFault DeploymentError
+ */
+export async function addPartition(
+  disk: string,
+  purpose: string,
+  make: (before: readonly string[]) => Promise<unknown>,
+): Promise<string> {
+  const before = await partitionsOf(disk)
+  try {
+    await make(before)
+  } catch (error) {
+    throw new AgentFault('DeploymentError', `Cannot make a partition for ${purpose} on ${disk}: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+  for (let attempt = 0; attempt < 15; attempt++) {
+    await rereadPartitions(disk)
+    const fresh = (await partitionsOf(disk)).find(partition => !before.includes(partition))
+    if (fresh !== undefined) return fresh
+    await sleep(200)
+  }
+  throw new AgentFault('DeploymentError', `The partition for ${purpose} on ${disk} was made but did not appear`)
 }
 
 /**

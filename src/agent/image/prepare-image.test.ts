@@ -149,7 +149,7 @@ describe('raw images on loop devices', { skip: needsRoot }, () => {
     const before = startOf(bench.disk.device, MIB)
     await assert.rejects(bench.write({ checksum: hash('sha256', mbr) }), {
       type: 'ImageWriteError',
-      message: `Cannot write the image to ${bench.disk.device}: it has ${16 * MIB} bytes, the disk only ${8 * MIB}; nothing was written`,
+      message: `Cannot write the image to ${bench.disk.device}: it has ${16 * MIB} bytes, the disk only ${8 * MIB}; nothing was written; expected a smaller image, or root device hints that choose a larger disk`,
     })
     assert.ok(startOf(bench.disk.device, MIB).equals(before))
   })

@@ -53,7 +53,7 @@ export async function writePartitions(job: PartitionJob, context: ImageRun): Pro
   const at = (name: PartitionName) => partitions.get(name)
   const format = async (name: PartitionName, type: string) => {
     const partition = at(name)
-    if (partition !== undefined) await makeFileSystem(type, partition, labels[name])
+    if (partition !== undefined) await makeFileSystem(type, partition, { label: labels[name] })
   }
   await format('efi system partition', 'vfat')
   await format('swap', 'swap')

@@ -83,7 +83,8 @@ export function requireFit(sizeBytes: number | null, capacityBytes: number, devi
   if (sizeBytes === null || sizeBytes <= capacityBytes) return
   throw new AgentFault(
     'ImageWriteError',
-    `Cannot write the image to ${device}: it has ${sizeBytes} bytes, the disk only ${capacityBytes}; nothing was written`,
+    `Cannot write the image to ${device}: it has ${sizeBytes} bytes, the disk only ${capacityBytes}; nothing was written; ` +
+      'expected a smaller image, or root device hints that choose a larger disk',
   )
 }
 

@@ -50,6 +50,17 @@ export const ferrite = {
     help: 'Directory with the kernel and ramdisk that "ferrite ramdisk build" made, for nodes and settings that name none.',
   }),
 
+  console: boolean({
+    default: true,
+    effective: true,
+    help: "Serve the web console under /ui at the API's port (docs/console.md). It shows nothing that its user may not ask the API for.",
+  }),
+  console_dir: path({
+    default: './var/build/console',
+    effective: true,
+    help: 'Directory with the built web console. In a checkout the service builds it when it is asked for first.',
+  }),
+
   ramdisk_log_size: integer({
     default: 1_048_576,
     min: 0,

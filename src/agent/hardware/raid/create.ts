@@ -12,7 +12,7 @@ import { wantedBootMode, wantedLabel } from '../boot-mode.ts'
 import { isReadOnly, isVirtualMedia, openExclusively, partitionsOf, rereadPartitions } from '../device-use.ts'
 import type { StepRun } from '../manager.ts'
 import { protectedDevices } from '../skip-list.ts'
-import { diskOf, listArrays, type MdArray } from './md.ts'
+import { diskOf, freeArrayDevice, listArrays, type MdArray } from './md.ts'
 import { isSoftware, notPossible, type Plan, planVolumes, readRaidConfig, type Volume } from './plan.ts'
 
 const gibMib = 1024
@@ -114,7 +114,7 @@ async function createVolume(volume: Plan['volumes'][number], { volumes }: Plan):
       return member
     }),
   )
-  const device = freeDevice(await listArrays())
+  const device = freeArrayDevice(await listArrays())
   const name = volume.name ?? device.slice('/dev/'.length)
   try {
     const shape = ['--metadata=1', '--level', volume.level, '--name', name, '--raid-devices', String(members.length)]
@@ -124,12 +124,6 @@ async function createVolume(volume: Plan['volumes'][number], { volumes }: Plan):
   }
   await addMissing(device, members)
   return device
-}
-
-function freeDevice(arrays: readonly MdArray[]): string {
-  for (let number = 0; ; number++) {
-    if (!arrays.some(({ device }) => device === `/dev/md${number}`)) return `/dev/md${number}`
-  }
 }
 
 /** A member that was slow to appear is left out of a new array; it belongs in. */

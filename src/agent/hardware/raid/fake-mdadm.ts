@@ -1,6 +1,7 @@
 /**
- * A program that answers as mdadm does and remembers arrays, for kernels that have no RAID: no array of it holds data.
- * Members must be block devices that are there, and in no other array. For tests.
+ * A program that answers as mdadm does and remembers arrays, for kernels that have no RAID. Members must be block devices
+ * that are there, and in no other array. No array of it holds data, but for mirrors with metadata 1.0: data begins where
+ * their members do, so the first member stands for the array. For tests.
  *
  * Source: mdadm(8); the forms are those of mdadm 4.2.
  */
@@ -68,7 +69,9 @@ export class FakeMdadm {
       if (!existsSync(member)) throw new Failure(`mdadm: Cannot open ${member}: No such file or directory`)
       if (this.superblocks.has(member)) throw new Failure(`mdadm: ${member} appears to be part of a raid array`)
     }
-    const array = { device, name: value('--name'), level: value('--level'), members }
+    const holdsData = args.includes('--metadata=1.0') && value('--level') === '1'
+    const name = value('--name')
+    const array = { device: (holdsData ? members[0] : null) ?? device, name, level: value('--level'), members }
     for (const member of members) this.superblocks.set(member, array)
     this.arrays.push({ ...array, members: members.filter(member => member !== this.forgets) })
   }

@@ -16,6 +16,8 @@ export interface MdArray {
   device: string
   /** As it was given when the array was made; null without. */
   name: string | null
+  /** As mdadm writes it: four groups of hexadecimal digits. */
+  uuid: string | null
   /** Disks or partitions. */
   members: string[]
   /** Disks that these are on. */
@@ -38,6 +40,23 @@ export async function listArrays(): Promise<MdArray[]> {
   const devices = [...stdout.matchAll(/^(?:INACTIVE-)?ARRAY (\S+)/gm)].map(([, device = '']) => device)
   const real = await Promise.all(devices.map(device => realpath(device).catch(() => device)))
   return await Promise.all([...new Set(real)].map(describe))
+}
+
+/** The array that a device is, or null. A machine without mdadm has none. @throws CommandFailed when the device is one */
+export async function arrayOf(device: string): Promise<MdArray | null> {
+  try {
+    return (await listArrays()).find(array => array.device === device) ?? null
+  } catch (error) {
+    if (/^\/dev\/md/.test(device)) throw error
+    return null
+  }
+}
+
+/** A device that no array has. */
+export function freeArrayDevice(arrays: readonly MdArray[]): string {
+  for (let number = 0; ; number++) {
+    if (!arrays.some(({ device }) => device === `/dev/md${number}`)) return `/dev/md${number}`
+  }
 }
 
 /** Volume name of a running array, without the host that made it; null for what is none or has no name. */
@@ -69,7 +88,7 @@ async function describe(device: string): Promise<MdArray> {
   const { stdout } = await run('mdadm', ['--detail', '--export', device])
   const members = [...stdout.matchAll(/^MD_DEVICE_\S+_DEV=(.*)$/gm)].map(([, member = '']) => member)
   const disks = [...new Set(await Promise.all(members.map(diskOf)))]
-  return { device, name: nameIn(stdout), members, disks }
+  return { device, name: nameIn(stdout), uuid: /^MD_UUID=(.*)$/m.exec(stdout)?.[1] ?? null, members, disks }
 }
 
 /** Null without a superblock, which is what mdadm ends with 1 for; a mdadm that is missing is an error. */

@@ -278,7 +278,13 @@ test('what is no configuration for software RAID, or not for these disks, is nam
 })
 
 test('arrays beside a protected one are emptied, the mirror of the EFI system partition and protected disks kept', () => {
-  const array = (device: string, name: string, ...disks: string[]) => ({ device, name, members: disks, disks })
+  const array = (device: string, name: string, ...disks: string[]) => ({
+    device,
+    name,
+    uuid: null,
+    members: disks,
+    disks,
+  })
   const arrays = [
     array('md0', 'root', 'a', 'b'),
     array('md1', 'large', 'a', 'b'),

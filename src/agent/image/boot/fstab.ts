@@ -1,7 +1,5 @@
 /** The deployed system's own list of mounts: it learns of the EFI system partition that was made for it. */
-import { constants } from 'node:fs'
-import { open, stat } from 'node:fs/promises'
-import { inside, textOf } from './image-tree.ts'
+import { inside, rewrite, textOf } from './image-tree.ts'
 
 /** Does nothing for an image without such a list. */
 export async function addToFstab(
@@ -10,13 +8,8 @@ export async function addToFstab(
 ): Promise<void> {
   const path = await inside(root, 'etc/fstab')
   const text = await textOf(root, 'etc/fstab')
-  if (path === null || text === null || !(await stat(path)).isFile()) return
-  const handle = await open(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NOFOLLOW)
-  try {
-    await handle.writeFile(withEsp(text, { uuid, mountPoint }))
-  } finally {
-    await handle.close()
-  }
+  if (path === null || text === null) return
+  await rewrite(path, withEsp(text, { uuid, mountPoint }))
 }
 
 /** An older entry for the same place names a partition of the machine that the image was made on. */

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import { AgentFault } from '../../errors.ts'
-import { inside, namesIn } from './image-tree.ts'
+import { inside, namesIn, rewrite, textOf } from './image-tree.ts'
 
 /** A guest's installer that hangs must not hold the machine for ever. */
 const LIMIT_MS = 10 * 60_000
@@ -54,6 +54,23 @@ export async function installGrub(root: string, target: GrubTarget, signal: Abor
   const platforms = await namesIn(root, 'usr/lib/grub')
   for (const args of installerArguments(target, platforms)) await inImage(`${grub}-install`, args)
   await inImage(`${grub}-mkconfig`, ['-o', `/boot/${grub}/grub.cfg`])
+}
+
+/** Images with dracut start only those arrays at boot that the kernel's command line names. */
+export async function nameArray(root: string, uuid: string | null): Promise<void> {
+  const hasDracut = await Promise.all(['usr/bin/dracut', 'usr/sbin/dracut'].map(path => inside(root, path)))
+  const path = await inside(root, 'etc/default/grub')
+  const text = await textOf(root, 'etc/default/grub')
+  if (uuid === null || path === null || text === null || hasDracut.every(found => found === null)) return
+  if (!text.includes(uuid)) await rewrite(path, withParameter(text, `rd.md.uuid=${uuid}`))
+}
+
+/** Adds a kernel parameter to the settings of grub-mkconfig. */
+export function withParameter(settings: string, parameter: string): string {
+  const line = /^GRUB_CMDLINE_LINUX=(["']?)(.*?)\1[ \t]*$/m
+  const [found, , value = ''] = line.exec(settings) ?? []
+  const set = `GRUB_CMDLINE_LINUX="${[value, parameter].filter(Boolean).join(' ')}"`
+  return found === undefined ? `${settings.replace(/\n?$/, '\n')}${set}\n` : settings.replace(line, () => set)
 }
 
 /** `grub` or `grub2`, as the image's programs and folders are called; null without. */

@@ -1,8 +1,9 @@
 /**
  * Looks into the mounted file system of an image without ever leaving it: a link of the image that leads elsewhere, into
- * the ramdisk for one, counts as absent. Runs nothing of the image.
+ * the ramdisk for one, counts as absent. Runs nothing of the image; what little is written goes the same way.
  */
-import { copyFile, mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { copyFile, mkdir, open, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** The real path of a file or directory of the image, or null when there is none inside of it. */
@@ -25,6 +26,16 @@ export async function textOf(root: string, path: string): Promise<string | null>
   const real = await inside(root, path)
   if (real === null || !(await stat(real)).isFile()) return null
   return await readFile(real, 'utf8')
+}
+
+/** Replaces the text of a file of the image. @param path as `inside` told it, so no link */
+export async function rewrite(path: string, text: string): Promise<void> {
+  const handle = await open(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NOFOLLOW)
+  try {
+    await handle.writeFile(text)
+  } finally {
+    await handle.close()
+  }
 }
 
 /** Regular files below a directory, as paths relative to it, sorted. Links are left out. */

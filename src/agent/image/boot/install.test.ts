@@ -1,101 +1,32 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import {
-  chmodSync,
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
-import { dirname, join } from 'node:path'
+import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, describe, test } from 'node:test'
 import { imageCommands } from '../../extensions/image.ts'
-import { selectHardware } from '../../hardware/dispatch.ts'
-import { genericManager } from '../../hardware/generic.ts'
 import { needsRoot } from '../../loop-disk.ts'
 import { partitionUuids } from '../image-record.ts'
-import { type Bench, type BenchOptions, dir, hash, MIB, setUp, startOf } from '../test-setup.ts'
-import { fakeFirmware } from './fake-efibootmgr.ts'
+import { dir, hash, startOf } from '../test-setup.ts'
+import {
+  debianFiles,
+  fileSystem,
+  firmware,
+  install,
+  makeBench,
+  packed,
+  putProgram,
+  putScript,
+  removeBenches,
+  wholeDisk,
+  withMounted,
+} from './test-images.ts'
 
-const firmware = fakeFirmware(dir)
-process.env.PATH = `${firmware.folder}:${process.env.PATH}`
-
-const benches: Bench[] = []
-async function make(content: Buffer, options: BenchOptions): Promise<Bench> {
-  const bench = await setUp(content, options)
-  benches.push(bench)
-  bench.context.node = {
-    uuid: 'u',
-    properties: { root_device: { name: bench.disk.device } },
-    instance_info: {},
-  }
-  firmware.set([])
-  return bench
-}
-afterEach(async () => {
-  for (const bench of benches.splice(0)) await bench.remove()
-})
-
-async function install({ context }: Bench, params: Record<string, unknown>): Promise<unknown> {
-  const { install_bootloader: command } = imageCommands(await selectHardware(context, [genericManager(context)]))
-  command?.validate?.(params, context)
-  const { signal } = new AbortController()
-  return await command?.run(params, { agent: context, progress: () => {}, signal })
-}
-
-/** An ext4 with these files. */
-function fileSystem(name: string, sizeMib: number, files: Record<string, string | Buffer>): string {
-  const tree = mkdtempSync(join(dir, 'tree-'))
-  for (const [path, content] of Object.entries(files)) {
-    mkdirSync(join(tree, dirname(path)), { recursive: true })
-    writeFileSync(join(tree, path), content)
-    chmodSync(join(tree, path), 0o755)
-  }
-  return packed(name, sizeMib, tree)
-}
-
-function packed(name: string, sizeMib: number, tree: string): string {
-  const file = join(dir, name)
-  writeFileSync(file, '')
-  truncateSync(file, sizeMib * MIB)
-  execFileSync('mkfs.ext4', ['-q', '-F', '-d', tree, file])
-  return file
-}
-
-const csv = Buffer.from('\ufeffshimx64.efi,debian,,Boot entry\n', 'utf16le')
-const debianFiles = { 'EFI/debian/BOOTX64.CSV': csv, 'EFI/debian/shimx64.efi': 'shim' }
-
-/** ext4 takes the place of FAT: not every kernel that runs tests has that. */
-function wholeDisk(espType: string): Buffer {
-  const file = join(dir, `whole-${espType.length}`)
-  writeFileSync(file, '')
-  truncateSync(file, 16 * MIB)
-  execFileSync('sfdisk', ['--quiet', file], { input: `label: gpt\nstart=2048, size=8192, type=${espType}\n` })
-  const handle = openSync(file, 'r+')
-  writeSync(handle, readFileSync(fileSystem('esp', 4, debianFiles)), 0, 4 * MIB, MIB)
-  closeSync(handle)
-  return readFileSync(file)
-}
-
-function withMounted<T>(partition: string, look: (path: string) => T): T {
-  const path = mkdtempSync(join(dir, 'mount-'))
-  execFileSync('mount', ['-o', 'ro', partition, path])
-  try {
-    return look(path)
-  } finally {
-    execFileSync('umount', [path])
-  }
-}
+afterEach(removeBenches)
 
 describe('boot loaders on loop devices', { skip: needsRoot }, () => {
   test('UEFI, whole disk: an entry for the loader of the image, in place of an older one of its name', async () => {
     const content = wholeDisk('C12A7328-F81F-11D2-BA4B-00A0C93EC93B')
-    const bench = await make(content, { uefi: true })
+    const bench = await makeBench(content, { uefi: true })
     await bench.write({ checksum: hash('sha256', content) })
     firmware.set([
       { label: 'debian', where: 'an old disk' },
@@ -113,7 +44,7 @@ describe('boot loaders on loop devices', { skip: needsRoot }, () => {
 
   test('UEFI, whole disk without an EFI system partition: an error, unless it is to be ignored', async () => {
     const content = wholeDisk('linux')
-    const bench = await make(content, { uefi: true })
+    const bench = await makeBench(content, { uefi: true })
     await bench.write({ checksum: hash('sha256', content) })
     const params = { root_uuid: '0x00000000', target_boot_mode: 'uefi' }
     await assert.rejects(install(bench, params), { type: 'DeviceNotFound', message: /no EFI system partition/ })
@@ -128,7 +59,7 @@ describe('boot loaders on loop devices', { skip: needsRoot }, () => {
         'etc/fstab': 'LABEL=root / ext4 defaults 0 1\n',
       }),
     )
-    const bench = await make(root, { sizeMib: 600, capabilities: 'boot_mode:uefi', uefi: true })
+    const bench = await makeBench(root, { sizeMib: 600, capabilities: 'boot_mode:uefi', uefi: true })
     await bench.write({ image_type: 'partition', checksum: hash('sha256', root), root_mb: 16 })
     const { device } = bench.disk
     const efiUuid = '0f0e0d0c-1111-2222-3333-444455556666'
@@ -161,7 +92,7 @@ describe('boot loaders on loop devices', { skip: needsRoot }, () => {
     )
     mkdirSync(join(tree, 'usr/lib/grub/i386-pc'), { recursive: true })
     const root = readFileSync(packed('bios-root', 24, tree))
-    const bench = await make(root, {})
+    const bench = await makeBench(root, {})
     await bench.write({ image_type: 'partition', checksum: hash('sha256', root), root_mb: 32 })
     const { device } = bench.disk
     const params = { root_uuid: partitionUuids(bench.context.store)['root uuid'], target_boot_mode: 'bios' }
@@ -181,7 +112,7 @@ describe('boot loaders on loop devices', { skip: needsRoot }, () => {
 
   test('an image that brings no boot loader, and a root that is not there', async () => {
     const root = readFileSync(fileSystem('bare-root', 8, { hello: 'world' }))
-    const bench = await make(root, {})
+    const bench = await makeBench(root, {})
     bench.context.options.runImageInstaller = true
     await bench.write({ image_type: 'partition', checksum: hash('sha256', root), root_mb: 16 })
     const rootUuid = partitionUuids(bench.context.store)['root uuid']
@@ -206,21 +137,3 @@ test('parameters that cannot be meant are refused before anything runs', () => {
     assert.throws(() => command?.validate?.(params, {} as never), { type: 'InvalidCommandParamsError', message })
   }
 })
-
-/** A program with the libraries it needs. */
-function putProgram(tree: string, program: string): void {
-  const libraries = execFileSync('sh', ['-c', `ldd ${program} || true`])
-    .toString()
-    .match(/\/\S+\.so\S*/g)
-  for (const file of [program, ...(libraries ?? [])]) {
-    mkdirSync(join(tree, dirname(file)), { recursive: true })
-    execFileSync('cp', ['-L', file, join(tree, file)])
-  }
-  symlinkSync('busybox', join(tree, 'bin/sh'))
-}
-
-function putScript(tree: string, path: string, line: string): void {
-  mkdirSync(join(tree, dirname(path)), { recursive: true })
-  writeFileSync(join(tree, path), `#!/bin/sh\n${line}\n`)
-  chmodSync(join(tree, path), 0o755)
-}

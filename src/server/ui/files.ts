@@ -1,0 +1,148 @@
+/**
+ * The web console's files as a browser asks for them. What is served is what the build lists, nothing else that lies in
+ * its folder; names carry a hash of what they hold, so browsers keep them for good. The page itself is written anew for
+ * each request: its policy lets run only what comes from here.
+ */
+import { randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import { extname, join } from 'node:path'
+import type { Readable } from 'node:stream'
+import type { Log } from '#lib/log.ts'
+import { buildConsole, type ConsoleBuild, hasSources, newestBuild } from './bundle.ts'
+
+const types: Readonly<Record<string, string>> = {
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.woff2': 'font/woff2',
+  '.svg': 'image/svg+xml',
+}
+
+export interface ServedFile {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Readable | string
+}
+
+export interface ConsoleFiles {
+  /** The page, for every route of the console; undefined where there is no console. */
+  page(): Promise<ServedFile | undefined>
+  /** A file by its name. @param encodings Accept-Encoding */
+  file(name: string, encodings: string): Promise<ServedFile | undefined>
+}
+
+/** Finds the build, or makes it, when the first file is asked for: nobody who starts the service waits for it. */
+export function consoleFiles({ directory, log }: { directory: string; log: Log }): ConsoleFiles {
+  let opening: Promise<Opened | undefined> | undefined
+  const opened = () => {
+    opening ??= open(directory, log).catch(error => {
+      opening = undefined // The next who asks tries again.
+      throw error
+    })
+    return opening
+  }
+  return {
+    async page() {
+      const found = await opened()
+      return found && pageOf(found.build)
+    },
+    async file(name, encodings) {
+      const found = await opened()
+      return found?.build.files.includes(name) ? fileOf(found.folder, name, encodings) : undefined
+    },
+  }
+}
+
+interface Opened {
+  readonly folder: string
+  readonly build: ConsoleBuild
+}
+
+async function open(directory: string, log: Log): Promise<Opened | undefined> {
+  const began = performance.now()
+  const folder = (await hasSources()) ? await buildConsole({ directory }) : await newestBuild(directory)
+  if (folder === undefined) {
+    log.warn({ console_dir: directory }, 'there is no web console in [ferrite] console_dir')
+    return undefined
+  }
+  const build: ConsoleBuild = JSON.parse(await readFile(join(folder, 'build.json'), 'utf8')) // buildConsole() wrote it
+  log.info({ folder, ms: Math.round(performance.now() - began) }, 'the web console is ready')
+  return { folder, build }
+}
+
+async function fileOf(folder: string, name: string, encodings: string): Promise<ServedFile> {
+  const path = join(folder, name)
+  const accepted = encodings.split(',').map(one => one.split(';')[0]?.trim())
+  const forms = [
+    { suffix: '.br', encoding: 'br' },
+    { suffix: '.gz', encoding: 'gzip' },
+  ]
+  const headers = {
+    'content-type': types[extname(name)] ?? 'application/octet-stream',
+    'cache-control': 'public, max-age=31536000, immutable',
+    'x-content-type-options': 'nosniff',
+    vary: 'accept-encoding',
+  }
+  for (const { suffix, encoding } of forms) {
+    if (!accepted.includes(encoding)) continue
+    const found = await stat(path + suffix).catch(() => undefined)
+    if (!found) continue
+    const length = { 'content-encoding': encoding, 'content-length': String(found.size) }
+    return { headers: { ...headers, ...length }, body: createReadStream(path + suffix) }
+  }
+  const { size } = await stat(path)
+  return { headers: { ...headers, 'content-length': String(size) }, body: createReadStream(path) }
+}
+
+function pageOf({ scripts, styles, firstLoad }: ConsoleBuild): ServedFile {
+  const nonce = randomBytes(18).toString('base64')
+  const below = (name: string) => `/ui/assets/${name}`
+  const body = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="ferrite-style-nonce" nonce="${nonce}">
+<title>Ferrite</title>
+<link rel="icon" href="data:,">
+${styles.map(name => `<link rel="stylesheet" href="${below(name)}">`).join('\n')}
+${firstLoad.map(name => `<link rel="modulepreload" href="${below(name)}">`).join('\n')}
+</head>
+<body>
+<div id="root"></div>
+<noscript>The console of Ferrite needs JavaScript. Everything it shows is in the API, too: see "ferrite help".</noscript>
+${scripts.map(name => `<script type="module" src="${below(name)}"></script>`).join('\n')}
+</body>
+</html>
+`
+  return {
+    headers: {
+      'content-type': 'text/html; charset=utf-8',
+      'cache-control': 'no-store',
+      'content-security-policy': policyOf(nonce),
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'referrer-policy': 'no-referrer',
+      'cross-origin-opener-policy': 'same-origin',
+    },
+    body,
+  }
+}
+
+/**
+ * Nothing from elsewhere, nothing inline; only the terminal of serial consoles makes style sheets while it runs, which
+ * carry the page's nonce.
+ */
+function policyOf(nonce: string): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    `style-src 'self' 'nonce-${nonce}'`,
+    "font-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+}
