@@ -17,6 +17,7 @@ import { nodeIndicators } from './resources/node-indicators.ts'
 import { nodeManagement } from './resources/node-management.ts'
 import { nodeSettings } from './resources/node-settings.ts'
 import { nodeStates } from './resources/node-states.ts'
+import { nodeTimeline } from './resources/node-timeline.ts'
 import { nodeTraits } from './resources/node-traits.ts'
 import { nodeVifs } from './resources/node-vifs.ts'
 import { nodeVmedia } from './resources/node-vmedia.ts'
@@ -42,6 +43,7 @@ export const endpoints: readonly Endpoint[] = [
   ...nodeVmedia,
   ...vendorPassthru,
   ...nodeHistory,
+  ...nodeTimeline,
   ...nodeFirmware,
   ...nodeVifs,
   ...nodeTraits,

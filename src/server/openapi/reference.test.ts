@@ -52,6 +52,7 @@ const ours = new Set([
   // Ironic's locks end with their process only.
   'POST /v1/nodes/{node_ident}/unlock',
   'GET /v1/nodes/{node_ident}/why',
+  'GET /v1/nodes/{node_ident}/timeline',
   'GET /v1/events',
   // Ironic keeps archives of logs, after the event, where its API does not reach.
   'POST /v1/ramdisk_log',

@@ -67,6 +67,7 @@ node.detachVmedia                  ++.+    +++..  +++.-  -----
 node.listHistory                   ++++    +++++  ....-  -----
 node.listHistoryDetail             ++++    +++++  ....-  -----
 node.getHistory                    ++++    +++++  ....-  -----
+node.timeline                      ++++    +++++  ....-  -----
 node.listRamdiskLogs               ++++    +++++  ....-  -----
 node.getRamdiskLog                 ++++    +++++  ....-  -----
 node.listBios                      ++++    +++++  ++++-  -----
