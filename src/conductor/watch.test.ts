@@ -5,7 +5,7 @@ import { openDatabase } from '#db/database.ts'
 import { eventsOf } from '#db/events.ts'
 import { insertFlow, updateFlow } from '#db/flows.ts'
 import { dropLease, findNode, takeLease } from '#db/nodes.ts'
-import type { Watched } from '#db/watches.ts'
+import { firstLookCounts, type Watched } from '#db/watches.ts'
 import { HardwareFault, type NodeContext, Unsupported } from '#drivers/driver.ts'
 import type { Clock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
@@ -121,6 +121,22 @@ test('a machine that is not in the state it was given is put back, and given up 
   assert.deepEqual([power_state, maintenance, fault], ['power on', true, 'power failure'])
   assert.match(maintenance_reason ?? '', /in 3 looks.*"power on" though "power off"/)
   assert.deepEqual(await world.kinds(uuid), ['power failure'])
+})
+
+test('what is seen first of a node that was taken over is right, and after that it is kept so', async () => {
+  await using world = await watching({ power_state_sync_max_retries: 3 })
+  const uuid = await world.add('active', { power_state: 'power off' })
+  await firstLookCounts(world.db, uuid, 0)
+  world.bmc.error = new HardwareFault('the BMC is silent')
+  await world.pass(0)
+  await world.pass(120)
+  world.bmc.error = null
+  await world.pass(120)
+  assert.deepEqual(world.put, [])
+  assert.equal((await world.node(uuid)).power_state, 'power on')
+  world.bmc.power = 'power off'
+  await world.pass(120)
+  assert.deepEqual(world.put, [{ uuid, wanted: 'power on' }])
 })
 
 test('a node with work that waits for the next conductor is left alone', async () => {

@@ -102,8 +102,8 @@ export class Watch {
     }
     const extras = await this.#extras(ctx)
     const { state } = read
-    if (node.power_state === null || node.power_state === state) {
-      if (seen.failures > 0) await countFailures(db, node.uuid, 0)
+    if (node.power_state === null || node.power_state === state || seen.hearsay) {
+      if (seen.failures > 0 || seen.hearsay) await countFailures(db, node.uuid, 0)
       await this.#write(seen, { power_state: state, ...extras })
       return
     }
@@ -125,7 +125,7 @@ export class Watch {
     const limit = config.conductor.power_state_sync_max_retries
     const failures = seen.failures + 1
     log.debug({ node: node.uuid, failures }, `reading the power state: ${problem}`)
-    await countFailures(db, node.uuid, failures)
+    await countFailures(db, node.uuid, failures, seen)
     if (failures <= limit) return true
     const reason = `The power state could not be kept in step in ${failures} looks; the last time: ${problem}`
     const told = reason.slice(0, config.DEFAULT.log_in_db_max_size)

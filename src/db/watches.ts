@@ -18,7 +18,10 @@ export interface Watched {
   node: Node
   /** Of the last lease on the node, held or given back. */
   token: number
+  /** Looks in a row that failed. */
   failures: number
+  /** Nobody has looked yet since the node was taken over from another service. */
+  hearsay: boolean
 }
 
 /** Which nodes of a conductor group: all that are not in maintenance, or those in it because their BMC did not answer. */
@@ -40,6 +43,14 @@ export async function enlist(db: Db | Trx, options: { nowMs: number; everyMs: nu
     )
     .onConflict(on => on.doNothing())
     .execute()
+}
+
+/**
+ * Puts a node on the list that was taken over: its machine may have changed since somebody else looked at it, so what
+ * the first look finds is right, whatever the row says. Until then `failures` is one less than the negative count.
+ */
+export async function firstLookCounts(db: Db | Trx, nodeUuid: string, nowMs: number): Promise<void> {
+  await db.insertInto('watches').values({ node_uuid: nodeUuid, due_ms: nowMs, failures: -1 }).execute()
 }
 
 /** Takes the nodes that are due, the longest overdue first; they are due again after `everyMs`. */
@@ -79,11 +90,16 @@ export async function takeDue(
     .selectAll()
     .where('uuid', 'in', [...failures.keys()])
     .execute()
-  return rows.map(row => ({
-    node: readNode(row),
-    token: Number(row.lease_token),
-    failures: failures.get(row.uuid) ?? 0,
-  }))
+  return rows.map(row => {
+    const counted = failures.get(row.uuid) ?? 0
+    const hearsay = counted < 0
+    return {
+      node: readNode(row),
+      token: Number(row.lease_token),
+      failures: hearsay ? -counted - 1 : counted,
+      hearsay,
+    }
+  })
 }
 
 const firstDue = prepared(db => db.selectFrom('watches').select(({ fn }) => fn.min('due_ms').as('dueMs')))
@@ -104,7 +120,13 @@ function concerned(where: ExpressionBuilder<Tables, 'nodes'>, purpose: Purpose) 
   return where.and([...isWatched, where.not(isWorkedOn)])
 }
 
-export async function countFailures(db: Db | Trx, nodeUuid: string, failures: number): Promise<void> {
+export async function countFailures(
+  db: Db | Trx,
+  nodeUuid: string,
+  count: number,
+  { hearsay } = { hearsay: false },
+): Promise<void> {
+  const failures = hearsay ? -count - 1 : count
   await db.updateTable('watches').set({ failures }).where('node_uuid', '=', nodeUuid).execute()
 }
 

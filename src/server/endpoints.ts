@@ -30,6 +30,7 @@ import { ramdiskLogs } from './resources/ramdisk-logs.ts'
 import { root } from './resources/root.ts'
 import { runbooks } from './resources/runbooks.ts'
 import { shards } from './resources/shards.ts'
+import { takeover } from './resources/takeover.ts'
 import { vendorPassthru } from './resources/vendor-passthru.ts'
 import { volumes } from './resources/volumes.ts'
 
@@ -59,6 +60,7 @@ export const endpoints: readonly Endpoint[] = [
   ...allocations,
   ...shards,
   ...events,
+  ...takeover,
   ...ramdisk,
   ...inspector,
   ...ramdiskLogs,

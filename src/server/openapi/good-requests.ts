@@ -31,6 +31,15 @@ export const refusing = (id: string) => /Vmedia$|callVendor|^node\.[gs]etIndicat
 const at = '2026-11-21T05:47:09.128000+00:00'
 const boot = '0f7a1d7e-2222-4333-8444-555555555555'
 const step = { interface: 'bios', step: 'apply', args: {} }
+const takenOver = {
+  ...{
+    uuid: '6f0c5a44-0d5e-4a57-8a7b-3d6d1f0a9b11',
+    driver: 'fake-hardware',
+    provision_state: 'active',
+    created_at: at,
+  },
+  ...{ power_state: 'power on', driver_info: { a: 'b' }, traits: ['CUSTOM_A'] },
+}
 const rule = { actions: [{ op: 'log', args: { msg: 'seen' } }], conditions: [{ op: 'is-true', args: { value: 1 } }] }
 
 /** Fills an empty API. Names end in a number, so that more than one set fits. */
@@ -106,6 +115,7 @@ export async function furnish(api: TestApi, number = 1): Promise<Furnished> {
     'node.setConsole': { body: { enabled: true } },
     'node.setBootDevice': { body: { boot_device: 'pxe', persistent: true } },
     'node.injectNmi': { body: {} },
+    'node.takeOver': { query: 'check=true', body: { node: takenOver, ports: [] } },
     'node.unlock': { params: { ...params, node_ident: locked }, body: {} },
     'node.setMaintenance': { params: { ...params, node_ident: other }, body: { reason: 'looking' } },
     'node.unsetMaintenance': { params: { ...params, node_ident: other } },

@@ -54,6 +54,8 @@ const ours = new Set([
   'GET /v1/nodes/{node_ident}/why',
   'GET /v1/nodes/{node_ident}/timeline',
   'GET /v1/events',
+  // Ironic can be told of a node, not of the state that it is in.
+  'POST /v1/takeover',
   // Ironic keeps archives of logs, after the event, where its API does not reach.
   'POST /v1/ramdisk_log',
   'GET /v1/nodes/{node_ident}/ramdisk_logs',
@@ -168,7 +170,7 @@ test('the verbs are those of the reference', () => {
 })
 
 /** Policies of endpoints that are only here. */
-const ourPolicies = ['baremetal:node:unlock']
+const ourPolicies = ['baremetal:node:unlock', 'baremetal:node:take_over']
 
 test('the policies are those of the reference', () => {
   assert.deepEqual(Object.keys(policies).sort(), [...reference.policies, ...ourPolicies].sort())

@@ -131,6 +131,7 @@ export const policies: Readonly<Record<string, PolicyDefault>> = {
   'baremetal:node:set_indicator_state': both(ownersMembers),
   'baremetal:node:inject_nmi': both(ownersAdmins),
   'baremetal:node:unlock': both(ownersAdmins),
+  'baremetal:node:take_over': both(systemAdmin),
   'baremetal:node:get_states': both(seers),
   'baremetal:node:set_power_state': both(users),
   'baremetal:node:set_boot_mode': both(users),

@@ -58,6 +58,7 @@ node.injectNmi                     ++.+    ++..+  ....-  -----
 node.unlock                        ++.+    ++..+  ....-  -----
 node.why                           ++++    +++++  ....-  -----
 event.list                         ++++    +++++  ooooo  ooooo
+node.takeOver                      +...    .....  .....  .....
 node.listIndicators                ++++    +++++  ++++-  -----
 node.getIndicator                  ++++    +++++  ++++-  -----
 node.setIndicator                  ++.+    +++.+  ....-  -----

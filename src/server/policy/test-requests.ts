@@ -19,6 +19,15 @@ const vendor = { body: {}, ok: 400 }
 const vendorByQuery = (owner: string) => ({ ...vendor, path: `/v1/${owner}/vendor_passthru?method=eject` })
 const steps = [{ interface: 'raid', step: 'create_configuration', order: 1 }]
 
+const aTakeover = {
+  node: {
+    uuid: '6f0c5a44-0d5e-4a57-8a7b-3d6d1f0a9b11',
+    driver: 'fake-hardware',
+    provision_state: 'active',
+    created_at: '2026-11-21T05:47:09+00:00',
+  },
+}
+
 export function attempts(world: World): Readonly<Record<string, Attempt>> {
   const { node } = world
   const nodePath = `nodes/${node}`
@@ -43,6 +52,7 @@ export function attempts(world: World): Readonly<Record<string, Attempt>> {
     'node.setConsole': { body: { enabled: true } },
     'node.setBootDevice': { body: { boot_device: 'pxe' } },
     'node.unlock': { ok: 409 },
+    'node.takeOver': { path: '/v1/takeover?check=True', body: aTakeover },
     'node.getIndicator': { ok: 400 },
     'node.setIndicator': { body: { state: 'on' }, ok: 400 },
     'node.getVmedia': { ok: 400 },
