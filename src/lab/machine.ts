@@ -15,6 +15,7 @@ import { copyFile, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '#lib/fault.ts'
+import { bootNextFromUrl } from './firmware-variables.ts'
 import { fetchMedia } from './media.ts'
 import { setLink } from './network.ts'
 import {
@@ -187,7 +188,7 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
   async setBoot(override: BootOverride): Promise<void> {
     this.#override = override
     this.#overrideSetAtMs = Date.now()
-    this.#log(`boot override ${override.enabled} ${override.target}`)
+    this.#log(`boot override ${override.enabled} ${override.target} ${override.url ?? ''}`.trim())
     await this.#applyBootOrder()
   }
 
@@ -264,6 +265,10 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
   async #launch(): Promise<void> {
     const { directory } = this.#machine
     await rm(join(directory, QMP_SOCKET), { force: true })
+    const { url } = this.#override
+    const variables = variablesFile(this.#machine, { secureBoot: this.#secureBoot.enabled })
+    // Firmware reads it when the machine is switched on; a reset alone brings nothing new into its flash.
+    if (url !== undefined) await bootNextFromUrl(variables, url)
     const args = qemuArguments({
       machine: this.#machine,
       accelerator: this.#lab.accelerator,

@@ -25,6 +25,8 @@ export type BootEnabled = 'Disabled' | 'Once' | 'Continuous'
 export interface BootOverride {
   enabled: BootEnabled
   target: BootTarget
+  /** What firmware fetches for `UefiHttp`; absent: what DHCP tells it. */
+  url?: string
 }
 
 export interface HardwareFacts {

@@ -80,6 +80,7 @@ export function system(hardware: Hardware): Resource {
       'BootSourceOverrideTarget@Redfish.AllowableValues': [...facts.bootTargets],
       BootSourceOverrideMode: facts.bootMode,
       'BootSourceOverrideMode@Redfish.AllowableValues': [facts.bootMode],
+      ...(facts.bootTargets.includes('UefiHttp') ? { HttpBootUri: boot.url ?? null } : {}),
     },
     ProcessorSummary: {
       Count: 1,

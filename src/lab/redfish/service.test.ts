@@ -269,6 +269,7 @@ describe('Redfish service', () => {
         [{ Boot: { BootSourceOverrideTarget: 'Floppy' } }, 'PropertyValueNotInList'],
         [{ Boot: { BootSourceOverrideTarget: 'UefiHttp' } }, 'PropertyValueNotInList'],
         [{ Boot: { Order: ['x'] } }, 'PropertyUnknown'],
+        [{ Boot: { HttpBootUri: 'http://10.0.0.1/x.iso' } }, 'PropertyUnknown'],
         [{ Boot: 'Pxe' }, 'PropertyValueTypeError'],
         [{}, 'PropertyValueTypeError'],
         [{ PowerState: 'On' }, 'PropertyNotWritable'],

@@ -209,7 +209,7 @@ async function patchSystem(hardware: Hardware, body: Body, board: Board | undefi
     throw new RedfishError('PropertyValueTypeError', JSON.stringify(boot ?? null), 'Boot', 'an object')
   }
   const now = hardware.boot()
-  let { enabled, target } = now
+  let { enabled, target, url } = now
   for (const [name, value] of Object.entries(boot)) {
     switch (name) {
       case 'BootSourceOverrideEnabled':
@@ -223,13 +223,26 @@ async function patchSystem(hardware: Hardware, body: Body, board: Board | undefi
       case 'BootSourceOverrideMode':
         checkMode(hardware, value)
         break
+      case 'HttpBootUri':
+        url = bootUrl(hardware, value)
+        break
       default:
         throw new RedfishError('PropertyUnknown', `Boot/${name}`)
     }
   }
   if (enabled === 'Disabled' || target === 'None') [enabled, target] = ['Disabled', 'None']
-  if (enabled !== now.enabled || target !== now.target || enabled === 'Once')
-    await hardware.setBoot({ enabled, target })
+  const isSame = enabled === now.enabled && target === now.target && url === now.url
+  if (isSame && enabled !== 'Once') return
+  await hardware.setBoot({ enabled, target, ...(target === 'UefiHttp' && url !== undefined ? { url } : {}) })
+}
+
+/** @returns undefined: what DHCP tells */
+function bootUrl({ facts }: Hardware, value: unknown): string | undefined {
+  const name = 'Boot/HttpBootUri'
+  if (!facts.bootTargets.includes('UefiHttp')) throw new RedfishError('PropertyUnknown', name)
+  if (value === null || value === '') return undefined
+  if (typeof value === 'string' && URL.canParse(value)) return value
+  throw new RedfishError('PropertyValueTypeError', JSON.stringify(value), name, 'a URL')
 }
 
 function checkMode(hardware: Hardware, value: unknown): void {
