@@ -17,6 +17,7 @@ import type { PoolOptions } from '#db/postgres.ts'
 import { loadRegistry } from '#drivers/registry.ts'
 import { systemClock } from '#lib/clock.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
+import { openMetrics } from '#metrics/metrics.ts'
 import { createApp } from '#server/app.ts'
 import { openAccess } from '#server/auth/open.ts'
 import { close, listen } from '#server/http/listen.ts'
@@ -59,6 +60,7 @@ async function serve(files: string[]): Promise<number> {
   await using cleanUp = new AsyncDisposableStack()
   const db = await openDatabase(config.database.connection, { ...poolOptions(config), log: log.child({ part: 'db' }) })
   cleanUp.defer(() => db.destroy())
+  const metrics = config.ferrite.metrics ? cleanUp.use(openMetrics({ db, config, clock })) : undefined
   const registry = await loadRegistry(config)
   const boot = await startBootServices({ config, db, clock, log: log.child({ part: 'boot' }) })
   cleanUp.defer(() => boot.stop())
@@ -87,7 +89,7 @@ async function serve(files: string[]): Promise<number> {
   cleanUp.defer(() => access.auth.close?.())
   const tls = await openTls({ config, log: apiLog })
   const ui = config.ferrite.console ? config : undefined
-  const app = createApp({ db, conductor, config, log: apiLog, clock, ...access, tls: tls?.options, ui })
+  const app = createApp({ db, conductor, config, log: apiLog, clock, ...access, tls: tls?.options, ui, metrics })
   cleanUp.defer(() => close(app))
   await listen(app, config)
   const certificate = tls && cleanUp.use(tls.follow(app.server as Server, clock)) // over TLS it is an HTTPS server

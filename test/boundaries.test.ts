@@ -18,6 +18,7 @@ const allowed: Record<string, readonly string[]> = {
   timeline: ['lib', 'protocol', 'db'],
   conductor: ['lib', 'protocol', 'config', 'db', 'images', 'boot', 'drivers', 'timeline'],
   server: ['lib', 'protocol', 'config', 'db', 'conductor', 'timeline'],
+  metrics: ['lib', 'protocol', 'config', 'db', 'images', 'drivers', 'conductor'],
   agent: ['lib', 'protocol'],
   cli: ['lib', 'protocol'],
   console: ['protocol'],
@@ -32,6 +33,8 @@ const doors: readonly (readonly [from: string, to: string])[] = [
   ['server', 'conductor/conductor.ts'],
   // The builder of the ramdisk installs host packages from the same list as the lab.
   ['ramdisk', 'lab/host-packages.ts'],
+  // Metrics hear how requests went, and know nothing else of the API.
+  ['metrics', 'server/measured.ts'],
   // One demo, over virtual or over simulated machines.
   ['lab', 'sim/demo.ts'],
 ]

@@ -248,7 +248,7 @@ export class FlowEngine {
     const { db, clock, hostname } = this.#options
     const definition = this.#definition(request.kind)
     const nowMs = clock.now()
-    const { flowId, token, owner } = await inTransaction(db, async trx => {
+    const { flowId, token, owner, waiting } = await inTransaction(db, async trx => {
       // Whoever serves the node holds it from now on, be it another process.
       const owner = await this.#ownerOf(trx, request.nodeUuid)
       const lease = { holder: owner, purpose: request.kind, nowMs, forMs: leaseMs, visible: true }
@@ -261,8 +261,7 @@ export class FlowEngine {
       await writeNode(trx, node.uuid, token, patch, nowMs)
       const waiting = definition.stateless ? undefined : await liveFlow(trx, node.uuid)
       if (waiting) {
-        const message = `${waiting.kind} was set aside by ${request.kind}`
-        await this.#course.end(trx, waiting, node, { message, code: 'aborted', aborted: true }, nowMs)
+        await this.#course.end(trx, waiting, node, setAside(waiting, request.kind), nowMs)
       }
       const { user, project, requestId } = request.caller
       const from = node.provision_state
@@ -283,8 +282,9 @@ export class FlowEngine {
       const data = { flow: kind, event, about, from, ...asked(caller), ...standing({ ...node, ...patch }) }
       await this.#course.tell(trx, flow, 'requested', data, nowMs)
       await this.#course.moveEvent(trx, flow, node, patch, nowMs)
-      return { flowId, token, owner }
+      return { flowId, token, owner, waiting }
     })
+    if (waiting) this.#course.measure(waiting, setAside(waiting, request.kind), nowMs)
     if (owner === hostname) this.#leases.hold(flowId, request.nodeUuid, token)
     this.call(owner)
   }
@@ -511,6 +511,10 @@ export class FlowEngine {
       }
     }
   }
+}
+
+function setAside(flow: FlowRow, by: string): Failure {
+  return { message: `${flow.kind} was set aside by ${by}`, code: 'aborted', aborted: true }
 }
 
 /** What the operator reads of a fault; of a bug no more than that it was one, the log has the rest. */

@@ -16,6 +16,7 @@ import { target } from '#protocol/states.ts'
 import type { Caller } from './conductor.ts'
 import type { Args, Failure, FlowDefinition } from './flow-definition.ts'
 import type { FlowLeases } from './flow-leases.ts'
+import { flowsEnded } from './measured.ts'
 import { movedFields } from './moves.ts'
 import type { LookPace } from './pace.ts'
 import { mustFind, type Pass } from './pass.ts'
@@ -107,6 +108,7 @@ export class FlowCourse {
       await this.moveEvent(trx, flow, node, patch, nowMs)
       await dropLease(trx, node.uuid, token)
     })
+    this.measure(flow, null, nowMs)
   }
 
   /** A fault: the undo is what runs next. */
@@ -144,11 +146,12 @@ export class FlowCourse {
       await this.moveEvent(trx, flow, node, patch, nowMs)
       await dropLease(trx, node.uuid, token)
     })
+    this.measure(flow, failure, nowMs)
   }
 
   /** `node`: as it stands then; `failure` null: it ended well. */
   async end(trx: Trx, flow: FlowRow, node: Node, failure: Failure | null, nowMs: number): Promise<void> {
-    const state = failure === null ? 'done' : failure.aborted ? 'aborted' : 'failed'
+    const state = endOf(failure)
     this.#pace.forget(flow.node_uuid)
     await updateFlow(trx, flow.id, {
       state,
@@ -163,6 +166,12 @@ export class FlowCourse {
     await forgetContents(trx, flow.id)
     const failed = failure ? { error: failure.message, code: failure.code } : {}
     await this.tell(trx, flow, 'ended', { flow: flow.kind, state, ...failed, ...standing(node) }, nowMs)
+  }
+
+  /** Tells the metrics of a flow that has ended, once that is written. */
+  measure(flow: FlowRow, failure: Failure | null, nowMs: number): void {
+    const durationMs = Math.max(0, nowMs - Date.parse(flow.started_at))
+    flowsEnded.tell({ flow: flow.kind, state: endOf(failure), code: failure?.code ?? null, durationMs })
   }
 
   /** Where a move along the table led, if the patch makes one; `caller`: who asked for this very move. */
@@ -190,4 +199,9 @@ export class FlowCourse {
   moved(node: Node, event: string, definition: FlowDefinition, args: Args, nowMs: number): NodePatch {
     return movedFields(node, event, definition.target?.(args), nowMs)
   }
+}
+
+function endOf(failure: Failure | null): 'done' | 'failed' | 'aborted' {
+  if (failure === null) return 'done'
+  return failure.aborted ? 'aborted' : 'failed'
 }

@@ -47,6 +47,7 @@ import { checkDiscovery, Discovery, discover } from './inspection/discovery.ts'
 import { dropInventory, readInventory } from './inspection/inventory.ts'
 import { lookUp, nobody, type Told, toldBy } from './inspection/lookup.ts'
 import { keepInstanceBoots, takeOver } from './instance-boots.ts'
+import { heartbeats as heartbeatsHeard } from './measured.ts'
 import { Membership } from './membership.ts'
 import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
@@ -449,10 +450,14 @@ export function createConductor(options: ConductorOptions): Conductor {
 
     allocate: uuid => allocator.search(uuid),
     async agentCalled(uuid, token) {
+      heartbeatsHeard.tell({ news: false })
       heartbeats.note(uuid, token)
       await engine.heard(uuid)
     },
-    wake: (uuid, event) => engine.wake(uuid, event),
+    wake(uuid, event) {
+      if (event === 'heartbeat') heartbeatsHeard.tell({ news: true })
+      return engine.wake(uuid, event)
+    },
 
     portsChanged: node => options.portsChanged(node),
   }

@@ -97,7 +97,7 @@ export class Watch {
     if (!isSwitchable(ctx)) return
     const read = await readPower(ctx)
     if ('problem' in read) {
-      await this.#failed(seen, null, read.problem)
+      await this.#failed(seen, null, read)
       return
     }
     const extras = await this.#extras(ctx)
@@ -113,13 +113,13 @@ export class Watch {
       return
     }
     const problem = `the machine is in "${state}" though "${node.power_state}" was asked for`
-    if (!(await this.#failed(seen, state, problem))) return
+    if (!(await this.#failed(seen, state, { problem, code: 'power-out-of-step' }))) return
     log.warn({ node: node.uuid, state }, `putting a machine back to "${node.power_state}"`)
     await this.#world.setPower(seen, node.power_state === 'power on' ? 'power on' : 'power off')
   }
 
   /** Counts a failure; the last one that is borne puts the node in maintenance. Tells whether it is borne. */
-  async #failed(seen: Watched, state: PowerState | null, problem: string): Promise<boolean> {
+  async #failed(seen: Watched, state: PowerState | null, { problem, code }: Problem): Promise<boolean> {
     const { db, config, log } = this.#world
     const { node } = seen
     const limit = config.conductor.power_state_sync_max_retries
@@ -138,7 +138,7 @@ export class Watch {
     }
     if (await observe(db, seen, patch)) {
       log.warn({ node: node.uuid }, `a node went into maintenance: ${told}`)
-      await this.#event(node, 'power failure', { error: told })
+      await this.#event(node, 'power failure', { error: told, code })
     }
     return false
   }
@@ -187,13 +187,19 @@ export class Watch {
   }
 }
 
+interface Problem {
+  problem: string
+  /** Of the fault. */
+  code: string
+}
+
 /** The power state, or why there is none. */
-async function readPower(ctx: NodeContext): Promise<{ state: PowerState } | { problem: string }> {
+async function readPower(ctx: NodeContext): Promise<{ state: PowerState } | Problem> {
   try {
     const state = await ctx.interfaces.power.get(ctx)
-    return state === null ? { problem: 'the BMC tells no power state' } : { state }
+    return state === null ? { problem: 'the BMC tells no power state', code: 'power-failure' } : { state }
   } catch (error) {
     if (!(error instanceof Fault)) throw error
-    return { problem: messageOf(error) }
+    return { problem: messageOf(error), code: error.code }
   }
 }

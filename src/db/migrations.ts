@@ -15,10 +15,14 @@ export interface Migration {
 
 const folder = join(import.meta.dirname, 'migrations')
 
+/** Names of all of them in their order. */
+export function migrationNames(): string[] {
+  return readdirSync(folder).sort()
+}
+
 /** All of them in their order. */
 export function migrationsFor(engine: Engine): Migration[] {
-  const names = readdirSync(folder).sort()
-  return names.map(name => ({ name, sql: engineText(readFileSync(join(folder, name), 'utf8'), engine) }))
+  return migrationNames().map(name => ({ name, sql: engineText(readFileSync(join(folder, name), 'utf8'), engine) }))
 }
 
 /**

@@ -10,6 +10,7 @@ import { InvalidInput, messageOf } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import type { PostgresAddress } from './connection.ts'
 import { DatabaseUnavailable, endsConnection, isAway, translated } from './faults.ts'
+import { statementsDone, timedStatement } from './measured.ts'
 import { failedMigration, migrationsFor } from './migrations.ts'
 
 export interface PoolOptions {
@@ -118,7 +119,10 @@ function steady(pool: pg.Pool, options: PoolOptions): PostgresPool {
 /** One connection, as Kysely holds it for a statement or for a transaction. */
 class SteadyClient implements PostgresPoolClient {
   /** Cursors, the other form of Kysely's signature, are not used. */
-  readonly query = ((sql: string, values: ReadonlyArray<unknown>) => this.#query(sql, values)) as unknown as Query
+  readonly query = ((sql: string, values: ReadonlyArray<unknown>) => {
+    const run = () => this.#query(sql, values)
+    return statementsDone.isHeard ? timedStatement('postgresql', run) : run()
+  }) as unknown as Query
   #client: pg.PoolClient
   readonly #connect: () => Promise<pg.PoolClient>
   #broken = false

@@ -7,6 +7,7 @@
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kysely'
+import { statementsDone, timedStatement } from './measured.ts'
 
 /** Statements are compiled once per text, and so many of them are kept. */
 const STATEMENTS = 500
@@ -187,7 +188,8 @@ class Connection implements DatabaseConnection {
   }
 
   executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    return this.#driver.run(this, query)
+    const run = () => this.#driver.run<R>(this, query)
+    return statementsDone.isHeard ? timedStatement('sqlite', run) : run()
   }
 
   // biome-ignore lint/correctness/useYield: the interface demands a generator; nothing here streams

@@ -47,7 +47,7 @@ interface Entry {
   readonly usedMs: number
 }
 
-type EntryRecord = JobResult & { readonly key: string; readonly shown: string }
+export type EntryRecord = JobResult & { readonly key: string; readonly shown: string }
 
 /** What takes room in an entry, and what users make links of. */
 const payloadFiles: readonly string[] = ['image', ...chunkedFiles]

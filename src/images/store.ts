@@ -10,6 +10,7 @@ import { adoptForm, readForm } from './chunked/stored-form.ts'
 import { Entries, type EntryKey, keyOf, type Limits, type StoredImage } from './entries.ts'
 import { ImageStoreFull } from './faults.ts'
 import { type Job, type JobProgress, rawFormats, runJob } from './job.ts'
+import { imagesAsked } from './measured.ts'
 import { refuseUnfit } from './safety.ts'
 import { SharedWork } from './shared-work.ts'
 import { Slots } from './slots.ts'
@@ -90,9 +91,9 @@ export class ImageStore {
   async #pinned(request: ImageRequest, { signal, onProgress }: UseOptions): Promise<StoredImage> {
     for (let attempt = 1; ; attempt += 1) {
       signal.throwIfAborted()
-      const id =
-        (await this.#entries.find(entryKey(request))) ??
-        (await this.#prepareShared(request, { signal, ...(onProgress && { onProgress }) }))
+      const known = await this.#entries.find(entryKey(request))
+      imagesAsked.tell({ from: known === undefined ? 'fetched' : 'stored' })
+      const id = known ?? (await this.#prepareShared(request, { signal, ...(onProgress && { onProgress }) }))
       this.#entries.pin(id)
       const image = await this.#entries.load(id)
       if (image) {

@@ -22,12 +22,14 @@ import { eventHub } from './event-hub.ts'
 import { NoRoute } from './faults.ts'
 import { fleetSource } from './fleet.ts'
 import { corsOf } from './http/cors.ts'
+import { addHealth, alivePath, readyPath } from './http/health.ts'
 import { addHealthcheck } from './http/healthcheck.ts'
 import { createHttpServer, refuseConnection } from './http/http-server.ts'
 import { incomingBodies } from './http/incoming.ts'
-import { addMetrics, metricsPath } from './http/metrics.ts'
+import { addMetrics, type MetricsSource, metricsPath } from './http/metrics.ts'
 import { turnstile } from './http/turnstile.ts'
 import { unreadAnswers } from './http/unread.ts'
+import { requestsAnswered } from './measured.ts'
 import { normalPath, outsideOf, routeTable } from './paths.ts'
 import { type Policy, unrestricted } from './policy/policy.ts'
 import { prepare, type Ready, readRequest } from './read-request.ts'
@@ -64,6 +66,8 @@ export interface AppOptions extends Omit<World, 'fleet' | 'sightings' | 'hub'> {
   endpoints?: readonly Endpoint[]
   /** Serve over TLS. Default: without. */
   tls?: TlsOptions | undefined
+  /** Serve metrics. Default: without. */
+  metrics?: MetricsSource | undefined
   /** Serve the web console. Default: without. */
   ui?: UiConfig | undefined
 }
@@ -84,7 +88,8 @@ export function createApp(options: AppOptions): FastifyInstance {
   const cors = corsOf(config.cors)
   const outside = outsideOf(endpoints)
   if (config.healthcheck.enabled) outside.add(config.healthcheck.path)
-  if (config.ferrite.metrics) outside.add(metricsPath)
+  for (const path of [alivePath, readyPath]) outside.add(path)
+  if (options.metrics) outside.add(metricsPath)
   const foldersOutside = options.ui ? [uiPath] : []
 
   const app = Fastify({
@@ -126,6 +131,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   })
   app.addHook('onResponse', (request, reply, done) => {
     logAnswer(request, reply, log)
+    tellMeasure(request, reply)
     done()
   })
 
@@ -174,7 +180,8 @@ export function createApp(options: AppOptions): FastifyInstance {
   // A stream ends with the service, not with its client: nothing waits for it.
   app.addHook('preClose', () => world.hub.close())
   addHealthcheck(app, config.healthcheck)
-  if (config.ferrite.metrics) addMetrics(app, options.db)
+  addHealth(app, world)
+  if (options.metrics) addMetrics(app, options.metrics)
   if (options.ui) addUi(app, { config: options.ui, log })
   app.setNotFoundHandler((request, reply) => notFound(routes, request, reply))
   app.setErrorHandler((error, request, reply) => refuse(error, request, reply, log))
@@ -195,6 +202,13 @@ function name(request: FastifyRequest, reply: FastifyReply): void {
   request.requestId = `req-${randomUUID()}`
   reply.raw.setHeader('x-openstack-request-id', request.requestId)
   reply.raw.setHeader('openstack-request-id', request.requestId)
+}
+
+function tellMeasure(request: FastifyRequest, reply: FastifyReply): void {
+  if (!requestsAnswered.isHeard) return
+  const endpoint = request.routeOptions.config.endpoint?.id ?? 'none'
+  const { method } = request
+  requestsAnswered.tell({ endpoint, method, status: reply.statusCode, durationMs: reply.elapsedTime })
 }
 
 /** What no endpoint serves is told to those only who have proved who they are. */

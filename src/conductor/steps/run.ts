@@ -8,6 +8,7 @@ import { awaitAgentAgain, rebootRamdisk } from '#drivers/agent/ramdisk.ts'
 import { runAgentStep } from '#drivers/agent/steps.ts'
 import type { FlowContext, RamdiskMode, StepEnd } from '#drivers/driver.ts'
 import { InvalidInput } from '#lib/fault.ts'
+import { stepsEnded } from '../measured.ts'
 import { standing, stepTold } from '../told.ts'
 import { runOnChildren } from './children.ts'
 import { nameOf, offered, type PlannedStep, same } from './plan.ts'
@@ -70,10 +71,15 @@ async function runSteps(ctx: FlowContext, steps: readonly PlannedStep[], run: Ru
     if (step.side === 'agent' && rebooted) await awaitAgentAgain(ctx, kind, id, timeoutOf(ctx, kind))
     const end = await runOne({ ...ctx, agentVersions: run.versions }, id, step, run)
     const outcome = end === 'versions changed' ? { outcome: end } : {}
+    let endedAtMs: number | undefined
     await ctx.flow.once(`${id}: end`, () => {
-      const told = { kind, step: nameOf(step), ...outcome, ...stepTold(begun, ctx.clock.now()) }
+      endedAtMs = ctx.clock.now()
+      const told = { kind, step: nameOf(step), ...outcome, ...stepTold(begun, endedAtMs) }
       return ctx.flow.event('step finished', told)
     })
+    // Not where it answered from the record.
+    if (endedAtMs !== undefined)
+      stepsEnded.tell({ flow: kind, step: nameOf(step), durationMs: Math.max(0, endedAtMs - begun.atMs) })
     if (end === 'versions changed') return index
     if (step.side === 'reserved') rebooted = true
     if (step.reboot_requested) {

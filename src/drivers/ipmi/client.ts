@@ -9,6 +9,7 @@ import type { Clock } from '#lib/clock.ts'
 import { messageOf } from '#lib/fault.ts'
 import { cipherSuites } from '#protocol/ipmi/cipher-suites.ts'
 import { completion, completionText, privileges } from '#protocol/ipmi/commands.ts'
+import { type BmcAnswer, timed } from '../measured.ts'
 import type { BmcSettings } from './driver-info.ts'
 import { IpmiNoSession, IpmiRefused, IpmiSilent, IpmiSuiteIgnored, refusal } from './faults.ts'
 import type { Credentials } from './rmcp/credentials.ts'
@@ -70,7 +71,7 @@ export class IpmiClient {
     const { commandLimitMs, longestPauseMs } = this.#settings
     const endMs = this.#clock.now() + commandLimitMs
     for (let pauseMs = 1000; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-      const answer = await this.#inTurn(() => this.#askOnce(asked, signal))
+      const answer = await this.#inTurn(() => timed('ipmi', () => this.#askOnce(asked, signal), outcomeOf))
       if (answer.completion === completion.ok) return answer.data
       const fault = refusal(this.bmc, asked.what, answer.completion)
       const mayPass = fault.mayPass || this.#isToBeBorne(answer.completion)
@@ -256,6 +257,11 @@ export class IpmiClient {
     const { user, password, bmcKey, privilege } = this.#settings
     return { bmc: this.bmc, user: Buffer.from(user), password: Buffer.from(password), bmcKey, privilege }
   }
+}
+
+function outcomeOf(result: { answer: IpmiAnswer } | { error: unknown }): BmcAnswer['outcome'] {
+  if ('answer' in result) return result.answer.completion === completion.ok ? 'ok' : 'refused'
+  return result.error instanceof IpmiRefused ? 'refused' : 'failed'
 }
 
 /** An IPv6 address as the system writes that of an answer's sender. */

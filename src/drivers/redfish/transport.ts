@@ -5,6 +5,7 @@
 import { checkServerIdentity, type PeerCertificate, TLSSocket } from 'node:tls'
 import { buildConnector, Pool } from 'undici'
 import { authoritiesAt } from '../authorities.ts'
+import { type BmcAnswer, timed } from '../measured.ts'
 import { secureContextOf, type Trust } from '../secure-contexts.ts'
 import type { BmcSettings, TlsSettings } from './driver-info.ts'
 import { CertificateRejected } from './faults.ts'
@@ -70,7 +71,7 @@ export function openTransport(bmc: BmcSettings): Transport {
       underWay += 1
       clearTimeout(idle)
       try {
-        return await exchange(request)
+        return await timed('redfish', () => exchange(request), outcomeOf)
       } finally {
         underWay -= 1
         if (underWay === 0 && !closed) {
@@ -87,6 +88,12 @@ export function openTransport(bmc: BmcSettings): Transport {
       await pool?.destroy()
     },
   }
+}
+
+/** A 404 or 401 is an answer that callers ask for; a server error is none. */
+function outcomeOf(result: { answer: Answer } | { error: unknown }): BmcAnswer['outcome'] {
+  if (!('answer' in result)) return 'failed'
+  return result.answer.status >= 500 ? 'refused' : 'ok'
 }
 
 function openPool(bmc: BmcSettings): Pool {

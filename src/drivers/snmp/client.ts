@@ -8,6 +8,7 @@ import { lookup } from 'node:dns/promises'
 import snmp, { type Session, type Varbind } from 'net-snmp'
 import { messageOf } from '#lib/fault.ts'
 import { HardwareFault } from '../driver.ts'
+import { type BmcAnswer, timed } from '../measured.ts'
 import type { AuthProtocol, PduSettings, PrivProtocol, User } from './driver-info.ts'
 
 /** Nothing came back. */
@@ -70,7 +71,21 @@ interface Asked {
   what: string
 }
 
-async function exchange(
+function exchange(
+  settings: PduSettings,
+  asked: Asked,
+  signal: AbortSignal,
+  send: (session: Session, done: Done) => void,
+): Promise<Varbind> {
+  return timed('snmp', () => exchangeOnce(settings, asked, signal, send), outcomeOf)
+}
+
+function outcomeOf(result: { answer: Varbind } | { error: unknown }): BmcAnswer['outcome'] {
+  if ('answer' in result) return 'ok'
+  return result.error instanceof PduRefused ? 'refused' : 'failed'
+}
+
+async function exchangeOnce(
   settings: PduSettings,
   asked: Asked,
   signal: AbortSignal,
