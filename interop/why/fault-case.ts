@@ -2,7 +2,9 @@
  * What a case of `npm run interop:why` is: something that is broken, the cause that `why` must name, and what its answer
  * must mention besides, so that an operator could have found it. The files of faults/ hold them, by where the fault is.
  */
+import type { MachineOptions } from '#lab/plan.ts'
 import type { Sections } from '#lab/service-process.ts'
+import type { Firmware } from '#lab/state.ts'
 import type { Explanation } from '#protocol/why.ts'
 import type { World } from '../../test/vm/world.ts'
 import type { Bench } from './bench.ts'
@@ -34,7 +36,10 @@ export type Told = Pick<BenchFault, 'name' | 'broken' | 'cause' | 'names' | 'con
 export interface MachineFault extends Judged {
   readonly on: 'machine'
   readonly config?: Sections
-  readonly memoryMb?: number
+  /** Default: bios. */
+  readonly firmware?: Firmware
+  /** What else is special about the machine. */
+  readonly machine?: MachineOptions
   explained(world: World): Promise<Explanation>
 }
 

@@ -25,8 +25,12 @@ export interface Habits {
    * `reboots`: soon after its start; `silent`: it panics, or has no driver for the card; `off`: the machine goes off.
    */
   kernel: 'works' | 'silent' | 'reboots' | 'off'
+  /** As it says in option 93; 0: x86 in BIOS mode. */
+  arch: number
   /** What it boots from where no boot device is set. */
   order: 'network' | 'disk'
+  /** `unbootable`: the firmware finds nothing on it that it could start, and goes on with the network. */
+  disk: 'boots' | 'unbootable'
   /** How often the firmware asks for an address before it goes on with its next boot device. */
   attempts: number
 }
@@ -51,8 +55,9 @@ if (import.meta.main) {
 }
 
 async function boot(habits: Habits): Promise<Outcome> {
-  const { mac } = habits
-  const first = await leased(habits, [])
+  const { mac, arch } = habits
+  const named = `PXEClient:Arch:${String(arch).padStart(5, '0')}:UNDI:003016`
+  const first = await leased(habits, ['--arch', String(arch), '--vendor-class', named])
   if (first === null || first.file === '') return { outcome: 'stuck', after: 'DHCP' }
   const limit = habits.tftp === 'deaf' ? ['--deaf'] : []
   const loader = await asked(['--tftp', first.file, '--server', first.nextServer, ...limit])

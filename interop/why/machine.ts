@@ -10,6 +10,7 @@ import { type LoopDisk, makeLoopDisk } from '#agent/loop-disk.ts'
 import { type BmcFaults, failingService, lyingHardware, noBmcFaults } from '#lab/faults.ts'
 import { IpmiBmc } from '#lab/ipmi/bmc.ts'
 import { openIpmiPort } from '#lab/ipmi/server.ts'
+import { fetchMedia } from '#lab/media.ts'
 import type { BootTarget } from '#lab/redfish/hardware.ts'
 import { RedfishServer } from '#lab/redfish/server.ts'
 import { redfishService } from '#lab/redfish/service.ts'
@@ -83,7 +84,17 @@ export class NetMachine implements Circuit {
     this.mac = mac
     this.cable = cable
     this.cards = new Map([['eth0', mac]])
-    this.habits = { mac, server: null, tftp: 'works', loader: 'works', kernel: 'works', order: 'disk', attempts: 3 }
+    this.habits = {
+      mac,
+      server: null,
+      tftp: 'works',
+      loader: 'works',
+      kernel: 'works',
+      arch: 0,
+      order: 'disk',
+      disk: 'boots',
+      attempts: 3,
+    }
     this.#directory = join(directory, name)
     mkdirSync(join(this.#directory, 'buttons'), { recursive: true })
     this.disk = diskMib === 0 ? null : makeLoopDisk(diskMib, diskFolder === undefined ? {} : { folder: diskFolder })
@@ -164,7 +175,9 @@ export class NetMachine implements Circuit {
   poweredOn(target: BootTarget): void {
     this.#boot = new AbortController()
     const { signal } = this.#boot
-    const isNetwork = target === 'Pxe' || (target === 'None' && this.habits.order === 'network')
+    const { order, disk } = this.habits
+    const isNetwork =
+      target === 'Pxe' || (target === 'None' && order === 'network') || (target === 'Hdd' && disk === 'unbootable')
     // Whoever waits for the machine says what is missing.
     this.atPowerOn()
       .then(() => (isNetwork ? this.#start(signal) : undefined))
@@ -189,7 +202,14 @@ export class NetMachine implements Circuit {
     const { hardware, faults, cable, disk } = this
     this.#closing.defer(() => cable.remove())
     this.#closing.defer(() => disk?.remove())
-    const lying = { ...lyingHardware(hardware, faults), linkUp: () => hardware.linkUp() && !this.#isPulled }
+    const lying = {
+      ...lyingHardware(hardware, faults),
+      linkUp: () => hardware.linkUp() && !this.#isPulled,
+      insertMedia: async (image: string) => {
+        await fetchMedia(image, join(this.#directory, 'media.iso'))
+        await hardware.insertMedia(image)
+      },
+    }
     const service = redfishService({ hardware: lying, account, now: Date.now })
     const redfish = new RedfishServer({
       service: failingService(service, faults),

@@ -147,11 +147,11 @@ async function onTheBench(bench: Bench, fault: BenchFault): ReturnType<BenchFaul
 }
 
 async function onMachine(fault: MachineFault): ReturnType<MachineFault['explained']> {
-  const { config, memoryMb } = fault
+  const { config, firmware = 'bios', machine } = fault
   const world = await World.open({
     name: 'why',
-    firmware: 'bios',
-    ...(memoryMb === undefined ? {} : { machine: { memoryMb } }),
+    firmware,
+    ...(machine === undefined ? {} : { machine }),
     ...(config === undefined ? {} : { config }),
   })
   try {

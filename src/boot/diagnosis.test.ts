@@ -8,6 +8,7 @@ import { bootRecord, Sightings } from '#db/sightings.ts'
 import { freshDatabase } from '#db/test-database.ts'
 import type { Hop, Trouble } from '#protocol/boot.ts'
 import { timestamp } from '#protocol/field.ts'
+import type { Served } from './diagnosis/firmware.ts'
 import { type BootSetting, diagnoseBoot, inWords } from './diagnosis.ts'
 
 const mac = '52:54:00:00:00:01'
@@ -56,6 +57,10 @@ const http = (path: string, status: number, bytes = 0): Trouble => ({
 })
 const dhcp: Hop[] = ['dhcp discover', 'dhcp offer', 'dhcp request', 'dhcp ack']
 const usual: BootSetting = { managed: true, dhcpInterface: 'lan0', bootsFrom: 'network', apiUrl: 'http://api:6385' }
+const served = (way: Served['way'], more: Partial<Served> = {}): Served => {
+  return { way, mode: null, loaderFor: ({ arch }) => (arch === 'x86_64' ? 'loader' : null), ...more }
+}
+const pxeOf = (arch: number) => `PXEClient:Arch:${String(arch).padStart(5, '0')}:UNDI:003016`
 const bmc = { power: 'power on', macs: [mac], macsWithoutLink: [] as string[], bootDevice: 'pxe', hasMedia: null }
 
 const cases: [what: string, seen: Seen, cause: string, words: RegExp, setting?: Partial<BootSetting>][] = [
@@ -290,6 +295,85 @@ const cases: [what: string, seen: Seen, cause: string, words: RegExp, setting?: 
     'media-silent',
     /in place/,
     { bootsFrom: 'media', bmc: { ...bmc, hasMedia: true } },
+  ],
+  [
+    'firmware that nobody has a loader for',
+    see => see.asks(pxeOf(11), ...dhcp),
+    'no-loader-for-firmware',
+    /aarch64, UEFI, .* has no loader: name a loader for aarch64 in \[pxe\] ipxe_bootfile_name_by_arch/,
+    { served: served('ipxe') },
+  ],
+  [
+    'firmware without HTTP boot',
+    see => see.asks(pxeOf(7), ...dhcp),
+    'no-loader-for-firmware',
+    /switch HTTP boot on/,
+    { served: served('http', { loaderFor: ({ overHttp }) => (overHttp ? 'loader' : null) }) },
+  ],
+  [
+    'firmware that has a loader, and does not ask for it',
+    see => see.asks(pxeOf(7), ...dhcp),
+    'no-boot-file-asked',
+    /asked for no boot file/,
+    { served: served('ipxe') },
+  ],
+  [
+    'firmware in BIOS mode, and a configuration for UEFI',
+    async see => {
+      await see.asks(pxeOf(0), ...dhcp)
+      await see.hops('tftp')
+    },
+    'wrong-boot-mode',
+    /x86_64, BIOS, .* boot mode uefi: set the boot mode of the firmware to uefi/,
+    { served: served('pxe', { mode: 'uefi' }) },
+  ],
+  [
+    'iPXE, and secure boot',
+    async see => {
+      await see.asks(pxeOf(7), ...dhcp)
+      await see.hops('tftp')
+    },
+    'secure-boot-refused',
+    /its first loader, iPXE, .* not signed: use the boot interface pxe/,
+    { served: served('ipxe'), bmc: { ...bmc, firmware: { secureBoot: true, progress: null } } },
+  ],
+  [
+    'a kernel that nobody signed, and secure boot',
+    see => see.hops(...dhcp, 'tftp', 'script', 'kernel'),
+    'secure-boot-refused',
+    /fetched the kernel/,
+    { served: served('pxe', { mode: 'uefi' }), bmc: { ...bmc, firmware: { secureBoot: true, progress: null } } },
+  ],
+  [
+    'memory that firmware cannot start',
+    async () => {},
+    'firmware-stuck',
+    /no further than its memory/,
+    { bmc: { ...bmc, firmware: { secureBoot: null, progress: 'MemoryInitializationStarted' } } },
+  ],
+  [
+    'somebody at the setup of the firmware',
+    async () => {},
+    'firmware-setup',
+    /entered the setup/,
+    { bmc: { ...bmc, firmware: { secureBoot: null, progress: 'SetupEntered' } } },
+  ],
+  [
+    'a URL that firmware never fetches',
+    see => see.asks('HTTPClient:Arch:00016:UNDI:003001', ...dhcp),
+    'medium-not-fetched',
+    /never fetched the ISO/,
+    { bootsFrom: 'url' },
+  ],
+  [
+    'an ISO that firmware fetched, and silence',
+    async see => {
+      await see.asks('HTTPClient:Arch:00016:UNDI:003001', ...dhcp)
+      await see.hops('medium')
+    },
+    'media-silent',
+    /fetched the ISO/,
+    { bootsFrom: 'url' },
   ],
   [
     'heartbeats that are refused',

@@ -5,11 +5,13 @@
  */
 import type { Db } from '#db/database.ts'
 import { bootRecord } from '#db/sightings.ts'
+import type { FirmwareState } from '#drivers/driver.ts'
 import type { BootRecord } from '#protocol/boot.ts'
 import { ofAgent } from './diagnosis/agent.ts'
 import type { DamagedFile } from './diagnosis/boot-files.ts'
 import { ofFiles } from './diagnosis/files.ts'
-import { ofMedia } from './diagnosis/media.ts'
+import { ofFirmware, type Served } from './diagnosis/firmware.ts'
+import { ofMedia, ofUrl } from './diagnosis/media.ts'
 import { ofNetwork } from './diagnosis/network.ts'
 import { nothingSeen } from './diagnosis/nothing.ts'
 import { ofRamdisk } from './diagnosis/ramdisk.ts'
@@ -27,17 +29,21 @@ export interface BmcView {
   bootDevice: string | null
   /** Whether a virtual medium is inserted; null: it does not tell. */
   hasMedia: boolean | null
+  /** Absent: it sees nothing of that. */
+  firmware?: FirmwareState
 }
 
 export interface BootSetting {
   /** Whether Ferrite runs DHCP and TFTP itself, and so would have seen them. */
   managed: boolean
   dhcpInterface: string | null
-  /** Where the ramdisk comes from. */
-  bootsFrom: 'network' | 'media'
+  /** Where the ramdisk comes from; `url`: firmware fetches a medium that the BMC names. */
+  bootsFrom: 'network' | 'media' | 'url'
   /** Where the agent is told that the API is. */
   apiUrl: string
   bmc?: BmcView
+  /** Of boots from the network. */
+  served?: Served
   /** What is published for the node, and cannot be booted. */
   damaged?: readonly DamagedFile[]
 }
@@ -49,6 +55,8 @@ export function diagnoseBoot(record: BootRecord, setting: BootSetting): Diagnosi
     ofAgent(record) ??
     ofRamdisk(record, setting) ??
     (setting.bootsFrom === 'media' ? ofMedia(record, setting) : undefined) ??
+    (setting.bootsFrom === 'url' ? ofUrl(record) : undefined) ??
+    ofFirmware(record, setting) ??
     ofFiles(record) ??
     ofNetwork(record, setting) ??
     nothingSeen(record, setting)

@@ -33,6 +33,9 @@ test('each file is a hop, over HTTP as by TFTP', () => {
   }
   assert.deepEqual(byTftp('pxelinux.0'), { mac, hop: 'tftp', data: { file: `${root}/pxelinux.0` } })
   assert.equal(overHttp('/agent_images/x'), undefined)
+  const iso = `/${nodeUuid}/vmedia/0f3a/boot.iso`
+  assert.deepEqual(overHttp(iso), { nodeUuid, hop: 'medium', data: { path: iso, bytes: 7, seconds: 1 } })
+  assert.equal(overHttp(iso, 206), undefined)
 })
 
 test('what loaders only try is no trouble; what they need is', () => {

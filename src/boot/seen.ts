@@ -13,6 +13,7 @@ export type Seen = { mac?: string; nodeUuid?: string } & (
 )
 
 const ofNode = /^\/([0-9a-f]{8}-[0-9a-f-]{27})\/(\w+)$/
+const mediumOfNode = /^\/([0-9a-f]{8}-[0-9a-f-]{27})\/vmedia\/\w+\/boot\.iso$/
 /** Configurations by MAC address: of iPXE and pxelinux, and the two of GRUB. */
 const ofMac = /^\/(?:[\w.-]+\/(?:[0-9a-f]{2}-)?|grub\.cfg-01-)?((?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2})(?:\.conf)?$/
 /** Scripts that every machine begins with. */
@@ -35,6 +36,8 @@ function hopOf(path: string, asker?: string): (({ mac: string } | { nodeUuid: st
     const hop = hopOfFile[file]
     return hop && { nodeUuid, hop }
   }
+  const [, ofMedium] = mediumOfNode.exec(path) ?? []
+  if (ofMedium) return { nodeUuid: ofMedium, hop: 'medium' }
   const mac = ofMac.exec(path)?.[1]?.replaceAll('-', ':')
   if (mac) return { mac, hop: 'script' }
   if (asker === undefined) return undefined
@@ -51,6 +54,8 @@ export function seenInTransfer(
   const of = hopOf(path, asker)
   if (!of) return undefined
   if (status === 200 && complete) return { ...of, data: { path, bytes, seconds } }
+  // BMCs read the parts of an ISO that their machine asks for.
+  if (of.hop === 'medium' && status < 400) return undefined
   if (isOptional(path.slice(1))) return undefined
   const { hop: _, ...who } = of
   return { ...who, trouble: { what: 'http failed', path, status, bytes, sizeBytes } }

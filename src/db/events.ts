@@ -31,6 +31,19 @@ const insertEvent = prepared((db, { at, node_uuid, flow_id, kind, data }: EventV
   db.insertInto('events').values({ at, node_uuid, flow_id, kind, data }),
 )
 
+/** The last event of a kind; null: there is none. */
+export async function lastEvent(db: Db | Trx, nodeUuid: string, kind: string): Promise<Event | null> {
+  const row = await db
+    .selectFrom('events')
+    .selectAll()
+    .where('node_uuid', '=', nodeUuid)
+    .where('kind', '=', kind)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row ? { ...row, id: Number(row.id), data: JSON.parse(row.data) } : null
+}
+
 /** Events of a node after `afterId`, oldest first, at most `limit`. */
 export async function eventsOf(
   db: Db | Trx,

@@ -128,7 +128,7 @@ export async function bootRecord(db: Db, nodeUuid: string, since: string): Promi
     troubles: events.filter(isOfBoot).map(({ at, data }) => ({ ...data, at })),
     strangers: strangers.reverse().map(({ at, data }) => ({ ...JSON.parse(data), at })),
     outage: await outageSince(db, since),
-    lastWords: await lastWords(db, nodeUuid, since),
+    lastWords: (await troubledLines(db, nodeUuid, since)).slice(-mostWords),
   }
 }
 
@@ -148,15 +148,16 @@ async function outageSince(db: Db, since: string): Promise<Outage | null> {
 }
 
 const mostWords = 5
+const mostLines = 200
 const telling = /error|warn|fail|cannot|refus|panic|out of memory|killed|not found|unreachable/i
 
-/** Lines of the ramdisk's log that tell of trouble, the last ones. */
-async function lastWords(db: Db, nodeUuid: string, since: string): Promise<string[]> {
+/** Lines of the ramdisk's log that tell of trouble, the last ones. @param since when the machine was switched on */
+export async function troubledLines(db: Db, nodeUuid: string, since: string): Promise<string[]> {
   const boot = (await bootsOf(db, nodeUuid)).find(({ began_at }) => began_at >= since)
   const log = boot && (await logOf(db, { nodeUuid, bootId: boot.boot_id, after: -1 }))
   if (!log) return []
   const lines = log.text.split('\n').filter(line => telling.test(line))
-  return lines.slice(-mostWords).map(line => line.slice(0, 300))
+  return lines.slice(-mostLines).map(line => line.slice(0, 300))
 }
 
 /** What was found out at the end of the flow's last boot that nothing was heard of; null: nothing. */

@@ -5,12 +5,13 @@ import type { NodeContext } from './driver.ts'
 
 export async function bmcView(ctx: NodeContext): Promise<BmcView> {
   const { power, management } = ctx.interfaces
-  const [state, macs, macsWithoutLink, device, slots] = await Promise.all([
+  const [state, macs, macsWithoutLink, device, slots, firmware] = await Promise.all([
     told(() => power.get(ctx)),
     told(() => management.macAddresses(ctx)),
     told(async () => management.macsWithoutLink?.(ctx)),
     told(() => management.getBootDevice(ctx)),
     told(async () => management.virtualMedia?.list(ctx)),
+    told(async () => management.firmwareState?.(ctx)),
   ])
   return {
     power: state ?? null,
@@ -18,6 +19,7 @@ export async function bmcView(ctx: NodeContext): Promise<BmcView> {
     macsWithoutLink: macsWithoutLink ?? [],
     bootDevice: device?.boot_device ?? null,
     hasMedia: slots ? slots.some(({ inserted }) => inserted) : null,
+    ...(firmware ? { firmware } : {}),
   }
 }
 

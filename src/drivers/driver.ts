@@ -101,6 +101,14 @@ export interface VirtualMedia {
   detach(ctx: NodeContext, devices: readonly MediaDevice[] | null): Promise<void>
 }
 
+/** What the BMC sees of the machine's firmware at work; null: it does not tell. */
+export interface FirmwareState {
+  /** Whether it starts nothing that is not signed, since the machine was started last. */
+  secureBoot: boolean | null
+  /** How far its boot has come. Source: DMTF DSP0268, ComputerSystem.BootProgressTypes */
+  progress: string | null
+}
+
 export interface ManagementInterface extends Validated {
   supportedBootDevices(ctx: NodeContext): Promise<readonly BootDevice[]>
   getBootDevice(ctx: NodeContext): Promise<{ boot_device: BootDevice | null; persistent: boolean | null }>
@@ -126,6 +134,8 @@ export interface ManagementInterface extends Validated {
   macAddresses(ctx: NodeContext): Promise<readonly string[]>
   /** Those of them that have no link, as the BMC of a machine that is on knows it. Absent where it does not tell. */
   macsWithoutLink?(ctx: NodeContext): Promise<readonly string[]>
+  /** Absent where the BMC sees nothing of it. */
+  firmwareState?(ctx: NodeContext): Promise<FirmwareState>
 }
 
 /** Why a ramdisk boots. */

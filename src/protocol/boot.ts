@@ -9,6 +9,8 @@ export const hops = [
   'dhcp request',
   'dhcp ack',
   'tftp',
+  /** An ISO that firmware, or a BMC, fetched over HTTP. */
+  'medium',
   'ipxe',
   'script',
   'kernel',

@@ -34,6 +34,23 @@ async function powerFailure(bench: Bench, kind: FaultName, value?: string) {
   return bench.failure(machine, 'inspect')
 }
 
+/** What is known of a BMC that worked does not fit any more. */
+function changedAtRest(
+  fault: Pick<BenchFault, 'name' | 'broken' | 'cause' | 'names'>,
+  [setting, value]: readonly [string, string],
+): BenchFault {
+  return {
+    ...fault,
+    on: 'bench',
+    async explained(bench) {
+      const machine = await bench.available()
+      await bench.set(machine, `/driver_info/${setting}`, value)
+      await bench.until('the loss is noticed', async () => (await bench.node(machine)).fault === 'power failure')
+      return bench.why(machine)
+    },
+  }
+}
+
 export default [
   unmanageable(
     {
@@ -153,7 +170,7 @@ export default [
     name: 'bmc-lost',
     broken: 'the BMC of a node at rest goes away',
     on: 'bench',
-    cause: 'power-failure',
+    cause: 'bmc-unreachable',
     names: /connection was refused/,
     async explained(bench) {
       const machine = await bench.available()
@@ -162,4 +179,22 @@ export default [
       return bench.why(machine)
     },
   },
+  changedAtRest(
+    {
+      name: 'bmc-password-changed',
+      broken: 'somebody changes the password of the BMC while the node rests',
+      cause: 'bmc-access-denied',
+      names: /user name and password/,
+    },
+    ['redfish_password', 'not-this-one-any-more'],
+  ),
+  changedAtRest(
+    {
+      name: 'bmc-certificate-changed',
+      broken: 'the BMC shows another certificate than the one that is pinned',
+      cause: 'bmc-not-trusted',
+      names: /certificate/,
+    },
+    ['redfish_tls_fingerprint', '00'.repeat(32)],
+  ),
 ] satisfies BenchFault[]

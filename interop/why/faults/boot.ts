@@ -257,6 +257,35 @@ export default [
     habit({ loader: 'hangs' }),
   ),
   undeployable(
+    {
+      name: 'firmware-arch',
+      broken: 'firmware of an architecture that no loader is configured for',
+      cause: 'no-loader-for-firmware',
+      names: /aarch64/,
+    },
+    habit({ arch: 11 }),
+  ),
+  undeployable(
+    {
+      name: 'firmware-mode',
+      broken: 'the firmware is in BIOS mode, the node asks for UEFI, and the BMC (IPMI) cannot tell',
+      cause: 'wrong-boot-mode',
+      names: /BIOS.*uefi/,
+    },
+    () => {},
+    { driver: 'ipmi', node: { boot_interface: 'pxe', properties: { capabilities: 'boot_mode:uefi' } } },
+  ),
+  undeployable(
+    {
+      name: 'http-url-wrong',
+      broken: 'the URL of boot files leads nowhere',
+      cause: 'loader-silent',
+      names: /http_url/,
+      config: { deploy: { http_url: 'http://10.77.0.99:8090' } },
+    },
+    () => {},
+  ),
+  undeployable(
     { name: 'script-missing', broken: "the node's boot script is gone", cause: 'script-not-served', names: /HTTP 404/ },
     withFiles(folder => rm(join(folder, 'config'))),
   ),
@@ -337,6 +366,16 @@ export default [
       machine.atPowerOn = () => machine.hardware.ejectMedia()
     },
     { node: { boot_interface: 'redfish-virtual-media' } },
+  ),
+  undeployable(
+    {
+      name: 'media-url-wrong',
+      broken: 'the BMC cannot reach the URL of the virtual medium',
+      cause: 'media-not-inserted',
+      names: /10\.77\.0\.99/,
+    },
+    () => {},
+    { node: { boot_interface: 'redfish-virtual-media' }, driverInfo: { external_http_url: 'http://10.77.0.99:8090' } },
   ),
   undeployable(
     {

@@ -105,6 +105,15 @@ export default [
   ),
   unwritable(
     {
+      name: 'image-host-unknown',
+      broken: 'nobody knows the name of the image server',
+      cause: 'name-not-resolved',
+      names: /no-such-host/,
+    },
+    () => instanceInfo('http://no-such-host.invalid/image', image()),
+  ),
+  unwritable(
+    {
       name: 'image-cut',
       broken: 'the image server cuts each transfer',
       cause: 'image-unreachable',
@@ -211,6 +220,21 @@ export default [
     plain,
     { asked: { configdrive: `http://${serviceAddress}:6/drive` } },
   ),
+  {
+    name: 'instance-unbootable',
+    broken: 'what was written to the disk cannot be booted',
+    on: 'bench',
+    config: fetchedByAgent,
+    cause: 'instance-not-booted',
+    names: /boot mode/,
+    async explained(bench) {
+      const { machine } = await ready(bench, plain)
+      machine.habits.disk = 'unbootable'
+      await bench.reach(machine, 'active', 'active')
+      await bench.until('its firmware asks', async () => (await bench.why(machine)).cause !== 'fine')
+      return bench.why(machine)
+    },
+  },
   unwritable(
     { name: 'step-fails', broken: 'a step of the request fails', cause: 'step-failed', names: /raid|step/i },
     plain,

@@ -101,9 +101,23 @@ export default [
     broken: 'the machine has too little memory for the ramdisk',
     on: 'machine',
     config: impatient,
-    memoryMb: 192,
+    machine: { memoryMb: 192 },
     cause: 'kernel-silent',
     names: /memory/,
+    async explained(world) {
+      await available(world)
+      return failure(world)
+    },
+  },
+  {
+    name: 'vm-secure-boot',
+    broken: 'secure boot is on, and the boot interface starts a loader that nobody signed',
+    on: 'machine',
+    config: impatient,
+    firmware: 'uefi',
+    machine: { secureBoot: true, nicRom: 'none' },
+    cause: 'secure-boot-refused',
+    names: /signed/,
     async explained(world) {
       await available(world)
       return failure(world)

@@ -1,6 +1,6 @@
 /** The loader runs: scripts, kernel and ramdisk come over HTTP, and one of them did not come whole. */
 import type { BootRecord } from '#protocol/boot.ts'
-import { clockTime, type Diagnosis, reached } from './words.ts'
+import { clockTime, type Diagnosis, isFirmware, reached } from './words.ts'
 
 type File = 'script' | 'kernel' | 'ramdisk'
 
@@ -9,7 +9,7 @@ export function ofFiles(record: BootRecord): Diagnosis | undefined {
   if (reached(record, 'script')) return unfetched(record, 'kernel')
   if (reached(record, 'ipxe')) return unfetched(record, 'script')
   if (!reached(record, 'tftp')) return undefined
-  return failure(record, 'script') ? unfetched(record, 'script') : silentLoader
+  return failure(record, 'script') ? unfetched(record, 'script') : silentLoader(record)
 }
 
 /** Files of a node are named for what they are; everything else that is fetched leads to its script. */
@@ -61,9 +61,11 @@ function unfetched(record: BootRecord, file: File): Diagnosis {
   }
 }
 
-const silentLoader: Diagnosis = {
+const silentLoader = ({ hops }: BootRecord): Diagnosis => ({
   cause: 'loader-silent',
   summary: 'The machine got its first loader by TFTP, but the loader never asked for the boot script over HTTP',
-  evidence: [],
+  evidence: hops
+    .flatMap(({ data }) => (isFirmware(data.client) ? [`the firmware calls itself "${data.client}"`] : []))
+    .slice(-1),
   actions: ['see the console: a loader of the wrong architecture, secure boot, or no way to [deploy] http_url'],
-}
+})

@@ -1,7 +1,10 @@
-/** The ramdisk comes on virtual media: the BMC fetches it, and nothing is heard before the ramdisk has the network. */
+/**
+ * The ramdisk comes as one image. One that the BMC shows as virtual media is heard of when its ramdisk has the network; one
+ * that the firmware fetches from a URL asks for an address first.
+ */
 import type { BootRecord } from '#protocol/boot.ts'
 import type { BootSetting } from '../diagnosis.ts'
-import { type Diagnosis, isFirmware, lastTrouble } from './words.ts'
+import { clockTime, type Diagnosis, isFirmware, lastTrouble, reached } from './words.ts'
 
 export function ofMedia(record: BootRecord, { bmc }: BootSetting): Diagnosis | undefined {
   const ofFirmware = record.hops.some(({ hop, data }) => hop.startsWith('dhcp ') && isFirmware(data.client))
@@ -38,6 +41,32 @@ export function ofMedia(record: BootRecord, { bmc }: BootSetting): Diagnosis | u
     actions: [
       'see the console: the firmware does not boot the ISO (boot mode, secure boot), or the kernel fails',
       'see whether the ramdisk gets an address: DHCP on its network, or network_data of the node',
+    ],
+  }
+}
+
+/** @returns undefined where not even its firmware was heard of */
+export function ofUrl(record: BootRecord): Diagnosis | undefined {
+  if (reached(record, 'medium')) {
+    return {
+      cause: 'media-silent',
+      summary: 'The firmware fetched the ISO, but nothing was heard of the ramdisk on it',
+      evidence: [...record.lastWords],
+      actions: [
+        'see the console: the firmware has too little memory for the ISO, does not boot it (secure boot), or the kernel fails',
+        'see whether the ramdisk gets an address: DHCP on its network, or network_data of the node',
+      ],
+    }
+  }
+  const failed = lastTrouble(record, 'http failed')
+  if (!failed && !record.hops.some(({ data }) => isFirmware(data.client))) return undefined
+  return {
+    cause: 'medium-not-fetched',
+    summary: 'The firmware got an address, but never fetched the ISO from the URL that its BMC was told',
+    evidence: failed ? [`at ${clockTime(failed.at)}: ${failed.path}, HTTP ${failed.status}`] : [],
+    actions: [
+      'see whether the firmware obeys HttpBootUri: HTTP boot has to be on in its settings, and plain HTTP allowed',
+      'see that the machine reaches [deploy] http_url, or the external_http_url of driver_info',
     ],
   }
 }

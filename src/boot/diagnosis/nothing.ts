@@ -1,6 +1,7 @@
 /** Nothing was seen of the machine: what its BMC says, and who else asked, tell why. */
 import type { BootRecord } from '#protocol/boot.ts'
 import type { BootSetting } from '../diagnosis.ts'
+import { ofProgress } from './progress.ts'
 import { clockTime, type Diagnosis, lastTrouble, whoOf } from './words.ts'
 
 export function nothingSeen(record: BootRecord, setting: BootSetting): Diagnosis {
@@ -8,6 +9,7 @@ export function nothingSeen(record: BootRecord, setting: BootSetting): Diagnosis
     ? `No DHCP request of ${whoOf(record.macs)} reached interface ${setting.dhcpInterface ?? '?'}`
     : `Nothing was fetched from Ferrite by ${whoOf(record.macs)}`
   return (
+    ofProgress(nothing, setting.bmc?.firmware?.progress) ??
     withoutLink(nothing, record, setting) ??
     disabledPort(record) ??
     otherCards(nothing, record, setting) ??

@@ -40,7 +40,11 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
   'power-state-timeout': [
     "look at the BMC's event log and the power supply; a machine that shuts down slowly needs a larger [conductor] power_state_change_timeout",
   ],
-  'power-failure': ['bring the BMC back; the node leaves maintenance by itself when it answers'],
+  'power-failure': ['bring the BMC back: it tells no power state'],
+  'power-out-of-step': [
+    'see who else switches the machine: its button, its operating system, another service; or whether its BMC lies',
+    'set [conductor] force_power_state_during_sync to false if others may',
+  ],
   'image-unreachable': ['see that the image is served at its URL, to this conductor and to the ramdisk', again],
   'image-checksum-mismatch': ['correct image_checksum or image_os_hash_value, or find out who changed the image'],
   'image-refused': ['use an image of a permitted format, without a backing file, that fits the disk'],
@@ -71,6 +75,17 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
     'see whether the ramdisk has a driver for the disk controller',
   ],
   'step-failed': ["read what the step said, and the ramdisk's log", again],
+  'hardware-failed': ["replace the part that the kernel names; see the BMC's event log", again],
+  'kernel-panicked': ["read the ramdisk's log and the console: a driver, or a part that is broken", again],
+  'name-not-resolved': [
+    'correct the host name in the URL, or give the machine a name server that knows it ([ferrite] dhcp_dns_servers)',
+    again,
+  ],
+  'state-not-writable': ['see that the service may write below [DEFAULT] state_path, and where it puts boot files'],
+  'instance-not-booted': [
+    'see the console: whether the image can be booted in this boot mode, with this disk controller, from this disk',
+    'see whether the firmware obeys the boot device "disk", or has the network first',
+  ],
   'power-lost': ["look at the BMC's event log: power supply, temperature, or somebody switched it off", again],
   'agent-restarted': ["read the ramdisk's log for why the agent, or the machine, was started anew", again],
   'agent-unreachable': [

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { actionsOf } from './actions.ts'
-import { causeOf, readCauses } from './causes.ts'
+import { causeByLog, causeOf, readCauses } from './causes.ts'
 
 const failed = 'The agent failed step deploy.write_image: '
 const cases: [code: string | null, text: string, cause: string][] = [
@@ -49,8 +49,24 @@ const cases: [code: string | null, text: string, cause: string][] = [
   ['image-unreachable', 'Cannot fetch https://x: its certificate is not trusted', 'image-server-not-trusted'],
   ['settings-wrong', 'none of its 1 ports has pxe_enabled', 'no-boot-port'],
   ['internal', 'ENOSPC: no space left on device, write', 'disk-full'],
+  ['internal', 'EROFS: read-only file system, open', 'state-not-writable'],
+  ['image-unreachable', 'Cannot fetch http://x: getaddrinfo ENOTFOUND x', 'name-not-resolved'],
   [null, 'whatever', 'unknown'],
 ]
+
+const logged: [cause: string, line: string, better: string][] = [
+  ['agent-restarted', 'Out of memory: Killed process 312 (node) total-vm:1042132kB', 'out-of-memory'],
+  ['agent-lost', 'mce: [Hardware Error]: Machine check events logged', 'hardware-failed'],
+  ['agent-lost', 'Kernel panic - not syncing: Fatal exception', 'kernel-panicked'],
+  ['step-failed', 'blk_update_request: critical medium error, dev sda, sector 4711', 'disk-failed'],
+  ['agent-lost', 'nvme nvme0: controller is down; will reset: CSTS=0xffffffff', 'disk-failed'],
+  ['agent-lost', 'cannot read /etc/hostname', 'agent-lost'],
+  ['image-checksum-mismatch', 'I/O error, dev sr0, sector 0', 'image-checksum-mismatch'],
+]
+
+for (const [cause, line, better] of logged) {
+  test(`${cause}, and the log says: ${line}`, () => assert.equal(causeByLog(cause, ['something failed', line]), better))
+}
 
 for (const [code, text, cause] of cases) {
   test(`${cause}: ${text}`, () => assert.equal(causeOf(code, text), cause))

@@ -36,6 +36,11 @@ const readings: readonly Reading[] = [
   },
   {
     codes: ofImages,
+    says: /\bENOTFOUND\b|\bEAI_AGAIN\b|getaddrinfo|Name or service not known|failure in name resolution/i,
+    cause: 'name-not-resolved',
+  },
+  {
+    codes: ofImages,
     says: /certificate|CERT_|SSLError|SSL: |ERR_SSL|ERR_TLS|unable to verify/i,
     cause: 'image-server-not-trusted',
   },
@@ -59,7 +64,34 @@ const readings: readonly Reading[] = [
   { codes: ['bmc-refused', 'bmc-not-redfish'], says: /HTTP (429|50[234])\b/, cause: 'bmc-busy' },
   { codes: ['bmc-refused'], says: /HTTP 404\b/, cause: 'bmc-wrong-address' },
   { codes: ['internal', 'command-failed', 'image-not-prepared'], says: /ENOSPC|no space left/i, cause: 'disk-full' },
+  { codes: ['internal', 'command-failed'], says: /\b(EROFS|EACCES|EPERM)\b/, cause: 'state-not-writable' },
 ]
+
+/** An agent that fell silent, or came back, cannot say why; the kernel's words in the ramdisk's log may. */
+const logReadings: readonly { of: readonly string[]; says: RegExp; cause: string }[] = [
+  { of: ['agent-lost', 'agent-restarted'], says: /Out of memory: Killed|oom-kill|oom_reaper/i, cause: 'out-of-memory' },
+  {
+    of: ['agent-lost', 'agent-restarted', 'step-failed'],
+    says: /\[Hardware Error\]|mce: .*Machine check|EDAC .*\bUE\b/i,
+    cause: 'hardware-failed',
+  },
+  {
+    of: ['agent-lost', 'agent-restarted'],
+    says: /Kernel panic|kernel BUG at|BUG: unable to/i,
+    cause: 'kernel-panicked',
+  },
+  {
+    of: ['agent-lost', 'agent-restarted', 'step-failed', 'agent-error'],
+    says: /(I\/O|critical (medium|target)) error, dev|Buffer I\/O error on dev|nvme.*(controller is down|not ready)/i,
+    cause: 'disk-failed',
+  },
+]
+
+/** The cause, unless the log of the ramdisk knows a better one. @param lines those that tell of trouble */
+export function causeByLog(cause: string, lines: readonly string[]): string {
+  const fits = logReadings.find(({ of, says }) => of.includes(cause) && lines.some(line => says.test(line)))
+  return fits?.cause ?? cause
+}
 
 /** @param code of the fault; null where it is not known @param text of its message */
 export function causeOf(code: string | null, text: string): string {
@@ -70,4 +102,4 @@ export function causeOf(code: string | null, text: string): string {
 }
 
 /** All that readings may name. */
-export const readCauses: readonly string[] = [...new Set(readings.map(({ cause }) => cause))]
+export const readCauses: readonly string[] = [...new Set([...readings, ...logReadings].map(({ cause }) => cause))]

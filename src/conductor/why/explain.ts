@@ -2,14 +2,15 @@
  * Why a node is where it is: reads its row, its work and what was seen of its last boot, asks the BMC where that helps,
  * and names the first thing that is not as it should be. Changes nothing.
  */
-import { type Diagnosis, diagnoseBoot } from '#boot/diagnosis.ts'
+import { type BmcView, type Diagnosis, diagnoseBoot } from '#boot/diagnosis.ts'
 import type { Config } from '#config/options.ts'
 import { type Agent, findAgent } from '#db/agents.ts'
 import { listConductors } from '#db/conductors.ts'
 import type { Db } from '#db/database.ts'
+import { lastEvent } from '#db/events.ts'
 import { type FlowRow, lastFlow, liveFlow } from '#db/flows.ts'
 import type { Node } from '#db/nodes.ts'
-import { bootRecord, keptDiagnosis, lastPowerOn } from '#db/sightings.ts'
+import { bootRecord, keptDiagnosis, lastPowerOn, troubledLines } from '#db/sightings.ts'
 import { bootSetting } from '#drivers/boot-setting.ts'
 import type { NodeContext } from '#drivers/driver.ts'
 import type { Clock } from '#lib/clock.ts'
@@ -17,7 +18,8 @@ import { timestamp } from '#protocol/field.ts'
 import { provision } from '#protocol/states.ts'
 import type { Explanation } from '#protocol/why.ts'
 import { actionsOf } from './actions.ts'
-import { causeOf } from './causes.ts'
+import { causeByLog, causeOf } from './causes.ts'
+import { ofInstance } from './instance.ts'
 
 export interface WhyWorld {
   db: Db
@@ -47,9 +49,7 @@ export async function explain(world: WhyWorld, node: Node): Promise<Explanation>
 async function reasonOf(world: WhyWorld, node: Node): Promise<Reason> {
   const flow = await liveFlow(world.db, node.uuid)
   if (flow) return (await ofDeadConductor(world, node, flow)) ?? (await ofWork(world, node, flow))
-  if (node.fault === 'power failure') {
-    return failed('power-failure', node.maintenance_reason ?? 'The BMC does not tell its power state')
-  }
+  if (node.fault === 'power failure') return ofPowerFailure(world, node)
   const rests = provision[node.provision_state]
   if (rests.kind === 'failed' || (node.last_error !== null && node.last_error !== '')) {
     return ofFailure(world, node)
@@ -68,7 +68,17 @@ async function reasonOf(world: WhyWorld, node: Node): Promise<Reason> {
     const summary = `${holder} works on the node: ${purpose}, since ${since}`
     return { verdict: 'waiting', cause: 'locked', summary, evidence: [], actions: [] }
   }
-  return (await ofSettings(world, node)) ?? atRest(node)
+  return (await ofInstance(world, node)) ?? (await ofSettings(world, node)) ?? atRest(node)
+}
+
+/** The BMC was lost, or the machine would not stay as it was asked to be. */
+async function ofPowerFailure({ db }: WhyWorld, node: Node): Promise<Reason> {
+  const summary = node.maintenance_reason ?? 'The BMC does not tell its power state'
+  const event = await lastEvent(db, node.uuid, 'power failure')
+  const code = event && typeof event.data.code === 'string' ? event.data.code : 'power-failure'
+  const reason = failed(causeOf(code, summary), summary)
+  const actions = [...reason.actions, 'the node leaves maintenance by itself when its BMC answers as it should']
+  return { ...reason, evidence: event ? [`put in maintenance at ${event.at}`] : [], actions }
 }
 
 function atRest(node: Node): Reason {
@@ -136,9 +146,16 @@ async function ofFailure(world: WhyWorld, node: Node): Promise<Reason> {
     const boot = await ofBoot(world, node, since, { isOver: true })
     return { ...boot, verdict: 'failed', evidence: [summary, ...boot.evidence] }
   }
-  const evidence = flow ? [`${flow.kind} ended at ${flow.ended_at ?? '?'} on ${flow.conductor ?? 'no conductor'}`] : []
-  return { ...failed(causeOf(code, summary), summary), evidence }
+  const log = since !== null && code?.startsWith('agent-') ? await troubledLines(db, node.uuid, since) : []
+  const evidence = [
+    ...(flow ? [`${flow.kind} ended at ${flow.ended_at ?? '?'} on ${flow.conductor ?? 'no conductor'}`] : []),
+    ...log.slice(-mostLines).map(line => `the ramdisk's log: ${line}`),
+  ]
+  return { ...failed(causeByLog(causeOf(code, summary), log), summary), evidence }
 }
+
+/** Of the ramdisk's log, as evidence. */
+const mostLines = 5
 
 /** Nothing was tried, or what was asked for was refused: whether it could be begun. */
 async function ofSettings(world: WhyWorld, node: Node): Promise<Reason | undefined> {
@@ -164,9 +181,15 @@ function asksForImage({ instance_info: info, provision_state }: Node): boolean {
 async function ofBoot(world: WhyWorld, node: Node, since: string, { isOver = false } = {}): Promise<Reason> {
   const seen = await bootSetting(await world.context(node))
   const { bmc, ...setting } = seen
-  const now = bmc && (isOver ? { ...bmc, power: null, bootDevice: null, macsWithoutLink: [] } : bmc)
+  const now = bmc && (isOver ? afterwards(bmc) : bmc)
   const record = await bootRecord(world.db, node.uuid, since)
   return { verdict: 'failed', ...diagnoseBoot(record, { ...setting, ...(now ? { bmc: now } : {}) }) }
+}
+
+/** What says nothing of a boot any more once the machine is off. */
+function afterwards({ firmware, ...bmc }: BmcView): BmcView {
+  const kept = firmware ? { firmware: { ...firmware, progress: null } } : {}
+  return { ...bmc, ...kept, power: null, bootDevice: null, macsWithoutLink: [] }
 }
 
 function failed(cause: string, summary: string): Reason {

@@ -11,6 +11,7 @@ import { patchBoot } from './boot-override.ts'
 import { reader } from './client.ts'
 import { validateDriverInfo } from './driver-info.ts'
 import { BmcRefused } from './faults.ts'
+import { firmwareState } from './firmware-state.ts'
 import { readIndicators, setIndicator } from './indicators.ts'
 import { managementSteps } from './management-steps.ts'
 import { virtualMedia } from './media-slots.ts'
@@ -126,6 +127,7 @@ const management: ManagementInterface = {
   },
 
   setSecureBoot,
+  firmwareState,
 
   async injectNmi(ctx) {
     const located = await readSystem(ctx)
