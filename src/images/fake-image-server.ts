@@ -25,9 +25,11 @@ export async function startFakeImageServer(
     const path = request.url ?? ''
     requests.push(`${request.method} ${path}`)
     const [, fault = '', ...rest] = path.split('/')
-    const body = files[rest.join('/')]
     const attempt = (tries.get(`${request.method} ${path}`) ?? 0) + 1
     tries.set(`${request.method} ${path}`, attempt)
+    const file = files[rest.join('/')]
+    const shrank = fault === 'shrinks' && attempt > 1
+    const body = shrank ? file?.subarray(0, Math.ceil(file.length / 2)) : file
     if (
       user !== undefined &&
       request.headers.authorization !== `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
@@ -41,8 +43,10 @@ export async function startFakeImageServer(
     if (fault === 'nohead' && request.method === 'HEAD') return reply(response, 405)
     if (fault === 'vanish' && request.method === 'GET') return reply(response, 404)
     const resumable = fault !== 'cut' && fault !== 'short'
-    const from = resumable ? startOf(request, body.length) : 0
-    const validators: Record<string, string> = resumable ? { etag: '"one"', 'accept-ranges': 'bytes' } : {}
+    const from = resumable && !shrank ? startOf(request, body.length) : 0
+    const validators: Record<string, string> = resumable
+      ? { etag: shrank ? '"two"' : '"one"', 'accept-ranges': 'bytes' }
+      : {}
     const range: Record<string, string> =
       from > 0 ? { 'content-range': `bytes ${from}-${body.length - 1}/${body.length}` } : {}
     response.writeHead(from > 0 ? 206 : 200, {
@@ -51,7 +55,8 @@ export async function startFakeImageServer(
       ...(fault === 'nolength' ? {} : { 'content-length': body.length - from }),
     })
     if (request.method === 'HEAD') return response.end()
-    const breaks = fault === 'cut' || fault === 'short' || (fault === 'breaks' && attempt <= 3)
+    const breaks =
+      fault === 'cut' || fault === 'short' || (fault === 'breaks' && attempt <= 3) || (fault === 'shrinks' && !shrank)
     const end = breaks ? from + Math.ceil((body.length - from) / 2) : body.length
     for (let at = from; at < end && !response.destroyed; at += 65536) {
       const chunk = body.subarray(at, Math.min(at + 65536, end))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -185,6 +185,16 @@ test('each transfer is told: path, bytes, seconds, whether it came to its end', 
   socket.destroy()
   for (let wait = 0; wait < 6000 && transfers.length === 0; wait += 1) await delay(10)
   assert.equal(transfers[0]?.complete, false)
+})
+
+test('a file that becomes shorter while it is served breaks the connection, for a length was promised', async () => {
+  const path = join(dir, 'root', 'shrinking')
+  await writeFile(path, '')
+  await truncate(path, 64 * 1024 * 1024)
+  const response = await get('/shrinking')
+  await truncate(path, 1024)
+  await assert.rejects(bytesOf(response), /terminated/)
+  await rm(path)
 })
 
 test('connections are bounded, and come back', async () => {

@@ -20,7 +20,7 @@ describe('what is found against what is declared', () => {
     ['raw', 'qcow2', /its content is raw, but image_disk_format says qcow2/],
     ['gpt', 'qcow2', /its content is gpt/],
     ['iso', 'raw', /its content is iso/],
-    ['vhd', 'vpc', /its format is vhd; \[conductor\] permitted_image_formats has raw, gpt, qcow2, iso/],
+    ['vhd', 'vpc', /its format is vhd; expected one of \[conductor\] permitted_image_formats \(raw, gpt, qcow2, iso\)/],
     ['vmdk', 'vmdk', /its format is vmdk/],
   ] as const) {
     test(`${format} declared as ${declared}`, () => {
@@ -33,7 +33,9 @@ describe('what is found against what is declared', () => {
   test('dangers come first, and count whatever is permitted; without inspection nothing does', () => {
     const rules = { declared: 'qcow2', permitted, deep: true }
     const dangerous = found('qcow2', 'names a backing file', 'is encrypted')
-    assert.throws(() => refuseUnfit(dangerous, rules, 'x'), { message: /it names a backing file, and is encrypted$/ })
+    assert.throws(() => refuseUnfit(dangerous, rules, 'x'), {
+      message: /it names a backing file, and is encrypted; expected a plain image in one file/,
+    })
     refuseUnfit(dangerous, { ...rules, deep: false }, 'x')
   })
 

@@ -12,10 +12,14 @@ export function refuseUnfit(
   shown: string,
 ): void {
   if (!deep) return
-  if (dangers.length > 0) throw new ImageRefused(`Cannot use image ${shown}: it ${dangers.join(', and ')}`)
+  if (dangers.length > 0) {
+    throw new ImageRefused(
+      `Cannot use image ${shown}: it ${dangers.join(', and ')}; expected a plain image in one file, as qemu-img convert makes it`,
+    )
+  }
   if (!isPermitted(format, permitted)) {
     throw new ImageRefused(
-      `Cannot use image ${shown}: its format is ${format}; [conductor] permitted_image_formats has ${permitted.join(', ')}`,
+      `Cannot use image ${shown}: its format is ${format}; expected one of [conductor] permitted_image_formats (${permitted.join(', ')})`,
     )
   }
   if (!agrees(declared, format)) {

@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
@@ -176,12 +188,24 @@ const refused: [string, () => ImageRequest, RegExp][] = [
     () => request('/plain/raw', other),
     new RegExp(`its sha256 is ${hash(raw)}; expected ${hash(other)}`),
   ],
+  // Half of it comes, and then the whole of something shorter.
+  [
+    'an image that shrinks while it is served',
+    () => request('/shrinks/other', other),
+    new RegExp(
+      `its sha256 is ${hash(other.subarray(0, mib))}; expected ${hash(other)} \\(${mib} bytes were fetched\\)`,
+    ),
+  ],
   [
     'nobody listens',
     () => ({ ...request('/x', raw), source: { kind: 'http', url: 'http://127.0.0.1:1/x', settings } }),
     /nothing listens on 127.0.0.1:1/,
   ],
-  ['a backing file', () => request('/plain/overlay', null), /it names a backing file/],
+  [
+    'a backing file',
+    () => request('/plain/overlay', null),
+    /it names a backing file; expected a plain image in one file/,
+  ],
   [
     'another format than declared',
     () => request('/plain/qcow2', qcow2, { inspect: { declared: 'raw', permitted: ['raw', 'qcow2'], deep: true } }),
@@ -190,7 +214,7 @@ const refused: [string, () => ImageRequest, RegExp][] = [
   [
     'a format that is not permitted',
     () => request('/plain/qcow2', qcow2, { inspect: { declared: null, permitted: ['raw'], deep: true } }),
-    /permitted_image_formats has raw/,
+    /expected one of \[conductor\] permitted_image_formats \(raw\)/,
   ],
   [
     'a conversion that fails',
@@ -210,6 +234,26 @@ for (const [name, asked, expected] of refused) {
     assert.deepEqual([await entries(), await leftovers()], [[], []])
   })
 }
+
+test("a file of this host that somebody writes meanwhile is nobody's image", async () => {
+  await using store = open()
+  const path = join(dir, 'growing')
+  await writeFile(path, '')
+  await truncate(path, 64 * mib)
+  let isRead = false
+  const writing = (async () => {
+    for (; !isRead; await delay(1)) await appendFile(path, 'x')
+  })()
+  const asked = request('/growing', null, { source: { kind: 'file', path } })
+  await assert.rejects(
+    content(store, asked),
+    /was changed while it was read .*; expected a file that nobody writes any more/,
+  )
+  isRead = true
+  await writing
+  assert.deepEqual([await entries(), await leftovers()], [[], []])
+  await content(store, asked)
+})
 
 test('a waiter that leaves disturbs nobody; the last one to leave ends the download', async () => {
   await using store = open()
@@ -337,7 +381,9 @@ test('an entry without a record does not exist', async () => {
 test('work queues for its slot and says its place; progress counts bytes', async () => {
   await using store = open({ concurrency: 1 })
   const heard: StoreProgress[] = []
-  const first = content(store, request('/slow/raw', raw))
+  const { promise: begun, resolve: begins } = Promise.withResolvers<void>()
+  const first = store.withImage(request('/slow/raw', raw), async () => {}, { signal, onProgress: () => begins() })
+  await begun
   const second = store.withImage(request('/plain/other', other), async () => {}, {
     signal,
     onProgress: progress => heard.push(progress),

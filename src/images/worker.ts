@@ -16,7 +16,14 @@ import { chunkImage } from './chunked/chunk-image.ts'
 import { type ChunkedFacts, dataFile, finishForm } from './chunked/stored-form.ts'
 import { convertToRaw } from './convert.ts'
 import { download } from './download.ts'
-import { ImageChecksumMismatch, ImageNotPrepared, ImageRefused, ImageStoreFull, imageFaults } from './faults.ts'
+import {
+  ImageChecksumMismatch,
+  ImageNotPrepared,
+  ImageRefused,
+  ImageStoreFull,
+  ImageUnreachable,
+  imageFaults,
+} from './faults.ts'
 import { type Fetched, ImageSink, isFull } from './image-sink.ts'
 import {
   type ChunkJob,
@@ -151,13 +158,7 @@ async function fetchInto(file: string, job: Job, algorithms: readonly Checksum['
   await using target = await open(file, 'w')
   const sink = new ImageSink(target, algorithms)
   if (source.kind === 'file') {
-    const { size } = await stat(source.path)
-    await needRoom(size, job)
-    const progress = progressOf('download', size)
-    for await (const chunk of createReadStream(source.path, { highWaterMark: chunkBytes })) {
-      await sink.write(chunk)
-      progress(sink.bytes)
-    }
+    await copyInto(sink, source.path, job)
   } else {
     await download(source, sink, {
       shown: job.shown,
@@ -166,6 +167,23 @@ async function fetchInto(file: string, job: Job, algorithms: readonly Checksum['
     })
   }
   return await sink.finish()
+}
+
+/** @throws ImageUnreachable when somebody writes the file meanwhile: what came may be half of one and half of another */
+async function copyInto(sink: ImageSink, path: string, job: Job): Promise<void> {
+  await using file = await open(path)
+  const { size, mtimeMs } = await file.stat()
+  await needRoom(size, job)
+  const progress = progressOf('download', size)
+  for await (const chunk of file.createReadStream({ highWaterMark: chunkBytes, autoClose: false })) {
+    await sink.write(chunk)
+    progress(sink.bytes)
+  }
+  const now = await file.stat()
+  if (sink.bytes === size && now.size === size && now.mtimeMs === mtimeMs) return
+  throw new ImageUnreachable(
+    `Cannot use image ${job.shown}: it was changed while it was read (it had ${size} bytes, ${sink.bytes} were read, it has ${now.size} now); expected a file that nobody writes any more`,
+  )
 }
 
 const unpackers = {

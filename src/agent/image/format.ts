@@ -30,7 +30,7 @@ export async function inspectImage(file: string, declared: string | null, option
     const { format, virtualSizeBytes, dangers } = await inspectDisk(readAt, size)
     if (options.deepInspection) {
       if (dangers.length > 0)
-        throw insecure(`it ${dangers.join(', ')}; expected one that is whole by itself, as qemu-img convert makes it`)
+        throw insecure(`it ${dangers.join(', ')}; expected a plain image in one file, as qemu-img convert makes it`)
       if (!isPermitted(format, options.permittedImageFormats)) {
         throw insecure(`its format ${format} is not among the permitted ${options.permittedImageFormats.join(', ')}`)
       }
