@@ -99,6 +99,9 @@ const partition = {
 const uefi = { capabilities: 'boot_mode:uefi' }
 const bios = { capabilities: 'boot_mode:bios' }
 
+const array = { logical_disks: [{ controller: 'software', raid_level: '1', size_gb: 'MAX' }] }
+const named = { image_source: 'http://192.0.2.1/i', image_rootfs_uuid: 'cccc-3333' }
+
 const cases: [what: string, uuids: object, node: Parameters<typeof deployed>[1], asked: Params | null][] = [
   ['a whole disk, BIOS', wholeDisk, { bmcMode: 'uefi', properties: bios }, null],
   [
@@ -130,6 +133,18 @@ const cases: [what: string, uuids: object, node: Parameters<typeof deployed>[1],
     { ...partition, 'efi system partition uuid': null, 'PReP Boot partition uuid': 'pppp-3' },
     { bmcMode: null, properties: bios },
     { root_uuid: 'aaaa-1111', efi_system_part_uuid: null, prep_boot_part_uuid: 'pppp-3', target_boot_mode: 'bios' },
+  ],
+  [
+    'a whole disk on software RAID, BIOS, with the root file system that its owner names',
+    wholeDisk,
+    { bmcMode: 'bios', properties: bios, raid_config: array, instance_info: named },
+    { root_uuid: 'cccc-3333', efi_system_part_uuid: null, prep_boot_part_uuid: null, target_boot_mode: 'bios' },
+  ],
+  [
+    'a whole disk on software RAID that nobody keeps a record of, BIOS',
+    wholeDisk,
+    { bmcMode: 'bios', properties: bios, target_raid_config: array, instance_info: { image_source: 'file:///i' } },
+    { root_uuid: '0x1badb002', efi_system_part_uuid: null, prep_boot_part_uuid: null, target_boot_mode: 'bios' },
   ],
 ]
 for (const [what, uuids, node, expected] of cases) {

@@ -5,6 +5,9 @@
  * Source: deploy interfaces, "direct", boot loader (ironic/drivers/modules/agent.py, agent_base.py restated).
  */
 import { deployBootMode } from '#boot/boot-mode.ts'
+import { locateImage } from '#images/locate.ts'
+import { imageReference } from '#images/source.ts'
+import { isSoftwareRaid } from '#protocol/software-raid.ts'
 import type { FlowContext } from '../driver.ts'
 import { AgentRefused, agentClient } from './client.ts'
 import { AgentCommandFailed, askAgent, runAgentCommand } from './steps.ts'
@@ -30,20 +33,34 @@ export async function makeBootable(ctx: FlowContext): Promise<void> {
     await ctx.flow.write({ driver_internal_info: { ...now.node.driver_internal_info, root_uuid_or_disk_id } })
     return found
   })
-  const { driver_internal_info: internal } = (await ctx.fresh()).node
-  const mode = internal.deploy_boot_mode === 'bios' ? 'bios' : 'uefi'
-  // Firmware without UEFI starts whatever the first sector of a whole-disk image holds.
-  if (!written.isPartitionImage && mode === 'bios') return
+  const { node } = await ctx.fresh()
+  const mode = node.driver_internal_info.deploy_boot_mode === 'bios' ? 'bios' : 'uefi'
+  const onArray = [node.raid_config, node.target_raid_config].some(isSoftwareRaid)
+  // Firmware without UEFI starts whatever the first sector of a whole-disk image holds, unless that is in an array.
+  if (!written.isPartitionImage && mode === 'bios' && !onArray) return
   if (written.isPartitionImage && written.root === null) {
     throw new AgentCommandFailed(
       'Cannot make the disk bootable: the agent wrote a partition image and told no root UUID; expected one',
     )
   }
   await install(ctx, {
-    root_uuid: written.root,
+    root_uuid: (onArray ? await rootUuidOf(ctx) : null) ?? written.root,
     efi_system_part_uuid: written.isPartitionImage && mode === 'uefi' ? written.efi : null,
     prep_boot_part_uuid: written.prep,
     target_boot_mode: mode,
+  })
+}
+
+/** The root file system of an image that is a whole disk, which its owner knows. Recorded. */
+async function rootUuidOf(ctx: FlowContext): Promise<string | null> {
+  return await ctx.flow.once('root file system of the image', async () => {
+    const now = await ctx.fresh()
+    const { image_source, image_rootfs_uuid: given } = now.node.instance_info
+    if (isText(given)) return given
+    const reference = imageReference(image_source, 'instance_info image_source')
+    if (reference.kind !== 'glance') return null
+    const { rootfs_uuid: told } = (await locateImage(now, reference, 'local')).properties
+    return isText(told) ? told : null
   })
 }
 
@@ -73,7 +90,7 @@ function readUuids(result: unknown): WrittenDisk {
   const uuids = typeof result === 'object' && result !== null ? (result as Record<string, unknown>) : {} // values are checked
   const text = (name: string) => {
     const value = uuids[name]
-    return typeof value === 'string' && value !== '' ? value : null
+    return isText(value) ? value : null
   }
   return {
     root: text('root uuid'),
@@ -82,3 +99,5 @@ function readUuids(result: unknown): WrittenDisk {
     isPartitionImage: 'efi system partition uuid' in uuids || 'partitions' in uuids,
   }
 }
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
