@@ -24,6 +24,7 @@ import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import { powerTargets, verbs } from '#protocol/states.ts'
+import { RunMemory } from '#timeline/remember.ts'
 import { handOutAll } from './admission.ts'
 import { Allocator } from './allocations.ts'
 import type { Action, Caller, ConductorService } from './conductor.ts'
@@ -244,6 +245,7 @@ export function createConductor(options: ConductorOptions): Conductor {
   const sensors = new SensorWatch({ db, hostname, config, clock, log, context: nodeContext })
   const discovery = new Discovery({ db, config, registry, clock, log })
   const heartbeats = new Heartbeats({ db, clock, log })
+  const runMemory = new RunMemory({ db, clock })
   const stopping = new AbortController()
   let periodic: Promise<unknown> | undefined
   const tasks: PeriodicTask[] = [
@@ -274,6 +276,11 @@ export function createConductor(options: ConductorOptions): Conductor {
       name: 'consoles that are switched on',
       everyS: () => config.conductor.sync_local_state_interval,
       run: keepAllConsoles,
+    },
+    {
+      name: 'how long runs took',
+      everyS: () => 2,
+      run: signal => runMemory.round({ isOurs: conductor => conductor === hostname, signal }),
     },
     { name: 'old events', everyS: () => 3600, run: signal => prune({ db, config, clock, log }, signal) },
     {

@@ -237,6 +237,20 @@ CREATE TABLE events (
 );
 CREATE INDEX events_node_uuid ON events (node_uuid, id);
 
+-- How long phases of runs took that ended well, by model of machine and kind of run: what estimates rest on.
+CREATE TABLE phase_times (
+  model TEXT NOT NULL,
+  -- Of the flow.
+  kind TEXT NOT NULL,
+  phase TEXT NOT NULL,
+  -- The first phase of that name in a run is 1. Phase "run", occurrence 0: the whole.
+  occurrence INTEGER NOT NULL,
+  -- Of the last runs, the newest last: [[seconds, seconds from its end to that of the run, bytes or null], ...].
+  samples TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  PRIMARY KEY (model, kind, phase, occurrence)
+);
+
 -- Places for work of which only so much may run at a time: who asked for one, and who has one.
 CREATE TABLE admissions (
   flow_id BIGINT PRIMARY KEY REFERENCES flows (id) ON DELETE CASCADE,

@@ -85,6 +85,14 @@ export interface Tables {
     started_at: string
     ended_at: string | null
   }
+  phase_times: {
+    model: string
+    kind: string
+    phase: string
+    occurrence: number
+    samples: string
+    updated_at: string
+  }
   events: {
     id: Generated<number>
     at: string

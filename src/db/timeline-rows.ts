@@ -40,6 +40,23 @@ const sideKinds = ['power', 'take over']
 const mostRecords = 20_000
 const mostSeen = 5000
 
+const runColumns = [
+  'flows.id',
+  'flows.node_uuid',
+  'flows.kind',
+  'flows.state',
+  'flows.requested_by',
+  'flows.requested_project',
+  'flows.request_id',
+  'flows.conductor',
+  'flows.error',
+  'flows.error_code',
+  'flows.started_at',
+  'flows.ended_at',
+  'flows.wait_name',
+  'flows.progress',
+] as const
+
 /** Runs of a node, the newest first. `beforeId`: older ones than that; `kinds` undefined: all that move its state. */
 export async function runsOf(
   db: Db,
@@ -48,8 +65,7 @@ export async function runsOf(
 ): Promise<RunRow[]> {
   let query = db
     .selectFrom('flows')
-    .select(['id', 'node_uuid', 'kind', 'state', 'requested_by', 'requested_project', 'request_id', 'conductor'])
-    .select(['error', 'error_code', 'started_at', 'ended_at', 'wait_name', 'progress'])
+    .select(runColumns)
     .where('node_uuid', '=', nodeUuid)
     .orderBy('id', 'desc')
     .limit(limit)
@@ -138,4 +154,20 @@ export async function systemVendor(db: Db, nodeUuid: string): Promise<Readonly<R
   const found = await findInventory(db, nodeUuid)
   const inventory = found?.inventory as { system_vendor?: Record<string, unknown> } | undefined // an object, as it was posted
   return inventory?.system_vendor ?? null
+}
+
+/** Runs that ended well, as events after `afterId` tell, at most `limit`. */
+export async function endedRuns(db: Db, { afterId, limit }: { afterId: number; limit: number }): Promise<RunRow[]> {
+  const rows = await db
+    .selectFrom('events')
+    .innerJoin('flows', 'flows.id', 'events.flow_id')
+    .select(runColumns)
+    .where('events.id', '>', afterId)
+    .where('events.kind', '=', 'ended')
+    .where('flows.state', '=', 'done')
+    .where('flows.kind', 'not in', sideKinds)
+    .orderBy('events.id')
+    .limit(limit)
+    .execute()
+  return rows.map(readRun)
 }

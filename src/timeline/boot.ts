@@ -71,6 +71,10 @@ export function bootMarks(seen: readonly SeenRow[], kernels: readonly KernelTime
       hasRamdisk = false
       continue
     }
+    if (hop === 'medium') {
+      hasKernel = true
+      hasRamdisk = true
+    }
     if (hop === 'kernel') hasKernel = true
     if (hop === 'ramdisk') hasRamdisk = true
     const isLoaded = hasKernel && hasRamdisk

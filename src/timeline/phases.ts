@@ -20,9 +20,6 @@ export function planMark(record: string): { step: PlanStep; is: 'begin' | 'end' 
   return { step: { kind: kind as PlanStep['kind'], name }, is: is === 'begin' ? 'begin' : 'end' } // by the pattern
 }
 
-/** `boot`: a machine was switched on, and its ramdisk is waited for. */
-export type RecordPhase = PhaseName
-
 /** Is it a wait for a ramdisk that boots? */
 export function isBootWait(record: string): boolean {
   return /^(agent of \w+|inspection data|.*: agent)(, boot \d+)?$/.test(record)
@@ -62,7 +59,7 @@ const steps: Readonly<Record<string, PhaseName>> = {
 }
 const kinds = { deploy: 'configure', clean: 'clean', service: 'service' } as const
 /** Records of power changes and of boots, which steps of every kind may make. */
-const power = /: (off|on)?:? ?(ask|wait|done)$|: reset$|: prepare( boot)?$/
+const power = /: (off|on): (ask|wait|done)$|: reset$|: prepare( boot)?$/
 
 /** The phase of a step of a plan. */
 export function phaseOfStep({ kind, name }: PlanStep): PhaseName {

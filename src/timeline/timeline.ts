@@ -4,12 +4,14 @@
  */
 import type { Db } from '#db/database.ts'
 import type { Node } from '#db/nodes.ts'
-import { firstWords, type RecordRow, type RunRow, recordsOf, runsOf, seenOf, systemVendor } from '#db/timeline-rows.ts'
+import { type PhaseTimes, phaseTimes } from '#db/phase-times.ts'
+import { firstWords, type RecordRow, type RunRow, recordsOf, runsOf, seenOf } from '#db/timeline-rows.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { Now, Phase, Run, Timeline } from '#protocol/timeline.ts'
 import { attribute, type Stretch } from './attribute.ts'
 import { kernelTimes } from './boot.ts'
-import { modelOf } from './model.ts'
+import { estimate, expectedSeconds } from './estimate.ts'
+import { modelOfNode } from './model.ts'
 
 export interface Wanted {
   /** Most runs, the newest first. */
@@ -31,9 +33,14 @@ export async function timelineOf(
   node: Pick<Node, 'uuid' | 'resource_class' | 'driver'>,
   wanted: Wanted,
 ): Promise<Omit<Timeline, 'next'>> {
-  const model = modelOf(node, await systemVendor(db, node.uuid))
-  const runs = await attributed(db, node.uuid, await runsOf(db, node.uuid, wanted), nowMs)
-  return { node_uuid: node.uuid, model, runs: runs.map(told => runOf(told, nowMs)) }
+  const model = await modelOfNode(db, node)
+  const found = await attributed(db, node.uuid, await runsOf(db, node.uuid, wanted), nowMs)
+  const times = new Map<string, PhaseTimes[]>()
+  for (const { kind } of found.map(({ run }) => run)) {
+    if (!times.has(kind)) times.set(kind, await phaseTimes(db, model, kind))
+  }
+  const runs = found.map(told => runOf(told, { nowMs, times: times.get(told.run.kind) ?? [] }))
+  return { node_uuid: node.uuid, model, runs }
 }
 
 /** Reads what these runs of a node, the newest first, have recorded, and attributes it. */
@@ -62,7 +69,7 @@ export async function attributed(db: Db, nodeUuid: string, runs: readonly RunRow
   })
 }
 
-function runOf({ run, stretches }: Told, nowMs: number): Run {
+function runOf({ run, stretches }: Told, { nowMs, times }: { nowMs: number; times: readonly PhaseTimes[] }): Run {
   const { progress: _, wait_name: __, node_uuid: ___, ended_at, state, ...rest } = run
   const isOver = ended_at !== null
   const phases = stretches.map((stretch, index) => phaseOf(stretch, !isOver && index === stretches.length - 1))
@@ -74,8 +81,8 @@ function runOf({ run, stretches }: Told, nowMs: number): Run {
     outcome: state === 'done' || state === 'failed' || state === 'aborted' ? state : null,
     phases,
     unattributed_s: seconds(unattributed.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)),
-    expected_s: null,
-    now: isOver ? null : nowOf(run, stretches),
+    expected_s: thousandths(expectedSeconds(times)),
+    now: isOver ? null : nowOf(run, stretches, times),
   }
 }
 
@@ -93,28 +100,34 @@ function phaseOf({ phase, fromMs, toMs, step, what, bytes }: Stretch, lasts: boo
   }
 }
 
-function nowOf({ progress }: RunRow, stretches: readonly Stretch[]): Now {
+function nowOf({ progress }: RunRow, stretches: readonly Stretch[], times: readonly PhaseTimes[]): Now {
   const last = stretches.at(-1)
   const total = progress?.total_bytes ?? null
-  const isCounted = progress !== null && total !== null && total > 0
+  const counted =
+    progress && total ? { bytes: progress.bytes, totalBytes: total, rateBytesPerS: progress.rate_bytes_per_s } : null
+  const found = estimate(stretches, times, counted)
   return {
     phase: last?.phase ?? 'conductor',
-    step: last?.step ?? progress?.step ?? null,
+    step: last?.step ?? null,
     what: progress?.phase ?? last?.what ?? 'begins',
     phase_seconds: last ? seconds(last.toMs - last.fromMs) : 0,
     bytes: progress?.bytes ?? null,
     total_bytes: total,
     rate_bytes_per_s: progress?.rate_bytes_per_s ?? null,
-    phase_fraction: isCounted ? Math.min(1, progress.bytes / total) : null,
-    phase_eta_s: progress?.eta_s ?? null,
-    fraction: null,
-    eta_s: null,
-    runs_known: 0,
-    is_overdue: false,
+    phase_fraction: thousandths(found.phaseFraction),
+    phase_eta_s: thousandths(found.phaseEtaS),
+    fraction: thousandths(found.fraction),
+    eta_s: thousandths(found.etaS),
+    runs_known: found.runsKnown,
+    is_overdue: found.isOverdue,
     position: progress?.position ?? null,
-    to_come: [],
+    to_come: found.toCome,
     updated_at: progress?.updated_at ?? null,
   }
+}
+
+function thousandths(value: number | null): number | null {
+  return value === null ? null : Math.round(value * 1000) / 1000
 }
 
 /** Whole milliseconds, as seconds. */

@@ -40,7 +40,7 @@ export class InsideNetwork extends Network {
     return script === undefined ? { status: 404, text: '' } : { status: 200, text: script }
   }
 
-  override async download(): Promise<Download> {
+  override async download(_: Omit<Call, 'method' | 'json'>): Promise<Download> {
     return { status: 200, sizeBytes: 0, body: (async function* () {})() }
   }
 }
