@@ -24,4 +24,10 @@ export const pages: readonly Page[] = [
     nav: { group: 'Fleet', label: 'Overview', key: 'o' },
     load: () => import('./pages/overview.tsx'),
   },
+  {
+    path: '/nodes',
+    title: 'Nodes',
+    nav: { group: 'Fleet', label: 'Nodes', key: 'n' },
+    load: () => import('./pages/nodes.tsx'),
+  },
 ]

@@ -30,43 +30,44 @@ export interface ConsoleFiles {
   file(name: string, encodings: string): Promise<ServedFile | undefined>
 }
 
-/** Finds the build, or makes it, when the first file is asked for: nobody who starts the service waits for it. */
+/**
+ * Finds the build, or makes it, when the page is asked for: nobody who starts the service waits for it, and who works on
+ * the console loads the page again. Files of the builds before stay, for pages that are open.
+ */
 export function consoleFiles({ directory, log }: { directory: string; log: Log }): ConsoleFiles {
-  let opening: Promise<Opened | undefined> | undefined
+  const builds = new Map<string, ConsoleBuild>()
+  let opening: Promise<ConsoleBuild | undefined> | undefined
+  const open = async () => {
+    const began = performance.now()
+    const folder = (await hasSources()) ? await buildConsole({ directory }) : await newestBuild(directory)
+    if (folder === undefined) {
+      log.warn({ console_dir: directory }, 'there is no web console in [ferrite] console_dir')
+      return undefined
+    }
+    const known = builds.get(folder)
+    if (known) return known
+    const build: ConsoleBuild = JSON.parse(await readFile(join(folder, 'build.json'), 'utf8')) // buildConsole() wrote it
+    builds.set(folder, build)
+    log.info({ folder, ms: Math.round(performance.now() - began) }, 'the web console is ready')
+    return build
+  }
   const opened = () => {
-    opening ??= open(directory, log).catch(error => {
-      opening = undefined // The next who asks tries again.
-      throw error
+    opening ??= open().finally(() => {
+      opening = undefined
     })
     return opening
   }
   return {
     async page() {
-      const found = await opened()
-      return found && pageOf(found.build)
+      const build = await opened()
+      return build && pageOf(build)
     },
     async file(name, encodings) {
-      const found = await opened()
-      return found?.build.files.includes(name) ? fileOf(found.folder, name, encodings) : undefined
+      if (builds.size === 0) await opened()
+      const folder = [...builds].find(([, build]) => build.files.includes(name))?.[0]
+      return folder === undefined ? undefined : fileOf(folder, name, encodings)
     },
   }
-}
-
-interface Opened {
-  readonly folder: string
-  readonly build: ConsoleBuild
-}
-
-async function open(directory: string, log: Log): Promise<Opened | undefined> {
-  const began = performance.now()
-  const folder = (await hasSources()) ? await buildConsole({ directory }) : await newestBuild(directory)
-  if (folder === undefined) {
-    log.warn({ console_dir: directory }, 'there is no web console in [ferrite] console_dir')
-    return undefined
-  }
-  const build: ConsoleBuild = JSON.parse(await readFile(join(folder, 'build.json'), 'utf8')) // buildConsole() wrote it
-  log.info({ folder, ms: Math.round(performance.now() - began) }, 'the web console is ready')
-  return { folder, build }
 }
 
 async function fileOf(folder: string, name: string, encodings: string): Promise<ServedFile> {
