@@ -3,6 +3,7 @@
  * that asks the API. Parsing, help, completion and printing all read this declaration; a command never touches argv,
  * the terminal or HTTP itself.
  */
+import type { Fault } from '#lib/fault.ts'
 import type { Api } from './client.ts'
 import type { Reporter } from './report.ts'
 import type { Terminal } from './terminal.ts'
@@ -80,9 +81,13 @@ export interface Context {
 export type Item = Readonly<Record<string, unknown>>
 
 /** What a command has to show: one object, or a table whose rows are objects with the named columns. */
-export type Output =
+export type Output = (
   | { readonly kind: 'one'; readonly item: Item }
   | { readonly kind: 'list'; readonly columns: readonly string[]; readonly items: readonly Item[] }
+) & {
+  /** Thrown once all is shown. */
+  readonly failure?: Fault
+}
 
 export interface AnyCommand {
   readonly about: string

@@ -52,6 +52,7 @@ async function dispatch(argv: readonly string[], terminal: Terminal): Promise<nu
   const api = new Api(await apiSettings(input.options as GlobalValues, terminal, reporter)) // parsed by globalOptions
   const output = await command.run(input, { api, terminal, reporter })
   if (output) await print(output, formatOf(input), terminal)
+  if (output?.failure) throw output.failure
   return 0
 }
 
