@@ -30,4 +30,5 @@ export const pages: readonly Page[] = [
     nav: { group: 'Fleet', label: 'Nodes', key: 'n' },
     load: () => import('./pages/nodes.tsx'),
   },
+  { path: '/nodes/:ident/:tab?', title: 'Node', load: () => import('./pages/node.tsx') },
 ]
