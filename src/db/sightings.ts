@@ -191,15 +191,22 @@ export async function lastHopMs(db: Db, nodeUuid: string, since: string): Promis
   return row ? Date.parse(row.at) : null
 }
 
-/** When a flow last switched the machine on or reset it, in the API's time; null: not since events are kept. */
+/**
+ * When a flow last switched the machine on or reset it, in the API's time; null: not since events are kept. It counts from
+ * when the BMC was asked: firmware may be heard of before the BMC reports that the power is there.
+ */
 export async function lastPowerOn(db: Db, nodeUuid: string): Promise<string | null> {
   const rows = await db
     .selectFrom('events')
     .select(['at', 'data'])
     .where('node_uuid', '=', nodeUuid)
-    .where('kind', '=', 'power')
+    .where('kind', 'in', ['power', 'power asked'])
     .orderBy('id', 'desc')
-    .limit(10)
+    .limit(20)
     .execute()
-  return rows.find(({ data }) => JSON.parse(data).state !== 'power off')?.at ?? null
+  const changes = rows.map(({ at, data }): { at: string; state: string } => ({ at, ...JSON.parse(data) }))
+  const last = changes.findIndex(({ state }) => state !== 'power off')
+  const [first, before] = changes.slice(last, last + 2)
+  if (last < 0 || !first) return null
+  return before && before.state === first.state ? before.at : first.at
 }

@@ -4,6 +4,7 @@
  */
 import { forgetAgent } from '#db/agents.ts'
 import { Fault, InvalidInput, messageOf } from '#lib/fault.ts'
+import { timestamp } from '#protocol/field.ts'
 import type { PowerState } from '#protocol/states.ts'
 import { type FlowContext, Unsupported } from './driver.ts'
 import { bmcPatienceMs, mayPass, patiently } from './patience.ts'
@@ -34,7 +35,9 @@ export async function powerTo(ctx: FlowContext, name: string, wanted: 'power on'
     const now = await ctx.fresh()
     if (!isSwitchable(now)) throw notSwitchable(now, wanted)
     await flow.write({ target_power_state: wanted })
+    const askedAt = timestamp(ctx.clock.now())
     await patiently(now, bmcPatienceMs, () => now.interfaces.power.set(now, wanted))
+    await flow.event('power asked', { state: wanted, at: askedAt })
   })
   await reached(ctx, name, wanted, config.conductor.power_state_change_timeout * 1000)
   await flow.once(`${name}: done`, async () => {

@@ -271,6 +271,7 @@ export default [
       broken: 'the firmware is in BIOS mode, the node asks for UEFI, and the BMC (IPMI) cannot tell',
       cause: 'wrong-boot-mode',
       names: /BIOS.*uefi/,
+      config: { DEFAULT: { enabled_boot_interfaces: 'ipxe,pxe,redfish-virtual-media' } },
     },
     () => {},
     { driver: 'ipmi', node: { boot_interface: 'pxe', properties: { capabilities: 'boot_mode:uefi' } } },

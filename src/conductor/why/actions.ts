@@ -81,6 +81,9 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
     'correct the host name in the URL, or give the machine a name server that knows it ([ferrite] dhcp_dns_servers)',
     again,
   ],
+  'bmc-name-not-resolved': [
+    'correct the host name in driver_info, or see that the name servers of this conductor know it',
+  ],
   'state-not-writable': ['see that the service may write below [DEFAULT] state_path, and where it puts boot files'],
   'instance-not-booted': [
     'see the console: whether the image can be booted in this boot mode, with this disk controller, from this disk',

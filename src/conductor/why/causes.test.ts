@@ -51,6 +51,12 @@ const cases: [code: string | null, text: string, cause: string][] = [
   ['internal', 'ENOSPC: no space left on device, write', 'disk-full'],
   ['internal', 'EROFS: read-only file system, open', 'state-not-writable'],
   ['image-unreachable', 'Cannot fetch http://x: getaddrinfo ENOTFOUND x', 'name-not-resolved'],
+  [
+    'bmc-unreachable',
+    'Cannot connect to the BMC at https://b (2 attempts): the name cannot be resolved: DNS knows no such host',
+    'bmc-name-not-resolved',
+  ],
+  ['image-unreachable', 'Cannot fetch http://x/y: the name x cannot be resolved', 'name-not-resolved'],
   [null, 'whatever', 'unknown'],
 ]
 

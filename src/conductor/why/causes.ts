@@ -36,7 +36,7 @@ const readings: readonly Reading[] = [
   },
   {
     codes: ofImages,
-    says: /\bENOTFOUND\b|\bEAI_AGAIN\b|getaddrinfo|Name or service not known|failure in name resolution/i,
+    says: /\bENOTFOUND\b|\bEAI_AGAIN\b|getaddrinfo|Name or service not known|failure in name resolution|name .*cannot be resolved/i,
     cause: 'name-not-resolved',
   },
   {
@@ -62,6 +62,7 @@ const readings: readonly Reading[] = [
   { codes: ofAgent, says: /ImageWriteError/, cause: 'disk-failed' },
   { codes: ofAgent, says: /^The agent failed (step|clean|deploy|service)/, cause: 'step-failed' },
   { codes: ['bmc-refused', 'bmc-not-redfish'], says: /HTTP (429|50[234])\b/, cause: 'bmc-busy' },
+  { codes: ['bmc-unreachable'], says: /name cannot be resolved/, cause: 'bmc-name-not-resolved' },
   { codes: ['bmc-refused'], says: /HTTP 404\b/, cause: 'bmc-wrong-address' },
   { codes: ['internal', 'command-failed', 'image-not-prepared'], says: /ENOSPC|no space left/i, cause: 'disk-full' },
   { codes: ['internal', 'command-failed'], says: /\b(EROFS|EACCES|EPERM)\b/, cause: 'state-not-writable' },

@@ -10,7 +10,7 @@ import type { MediaDevice } from '#protocol/management.ts'
 import { HardwareFault, type NodeContext, Unsupported, type VirtualMedia } from '../driver.ts'
 import { Asker, type Link } from './asker.ts'
 import { type RedfishClient, Reference, reader } from './client.ts'
-import { BmcRefused } from './faults.ts'
+import { BmcRefused, BmcUnreachable } from './faults.ts'
 import { Action, Maybe, Text } from './maybe.ts'
 import { type Located, managersOf, readSystem } from './system.ts'
 import { awaitTask } from './tasks.ts'
@@ -103,11 +103,22 @@ export async function insertMedia(ctx: NodeContext, device: MediaDevice, image: 
       await persistently(ctx, () => insert(ctx, client, slot, image))
       return await seeInserted(ctx, client, slot, image)
     } catch (error) {
-      if (!(error instanceof BmcRefused || error instanceof MediaNotInserted)) throw error
-      said.push(error.message)
+      if (!(error instanceof HardwareFault)) throw error
+      const isOfMedia = error instanceof BmcRefused || error instanceof MediaNotInserted
+      // One that is stuck at an image which it cannot fetch still answers to other requests.
+      if (!isOfMedia && !(error instanceof BmcUnreachable && (await answers(ctx, client, slot)))) throw error
+      said.push(isOfMedia ? error.message : `${error.message}; it does answer else: can it reach that URL?`)
     }
   }
   throw new MediaNotInserted(`Cannot insert ${device} image ${image.url}: ${said.join('; ')}`)
+}
+
+async function answers(ctx: NodeContext, client: RedfishClient, { path }: Slot): Promise<boolean> {
+  const answer = client.get(path, slotReader, { signal: ctx.signal, fresh: true })
+  return answer.then(
+    () => true,
+    () => false,
+  )
 }
 
 /** What an operator does by hand with the slots. */

@@ -289,6 +289,19 @@ test('an eject that is still under way is waited for; what stays empty is told w
   assert.equal((await readSlots(deaf.ctx)).length, 1)
 })
 
+test('a BMC that is stuck at an image which it cannot fetch is told from one that does not answer', async () => {
+  const stuck = () => new Promise<Response>(resolve => setTimeout(resolve, 1300, new Response(null, { status: 204 })))
+  await using w = await world({
+    config: { redfish: { read_timeout: 1 } },
+    before: request => (request.url.endsWith(INSERT) ? stuck() : undefined),
+  })
+  await assert.rejects(insertMedia(w.ctx, 'cdrom', image), (error: Error) => {
+    assert.ok(error instanceof MediaNotInserted)
+    assert.match(error.message, /203\.0\.113\.9.*did not answer in time; it does answer else: can it reach that URL/)
+    return true
+  })
+})
+
 test('a full slot is emptied first, and one that is empty is left alone', async () => {
   await using w = await world()
   await insertMedia(w.ctx, 'cdrom', { url: 'http://203.0.113.9/old.iso', protocol: null })
