@@ -18,13 +18,42 @@ export async function eventsAfter(
 ): Promise<FedEvent[]> {
   const { rows } =
     nodeUuid === undefined ? await ofAll(db, { afterId, limit }) : await ofNode(db, { afterId, limit, nodeUuid })
-  return rows.map(({ id, flow_id, data, found, ...row }) => ({
+  return rows.map(readFed)
+}
+
+type FedRow = Omit<FedEvent, 'data' | 'hasNode'> & { data: string; found: string | null }
+
+function readFed({ id, flow_id, data, found, ...row }: FedRow): FedEvent {
+  return {
     ...row,
     id: Number(id),
     flow_id: flow_id === null ? null : Number(flow_id),
     data: JSON.parse(data),
     hasNode: found !== null,
-  }))
+  }
+}
+
+/** Which events are looked for; what is not named does not matter. */
+export interface Sought {
+  nodeUuid?: string | undefined
+  kinds?: readonly string[] | undefined
+  /** By type: these kinds only, or all but these. */
+  types?: { only: readonly string[] } | { allBut: readonly string[] } | undefined
+}
+
+/** The last `limit` events, of those before `beforeId` where it is given; oldest first. */
+export async function latestEvents(
+  db: Db,
+  { limit, beforeId, sought }: { limit: number; beforeId?: number | undefined; sought: Sought },
+): Promise<FedEvent[]> {
+  const { nodeUuid, kinds, types } = sought
+  let query = feed(db).orderBy('events.id', 'desc').limit(limit)
+  if (beforeId !== undefined) query = query.where('events.id', '<', beforeId)
+  if (nodeUuid !== undefined) query = query.where('events.node_uuid', '=', nodeUuid)
+  if (kinds) query = query.where('events.kind', 'in', kinds)
+  if (types && 'only' in types) query = query.where('events.kind', 'in', types.only)
+  else if (types && types.allBut.length > 0) query = query.where('events.kind', 'not in', types.allBut)
+  return (await query.execute()).map(readFed).reverse()
 }
 
 /** The number of the newest event; 0 where there is none. */
@@ -35,19 +64,20 @@ export async function newestEventId(db: Db): Promise<number> {
 
 type Page = { afterId: number; limit: number }
 
-const ofAll = prepared((db, page: Page) => feed(db, page))
+const ofAll = prepared((db, page: Page) => after(db, page))
 const ofNode = prepared((db, page: Page & { nodeUuid: string }) =>
-  feed(db, page).where('events.node_uuid', '=', page.nodeUuid),
+  after(db, page).where('events.node_uuid', '=', page.nodeUuid),
 )
 const newest = prepared(db => db.selectFrom('events').select('id').orderBy('id', 'desc').limit(1))
 
-function feed(db: Db, { afterId, limit }: Page) {
+function after(db: Db, { afterId, limit }: Page) {
+  return feed(db).where('events.id', '>', afterId).orderBy('events.id').limit(limit)
+}
+
+function feed(db: Db) {
   return db
     .selectFrom('events')
     .leftJoin('nodes', 'nodes.uuid', 'events.node_uuid')
     .select(['events.id', 'events.at', 'events.node_uuid', 'events.flow_id', 'events.kind', 'events.data'])
     .select(['nodes.owner', 'nodes.lessee', 'nodes.uuid as found'])
-    .where('events.id', '>', afterId)
-    .orderBy('events.id')
-    .limit(limit)
 }

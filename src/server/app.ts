@@ -15,7 +15,6 @@ import { type Minor, maximum, minimum, versionText } from '#protocol/microversio
 import { answerOptions, logAnswer, notFound, refuse, send } from './answer-request.ts'
 import { type Authenticator, type Identity, noauth, nobody } from './auth.ts'
 import { parseBody } from './body.ts'
-import { isForConsole, serveConsole } from './console-socket.ts'
 import type { Endpoint, World } from './endpoint.ts'
 import { endpoints as allEndpoints } from './endpoints.ts'
 import { eventHub } from './event-hub.ts'
@@ -34,6 +33,7 @@ import { normalPath, outsideOf, routeTable } from './paths.ts'
 import { type Policy, unrestricted } from './policy/policy.ts'
 import { prepare, type Ready, readRequest } from './read-request.ts'
 import { addUi, type UiConfig, uiPath } from './ui/routes.ts'
+import { isForSocket, serveSocket } from './sockets.ts'
 import { negotiate } from './versions.ts'
 
 declare module 'fastify' {
@@ -97,7 +97,7 @@ export function createApp(options: AppOptions): FastifyInstance {
     exposeHeadRoutes: false,
     rewriteUrl: request => normalPath(request.url ?? '/', outside, foldersOutside),
     bodyLimit: api.max_json_body_size * 1024,
-    serverFactory: handler => createHttpServer(handler, { tls: options.tls, onDistrust, upgrades: isForConsole }),
+    serverFactory: handler => createHttpServer(handler, { tls: options.tls, onDistrust, upgrades: isForSocket }),
     clientErrorHandler: refuseConnection,
     routerOptions: { maxParamLength: 1024 },
     frameworkErrors: (error, request, reply) => refuse(error, request, reply, log),
@@ -172,7 +172,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
-    void serveConsole({ world, auth, policy }, request, { socket, head })
+    void serveSocket({ world, auth, policy }, request, { socket, head })
   })
   app.addHook('preClose', async () => {
     for (const socket of sockets) socket.destroy()

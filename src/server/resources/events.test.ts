@@ -1,7 +1,11 @@
 /** The log of events over HTTP: pages, and a stream that misses nothing. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { after, before, test } from 'node:test'
+import { WebSocket as WsClient } from 'ws'
 import { appendEvent } from '#db/events.ts'
+import { insertFlow, updateFlow, writeProgress } from '#db/flows.ts'
+import { keepPiece } from '#db/ramdisk-logs.ts'
 import { freshDatabase } from '#db/test-database.ts'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
@@ -10,6 +14,7 @@ import { startApi, type TestApi } from '../test-api.ts'
 
 interface Told {
   id: number
+  type: string
   kind: string
   node_uuid: string | null
   data: Record<string, unknown>
@@ -160,4 +165,91 @@ test('a number that is not there yet is waited for; one that never comes is not'
   assert.deepEqual(await ids(), [1, 2, 3, 5])
   await hub.close()
   await db.destroy()
+})
+
+/** Follows by a WebSocket; `next` resolves with one event after the other. */
+async function socketTo(query = '', headers: Record<string, string> = {}) {
+  const socket = new WsClient(`${api.url.replace('http', 'ws')}/v1/events?${query}`, { headers })
+  const told: Told[] = []
+  let heard = Promise.withResolvers<void>()
+  socket.on('message', data => {
+    told.push(JSON.parse(String(data)))
+    heard.resolve()
+    heard = Promise.withResolvers()
+  })
+  await once(socket, 'open')
+  return {
+    async next(): Promise<Told> {
+      while (told.length === 0) await heard.promise
+      return told.shift() as Told // there is one
+    },
+    close: () => socket.close(),
+  }
+}
+
+test('a WebSocket at the same address tells the same, with the same filters', async () => {
+  const before = (await page('latest=1')).events[0]?.id
+  const [all, own] = [await socketTo(), await socketTo(`node=${node}&type=state,other&kind=provision%20state`)]
+  await happens('power')
+  await happens('provision state', other)
+  await happens('provision state')
+  assert.deepEqual([(await all.next()).kind, (await all.next()).node_uuid], ['power', other])
+  const { kind, type } = await own.next()
+  assert.deepEqual([kind, type], ['provision state', 'state'])
+  const again = await socketTo(`after=${before}`)
+  assert.equal((await again.next()).kind, 'power')
+  const resumed = await socketTo('', { 'Last-Event-ID': String(before) })
+  assert.equal((await resumed.next()).kind, 'power')
+  for (const socket of [all, own, again, resumed]) socket.close()
+})
+
+test('a WebSocket that is asked for wrongly is refused as the page is', async () => {
+  const refused = async (query: string) => {
+    const socket = new WsClient(`${api.url.replace('http', 'ws')}/v1/events?${query}`)
+    socket.on('error', () => {})
+    const [, response] = await once(socket, 'unexpected-response')
+    return response.statusCode
+  }
+  assert.equal(await refused('after=x'), 400)
+  assert.equal(await refused('type=nonsense'), 400)
+  assert.equal(await refused('type=log'), 400)
+  assert.equal(await refused('node=nobody'), 404)
+  assert.equal((await api.call('GET', '/v1/events?type=nonsense')).status, 400)
+})
+
+test('pages by type', async () => {
+  await happens('boot hop')
+  const { events: own } = await page('latest=1')
+  const after = own[0]?.id ?? 0
+  await happens('step started', other)
+  await happens('power')
+  await happens('sensor health')
+  const kindsOf = async (query: string) => (await page(query)).events.map(event => event.kind)
+  assert.deepEqual(await kindsOf(`after=${after}&type=boot,step`), ['step started'])
+  // The last ones, whatever else there is.
+  assert.deepEqual(await kindsOf('latest=2&type=boot,step'), ['boot hop', 'step started'])
+  assert.deepEqual(await kindsOf('latest=2&type=other,power'), ['power', 'sensor health'])
+  assert.deepEqual(await kindsOf('latest=1&kind=power'), ['power'])
+  assert.deepEqual(await kindsOf(`latest=1&node=two&type=step`), ['step started'])
+  assert.deepEqual(await kindsOf(`latest=1&before=${after + 1}`), ['boot hop'])
+})
+
+test('progress and lines of logs are told to who asks for them', async () => {
+  const stream = await socketTo(`node=${node}&type=progress,log`)
+  const flow = { node_uuid: node, kind: 'deploy', args: {}, conductor: 'host-1', lease_token: 1, nowMs: Date.now() }
+  const id = await insertFlow(api.db, { ...flow, requested_by: null, requested_project: null, request_id: null })
+  const at = (ms: number) => new Date(Date.now() + ms).toISOString().replace('Z', '000+00:00')
+  const progress = { step: 'deploy.write_image', phase: 'write', total_bytes: 100, rate_bytes_per_s: 5, eta_s: 9 }
+  await writeProgress(api.db, id, { ...progress, bytes: 10, updated_at: at(0) })
+  const first = await stream.next()
+  assert.deepEqual([first.id, first.kind, first.data.bytes, first.data.flow], [null, 'progress', 10, 'deploy'])
+  await writeProgress(api.db, id, { ...progress, bytes: 20, updated_at: at(1) })
+  assert.equal((await stream.next()).data.bytes, 20)
+  const piece = { nodeUuid: node, bootId: 'b1', piece: 0, text: '[ 0.00] Linux\n', at: at(0) }
+  await keepPiece(api.db, piece, 1000)
+  await keepPiece(api.db, { ...piece, piece: 1, text: 'more\n', at: at(5) }, 1000)
+  const [one, two] = [await stream.next(), await stream.next()]
+  assert.deepEqual([one.kind, one.data.text, two.data.text], ['log lines', '[ 0.00] Linux\n', 'more\n'])
+  stream.close()
+  await updateFlow(api.db, id, { state: 'done' })
 })

@@ -1,16 +1,18 @@
 /**
- * The log of what happens, as pages and as a stream of server-sent events: Ferrite's own. And events that a network
- * service reports of ports, which are logged and nothing else: nothing here waits for one.
+ * The log of what happens, as pages and as a stream of server-sent events (event-socket.ts has the same as a WebSocket):
+ * Ferrite's own. And events that a network service reports of ports, which are logged and nothing else: nothing here
+ * waits for one.
  *
  * Source: REST API reference, "Shards, events"; HTML standard, "Server-sent events".
  */
 import { Type } from 'typebox'
-import { eventsAfter, type FedEvent } from '#db/event-feed.ts'
+import { eventsAfter, latestEvents } from '#db/event-feed.ts'
+import { InvalidInput } from '#lib/fault.ts'
+import { eventTypes, kindsOfTypes, LoggedEvent } from '#protocol/event.ts'
 import { Nullable, Uuid } from '#protocol/field.ts'
 import { MacAddress } from '#protocol/port.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
-import type { EventHub } from '../event-hub.ts'
-import { Busy } from '../faults.ts'
+import { type EventChoice, type Followed, follow, shown } from '../event-stream.ts'
 import { mustFindNode } from '../find-node.ts'
 import { boolean, ident, integer, list, type ValuesOf } from '../parameters.ts'
 import { listScope } from '../policy/access.ts'
@@ -28,52 +30,52 @@ const NetworkEvent = Type.Object(
   { additionalProperties: false },
 )
 
-const LoggedEvent = Type.Object({
-  id: Type.Integer(),
-  at: Type.String(),
-  node_uuid: Nullable(Type.String()),
-  kind: Type.String(),
-  data: Type.Record(Type.String(), Type.Unknown()),
-})
-
 const choice = {
   node: ident({ doc: 'UUID or name: events of this node only' }),
+  type: list({
+    doc: `events of these types only: ${eventTypes.join(', ')}; a stream tells the last two to who names them`,
+  }),
   kind: list({ doc: 'events of these kinds only' }),
   after: integer({ min: 0, doc: 'events after the one of this number' }),
 }
-const seeing = 'baremetal:node:history:get'
-/** A proxy takes a connection that says nothing for dead. */
-const silenceMs = 15_000
-/** Who follows is asked anew who they are after this time. */
-const longestMs = 3_600_000
-const mostFollowers = 500
-/** By the hub of a service. */
-const followers = new WeakMap<EventHub, number>()
 
 type Choice = ValuesOf<typeof choice>
 
-/** What of a page of events the caller asked for and may see, as it is told. */
-function shown(call: Pick<Call, 'may'>, page: readonly FedEvent[], kinds: Choice['kind']) {
-  const everything = call.may('baremetal:node:list_all', null)
-  const visible = page.filter(
-    event =>
-      (kinds === undefined || kinds.includes(event.kind)) && (everything || (event.hasNode && call.may(seeing, event))),
-  )
-  return visible.map(({ id, at, node_uuid, kind, data }) => ({ id, at, node_uuid, kind, data }))
+/** @throws InvalidInput for a type that is none, or lines of logs of no node in particular */
+async function chosen(call: Call<unknown, Choice>): Promise<EventChoice> {
+  const { node, kind: kinds, type } = call.query
+  const types = type?.map(word => {
+    const known = eventTypes.find(one => one === word)
+    if (known) return known
+    throw new InvalidInput(
+      `Cannot read type: found ${JSON.stringify(word.slice(0, 80))}, expected ${eventTypes.join(', ')}`,
+    )
+  })
+  if (types?.includes('log') && node === undefined) {
+    throw new InvalidInput('Cannot tell lines of logs of all nodes at once: expected a node beside the type "log"')
+  }
+  return { nodeUuid: node === undefined ? undefined : (await mustFindNode(call, node)).uuid, kinds, types }
 }
 
-async function nodeAsked(call: Call<unknown, Choice>): Promise<string | undefined> {
-  return call.query.node === undefined ? undefined : (await mustFindNode(call, call.query.node)).uuid
-}
+type PageChoice = Choice & { limit: number | undefined; latest: number | undefined; before: number | undefined }
 
-async function pageOfEvents(call: Call<unknown, Choice & { limit: number | undefined }>): Promise<Answer> {
-  const { limit: asked, after = 0, kind } = call.query
-  const limit = Math.min(asked ?? call.config.api.max_limit, call.config.api.max_limit)
-  const nodeUuid = await nodeAsked(call)
-  const page = await eventsAfter(call.db, { afterId: after, limit, nodeUuid })
+async function pageOfEvents(call: Call<unknown, PageChoice>): Promise<Answer> {
+  const { limit: asked, latest, before: beforeId, after = 0 } = call.query
+  const limit = Math.min(latest ?? asked ?? call.config.api.max_limit, call.config.api.max_limit)
+  const wanted = await chosen(call)
+  if (latest !== undefined) {
+    const { types, ...sought } = wanted
+    const page = await latestEvents(call.db, {
+      limit,
+      beforeId,
+      sought: { ...sought, types: types && kindsOfTypes(types) },
+    })
+    return { json: JSON.stringify({ events: shown(call, page, wanted) }) }
+  }
+  const page = await eventsAfter(call.db, { afterId: after, limit, nodeUuid: wanted.nodeUuid })
   const last = page.length === limit ? page.at(-1)?.id : undefined
   const more = last === undefined ? {} : { next: nextPage(call, last) }
-  return { json: JSON.stringify({ events: shown(call, page, kind), ...more }) }
+  return { json: JSON.stringify({ events: shown(call, page, wanted), ...more }) }
 }
 
 function nextPage({ links, path, given }: Call, after: number): string {
@@ -84,48 +86,28 @@ function nextPage({ links, path, given }: Call, after: number): string {
   return `${links.base}${path}?${query}`
 }
 
-async function* follow(
-  call: Call<unknown, Choice>,
-  nodeUuid: string | undefined,
-  from: number,
-): AsyncGenerator<string> {
-  const { hub, clock } = call
-  const endMs = clock.now() + longestMs
-  let last = from
-  yield 'retry: 2000\n\n'
-  while (!hub.closed.aborted && clock.now() < endMs) {
-    const page = await hub.after(last)
-    last = page.at(-1)?.id ?? last
-    const own = nodeUuid === undefined ? page : page.filter(event => event.node_uuid === nodeUuid)
-    const told = shown(call, own, call.query.kind)
-    if (told.length > 0) yield told.map(event => `id: ${event.id}\ndata: ${JSON.stringify(event)}\n\n`).join('')
-    if (page.length > 0) continue
-    await hub.news(last, hub.closed, silenceMs)
-    // With the number that was reached: who comes back need not be told all that was not theirs again.
-    if ((await hub.after(last)).length === 0) yield `: ${last}\n\n`
-  }
-}
-
-async function streamOfEvents(call: Call<unknown, Choice>): Promise<Answer> {
-  const nodeUuid = await nodeAsked(call)
-  if ((followers.get(call.hub) ?? 0) >= mostFollowers) {
-    throw new Busy(`Cannot tell of events: ${mostFollowers} callers are told already; try again later`)
-  }
+/**
+ * What a caller follows who may list nodes: from the event that it had last, or from now on.
+ * @throws Busy, Forbidden, InvalidInput, NotFound
+ */
+export async function followed(call: Call<unknown, Choice>): Promise<AsyncGenerator<Followed>> {
+  listScope(call, 'node')
+  const wanted = await chosen(call)
   // What a browser sends when it comes back.
   const heard = Number(call.header('last-event-id') ?? Number.NaN)
   const from = call.query.after ?? (Number.isSafeInteger(heard) ? heard : await call.hub.newestId())
-  return { stream: { type: 'text/event-stream', body: counted(call.hub, follow(call, nodeUuid, from)) } }
+  return follow(call, wanted, from)
 }
 
-/** Counts who follows; the place is free when the stream ends, or nobody reads it any more. */
-async function* counted(hub: EventHub, stream: AsyncGenerator<string>): AsyncGenerator<string> {
-  followers.set(hub, (followers.get(hub) ?? 0) + 1)
-  try {
-    yield* stream
-  } finally {
-    followers.set(hub, (followers.get(hub) ?? 1) - 1)
-  }
+/** As server-sent events. */
+async function* inText(told: AsyncGenerator<Followed>): AsyncGenerator<string> {
+  yield 'retry: 2000\n\n'
+  for await (const now of told) yield typeof now === 'number' ? `: ${now}\n\n` : now.map(textOf).join('')
 }
+
+/** Only what is kept has a number to come back with. */
+const textOf = (event: LoggedEvent) =>
+  `${event.id === null ? '' : `id: ${event.id}\n`}data: ${JSON.stringify(event)}\n\n`
 
 export const events: readonly Endpoint[] = [
   endpoint({
@@ -138,6 +120,8 @@ export const events: readonly Endpoint[] = [
     query: {
       ...choice,
       limit: integer({ min: 1, doc: 'at most so many' }),
+      latest: integer({ min: 1, doc: 'the last so many, oldest first, in place of a page from the beginning' }),
+      before: integer({ min: 1, doc: 'with latest: of those before the one of this number' }),
       follow: boolean({ doc: 'a stream of what happens from now on, or after a number; also by Accept' }),
     },
     streams: 'text/event-stream',
@@ -146,7 +130,8 @@ export const events: readonly Endpoint[] = [
     async handle(call) {
       listScope(call, 'node')
       const follows = call.query.follow ?? call.header('accept')?.includes('text/event-stream')
-      return follows ? streamOfEvents(call) : pageOfEvents(call)
+      if (!follows) return pageOfEvents(call)
+      return { stream: { type: 'text/event-stream', body: inText(await followed(call)) } }
     },
   }),
   endpoint({
