@@ -14,9 +14,9 @@ import type { BuildOptions, Plugin } from 'esbuild'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..')
 const entryPoint = 'src/console/main.tsx'
-/** What the bundle is made of, besides the packages that package-lock.json names. */
-const sources = ['src/console', 'src/protocol', 'package-lock.json', 'src/server/ui/bundle.ts']
-const worthwhile = new Set(['.js', '.css', '.html', '.svg', '.map'])
+/** What every bundle depends on, besides its modules: the packages, and how it is made. */
+const always = ['package-lock.json', 'src/console/tsconfig.json', 'src/server/ui/bundle.ts']
+const worthwhile = new Set(['.js', '.css', '.svg'])
 /** Folders of earlier sources that stay beside a new one: pages that are open still load from them. */
 const keptBuilds = 3
 
@@ -29,6 +29,8 @@ export interface ConsoleBuild {
   readonly firstLoad: readonly string[]
   /** Every file that may be asked for, by its name below the folder. */
   readonly files: readonly string[]
+  /** The sources that it was made of. */
+  readonly sources: readonly string[]
 }
 
 /** The sources of the console lie here; false in a package. */
@@ -45,22 +47,28 @@ export async function hasSources(): Promise<boolean> {
  * @returns the folder of the present sources
  */
 export async function buildConsole({ directory }: { directory: string }): Promise<string> {
-  const folder = join(resolve(directory), await hashOfSources())
-  if (await isBuilt(folder)) return folder
-  const unfinished = `${folder}.${randomUUID()}`
+  const builds = await buildsIn(resolve(directory))
+  for (const folder of builds) if (await isOfPresentSources(folder)) return folder
+  const unfinished = join(resolve(directory), `unfinished-${randomUUID()}`)
   try {
     const described = await bundle(unfinished)
+    const folder = join(resolve(directory), await hashOf(described.sources))
     await Promise.all((await readdir(unfinished)).map(name => compress(join(unfinished, name))))
     await writeFile(join(unfinished, 'build.json'), `${JSON.stringify(described, null, 1)}\n`)
     await rename(unfinished, folder).catch(async error => {
       // Another process was quicker; its folder holds the same.
-      if (!(await isBuilt(folder))) throw error
+      if (!(await buildsIn(resolve(directory))).includes(folder)) throw error
     })
+    for (const old of builds.slice(keptBuilds - 1)) await rm(old, { recursive: true, force: true })
+    return folder
   } finally {
     await rm(unfinished, { recursive: true, force: true })
   }
-  await forgetOlder(resolve(directory), folder)
-  return folder
+}
+
+/** What a folder of buildConsole() holds. */
+export async function readBuild(folder: string): Promise<ConsoleBuild> {
+  return JSON.parse(await readFile(join(folder, 'build.json'), 'utf8')) // buildConsole() wrote it
 }
 
 /** The newest build in a directory, whatever it was made of; undefined where there is none. */
@@ -94,11 +102,13 @@ async function bundle(outdir: string): Promise<ConsoleBuild> {
   const imports = new Map(
     outputs.map(({ name, imports }) => [name, imports.map(({ path, kind }) => ({ name: basename(path), kind }))]),
   )
+  const modules = [...used, ...styles.ofOurs(used)].filter(path => path.startsWith('src/'))
   return {
     scripts: [entry.name],
     styles: sheets.filter(name => name.endsWith('.css')),
     firstLoad: staticImports(entry.name, imports),
     files: [...outputs.map(output => output.name), ...sheets].filter(name => !name.endsWith('.map')).sort(),
+    sources: [...new Set([...modules, ...always])].sort(),
   }
 }
 
@@ -146,13 +156,21 @@ class StyleImports {
     },
   }
 
+  /** The style sheets in our sources, relative to the root. */
+  ofOurs(used: ReadonlySet<string>): string[] {
+    return this.#sheets(used).map(sheet => relative(root, sheet))
+  }
+
   /** @param used modules that are in the bundle, relative to the root */
   sheetOf(used: ReadonlySet<string>): string {
-    const sheets = this.#imports.filter(({ importer }) => used.has(importer)).map(({ sheet }) => sheet)
     // What all stands on comes first, what is our own has the last word.
     const rank = (sheet: string) => (sheet.endsWith('/base.css') ? 0 : sheet.startsWith(join(root, 'src')) ? 2 : 1)
-    const sorted = [...new Set(sheets)].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
+    const sorted = this.#sheets(used).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
     return sorted.map(sheet => `@import ${JSON.stringify(sheet)};`).join('\n')
+  }
+
+  #sheets(used: ReadonlySet<string>): string[] {
+    return [...new Set(this.#imports.filter(({ importer }) => used.has(importer)).map(({ sheet }) => sheet))]
   }
 }
 
@@ -171,7 +189,7 @@ function staticImports(
 async function compress(file: string): Promise<void> {
   if (!worthwhile.has(extname(file))) return
   const bytes = await readFile(file)
-  const params = { [constants.BROTLI_PARAM_QUALITY]: 10, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length }
+  const params = { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length }
   const [br, gz] = await Promise.all([
     promisify(brotliCompress)(bytes, { params }),
     promisify(gzip)(bytes, { level: 9 }),
@@ -179,25 +197,17 @@ async function compress(file: string): Promise<void> {
   await Promise.all([writeFile(`${file}.br`, br), writeFile(`${file}.gz`, gz)])
 }
 
-async function hashOfSources(): Promise<string> {
-  const hash = createHash('sha256')
-  for (const source of sources) {
-    const path = join(root, source)
-    const names = (await stat(path)).isDirectory() ? await readdir(path, { recursive: true }) : ['']
-    for (const name of names.sort()) {
-      if (name !== '' && !/\.(tsx?|css|svg|json)$/.test(name)) continue
-      if (name.endsWith('.test.ts')) continue
-      hash.update(`${source}/${name}\0`).update(await readFile(join(path, name)))
-    }
-  }
-  return hash.digest('hex').slice(0, 16)
+async function isOfPresentSources(folder: string): Promise<boolean> {
+  const { sources } = await readBuild(folder)
+  const hash = await hashOf(sources).catch(() => '') // One of them is gone.
+  return hash === basename(folder)
 }
 
-function isBuilt(folder: string): Promise<boolean> {
-  return stat(join(folder, 'build.json')).then(
-    () => true,
-    () => false,
-  )
+/** @param sources relative to the root */
+async function hashOf(sources: readonly string[]): Promise<string> {
+  const hash = createHash('sha256')
+  for (const source of sources) hash.update(`${source}\0`).update(await readFile(join(root, source)))
+  return hash.digest('hex').slice(0, 16)
 }
 
 /** Newest first. */
@@ -217,9 +227,4 @@ async function buildsIn(directory: string): Promise<string[]> {
     .filter(({ builtMs }) => builtMs > 0)
     .sort((a, b) => b.builtMs - a.builtMs)
     .map(({ folder }) => folder)
-}
-
-async function forgetOlder(directory: string, present: string): Promise<void> {
-  const others = (await buildsIn(directory)).filter(folder => basename(folder) !== basename(present))
-  for (const folder of others.slice(keptBuilds - 1)) await rm(folder, { recursive: true, force: true })
 }

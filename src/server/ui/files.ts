@@ -5,11 +5,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Log } from '#lib/log.ts'
-import { buildConsole, type ConsoleBuild, hasSources, newestBuild } from './bundle.ts'
+import { buildConsole, type ConsoleBuild, hasSources, newestBuild, readBuild } from './bundle.ts'
 
 const types: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
@@ -46,7 +46,7 @@ export function consoleFiles({ directory, log }: { directory: string; log: Log }
     }
     const known = builds.get(folder)
     if (known) return known
-    const build: ConsoleBuild = JSON.parse(await readFile(join(folder, 'build.json'), 'utf8')) // buildConsole() wrote it
+    const build = await readBuild(folder)
     builds.set(folder, build)
     log.info({ folder, ms: Math.round(performance.now() - began) }, 'the web console is ready')
     return build

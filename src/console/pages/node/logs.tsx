@@ -81,7 +81,7 @@ function Log({ node, bootId }: { node: Node; bootId: string }) {
   const { text, error } = useLog(node, bootId)
   const [word, setWord] = useState('')
   const [follows, setFollows] = useState(true)
-  const frame = useRef<HTMLPreElement>(null)
+  const frame = useRef<HTMLElement>(null)
   const lines = useMemo(() => {
     const all = text.split('\n')
     return word === '' ? all : all.filter(line => line.toLowerCase().includes(word.toLowerCase()))
@@ -112,9 +112,9 @@ function Log({ node, bootId }: { node: Node; bootId: string }) {
       {error !== undefined && <FaultAlert error={error} what="read the log" />}
       {lines.length > mostLines && <p className="ferrite-small">The last {mostLines} lines; the download has all.</p>}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable */}
-      <pre className="ferrite-log" ref={frame} tabIndex={0} role="region" aria-label="Log">
+      <section className="ferrite-log" ref={frame} tabIndex={0} aria-label="Log">
         {lines.slice(-mostLines).join('\n')}
-      </pre>
+      </section>
     </>
   )
 }
