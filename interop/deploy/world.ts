@@ -43,12 +43,17 @@ export class DeployWorld extends PlaceInLab {
 
   /** Enrols the machine and makes it available, without a boot: what is on its disk is overwritten anyway. */
   async makeAvailable(driverInfo: Record<string, string> = {}): Promise<void> {
+    await this.makeManageable(driverInfo)
+    await this.lab.bring('provide', 'available')
+  }
+
+  /** Enrols the machine, for a scenario that has something done to it first. */
+  async makeManageable(driverInfo: Record<string, string> = {}): Promise<void> {
     const { lab } = this
     await lab.enrol(driverInfo)
     await lab.bring('manage', 'manageable')
     await lab.service.api.create('/v1/ports', { node_uuid: lab.uuid, address: lab.machine.nics[0]?.mac })
     await lab.change('/automated_clean', false)
-    await lab.bring('provide', 'available')
   }
 
   /**

@@ -24,6 +24,8 @@ import {
 export interface DiskOptions {
   /** Default `virtio`. */
   bus?: DiskBus
+  /** How often the machine sees it, for `scsi`; default 1. */
+  paths?: number
   /** Default 8. The file is sparse: it takes what is written to it. */
   sizeGib?: number
 }
@@ -165,7 +167,8 @@ interface DiskPlan {
 }
 
 function planDisk({ folder, serial, number, disk }: DiskPlan): LabDisk {
-  const { bus = 'virtio', sizeGib = 8 } = disk
+  const { bus = 'virtio', paths = 1, sizeGib = 8 } = disk
+  check('number of paths to a disk', paths, 1, bus === 'scsi' ? 4 : 1)
   if (!(sizeGib > 0 && sizeGib <= 65_536)) {
     throw new InvalidInput(`Cannot make a lab: found a disk of ${sizeGib} GiB, expected more than 0 and at most 65536`)
   }
@@ -173,6 +176,7 @@ function planDisk({ folder, serial, number, disk }: DiskPlan): LabDisk {
   const wwn = `0x5${randomBytes(7).toString('hex')}${randomInt(16).toString(16)}`
   return {
     bus,
+    paths,
     size_bytes: Math.floor((sizeGib * 1024 ** 3) / 4096) * 4096,
     serial: `${serial}D${number}`,
     wwn: bus === 'scsi' || bus === 'sata' ? wwn : null,

@@ -127,20 +127,24 @@ function nicArguments(nic: LabNic, index: number, bootindex: string): string[] {
 function diskArguments(disk: LabDisk, index: number, error: QemuRequest['diskError'], bootindex: string): string[] {
   // What the guest flushes stays in the host's page cache: it outlives the machine's power, and that is all we claim.
   const cache = { 'no-flush': true }
-  const file = { driver: 'file', filename: disk.file, discard: 'unmap', cache }
+  // Each path opens the file for itself.
+  const locking = disk.paths > 1 ? { locking: 'off' } : {}
+  const file = { driver: 'file', filename: disk.file, discard: 'unmap', cache, ...locking }
   const faulty = { driver: 'blkdebug', image: file, 'inject-error': [{ event: 'none', iotype: error, errno: 5 }] }
-  const node = {
-    driver: 'raw',
-    'node-name': `block${index}`,
-    file: error === null ? file : faulty,
-    discard: 'unmap',
-    cache,
-  }
-  return ['-blockdev', JSON.stringify(node), '-device', `${diskDevice(disk, index)}${bootindex}`]
+  const node = { driver: 'raw', file: error === null ? file : faulty, discard: 'unmap', cache }
+  return Array.from({ length: disk.paths }, (_, path) => {
+    const name = path === 0 ? `${index}` : `${index}-path${path}`
+    // Firmware is told of the first one only.
+    const device = `${diskDevice(disk, name, index)}${path === 0 ? bootindex : ''}`
+    return [
+      ...['-blockdev', JSON.stringify({ ...node, 'node-name': `block${name}` })],
+      ...['-device', disk.paths > 1 ? `${device},share-rw=on` : device],
+    ]
+  }).flat()
 }
 
-function diskDevice(disk: LabDisk, index: number): string {
-  const common = `id=disk${index},drive=block${index},serial=${disk.serial}`
+function diskDevice(disk: LabDisk, name: string, index: number): string {
+  const common = `id=disk${name},drive=block${name},serial=${disk.serial}`
   switch (disk.bus) {
     case 'virtio':
       return `virtio-blk-pci,${common}`

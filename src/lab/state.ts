@@ -45,6 +45,8 @@ export type LabNic = Static<typeof LabNic>
 
 const LabDisk = Type.Object({
   bus: DiskBus,
+  /** How many devices of the machine lead to it. */
+  paths: Type.Integer(),
   size_bytes: Type.Integer(),
   serial: Type.String(),
   /** `0x` and 16 hex digits; null where the bus has no such name. */

@@ -58,6 +58,8 @@ export async function assemble(options: {
   tree.pick('/usr/bin/busybox')
   for (const name of [...programs, ...platform.programs]) tree.program(name)
   for (const path of paths) tree.pick(path)
+  // Plug-ins, which no program lists.
+  for (const path of tree.find('/usr/lib/')) if (/\/multipath\/lib\w+\.so$/.test(path)) tree.pick(path)
   // busybox holds the names of its applets as one table of texts.
   const busyboxFile = tree.sourceOf('/usr/bin/busybox')
   const busybox = readFileSync(busyboxFile)
@@ -115,6 +117,8 @@ const configuration = {
   '/etc/hosts': '127.0.0.1 localhost\n::1 localhost\n',
   '/etc/nsswitch.conf': 'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n',
   '/etc/os-release': 'ID=ferrite\nNAME="Ferrite ramdisk"\nPRETTY_NAME="Ferrite ramdisk"\n',
+  // Disks with one path alone stay what they are, and a disk that no path reaches any more fails instead of waiting.
+  '/etc/multipath.conf': 'defaults {\n  find_multipaths yes\n  no_path_retry fail\n}\n',
   // The builder picks programs, not their state; what array exists is read off the disks.
   '/etc/mdadm/mdadm.conf': 'HOMEHOST <ignore>\nMAILADDR root\n',
 }

@@ -6,7 +6,7 @@
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readOrNull } from '../hardware/block-devices.ts'
+import { readOrNull } from '../hardware/sys-files.ts'
 
 export interface NumaTopology {
   ram: { numa_node: number; size_kb: number }[]

@@ -1,6 +1,6 @@
 /** PCI devices as the kernel lists them, with identifiers in hex without `0x`. */
 import { readdir } from 'node:fs/promises'
-import { linkName, readOrNull, trimmed } from '../hardware/block-devices.ts'
+import { linkName, readOrNull, trimmed } from '../hardware/sys-files.ts'
 
 export interface PciDevice {
   vendor_id: string

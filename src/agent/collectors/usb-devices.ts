@@ -5,7 +5,7 @@
  * are).
  */
 import { readdir } from 'node:fs/promises'
-import { readOrNull, trimmed } from '../hardware/block-devices.ts'
+import { readOrNull, trimmed } from '../hardware/sys-files.ts'
 
 export interface UsbDevice {
   product: string

@@ -1,10 +1,10 @@
 /**
- * Lists block devices with every identifier a root device hint can name. It reads lsblk, udev and /sys, and changes
- * nothing. An agent that does not own its machine sees only the devices it was given.
+ * Lists block devices with every identifier a root device hint can name. It reads lsblk, udev and /sys, and writes to no
+ * disk. An agent that does not own its machine sees only the devices it was given.
  *
  * Source: openstack/ironic-python-agent `hardware.py` (which devices count, where values come from).
  */
-import { readdir, readFile, readlink, realpath } from 'node:fs/promises'
+import { readdir, realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Static, Type } from 'typebox'
 import { Value } from 'typebox/value'
@@ -12,6 +12,8 @@ import { run } from '#lib/run.ts'
 import type { Disk } from '#protocol/agent.ts'
 import type { AgentContext } from '../context.ts'
 import { AgentFault } from '../errors.ts'
+import { joinPaths, pathsTo } from './multipath.ts'
+import { readOrNull, settle, trimmed } from './sys-files.ts'
 
 export interface BlockDevice extends Disk {
   /** Every spelling of the value; a hint may name any of them. */
@@ -40,16 +42,23 @@ const COLUMNS = 'KNAME,MODEL,SIZE,ROTA,TYPE,SERIAL,WWN,LOG-SEC,PHY-SEC,TRAN'
  * Whole disks (also RAID arrays and multipath devices), without floppies, RAM disks and what has no medium.
  * @throws AgentFault BlockDeviceError when lsblk answers something else than it is known to
  */
-export async function listBlockDevices({ settings }: AgentContext): Promise<BlockDevice[]> {
+export async function listBlockDevices(context: AgentContext): Promise<BlockDevice[]> {
+  const { settings } = context
   await settle()
-  const { stdout } = await run('lsblk', ['-bia', '--json', `-o${COLUMNS}`])
-  const answer: unknown = JSON.parse(stdout)
-  if (!Value.Check(LsblkAnswer, answer)) {
-    const [first] = Value.Errors(LsblkAnswer, answer)
-    throw new AgentFault('BlockDeviceError', `Cannot list disks: lsblk's ${first?.instancePath} ${first?.message}`)
+  let all = await askLsblk()
+  let paths = await pathsByDevice(all)
+  const single = all.filter(({ kname, type }) => type === 'disk' && ![...paths.values()].flat().includes(kname))
+  if (
+    await joinPaths(
+      single.map(({ wwn }) => wwn),
+      context,
+    )
+  ) {
+    all = await askLsblk()
+    paths = await pathsByDevice(all)
   }
-  const seen = await pathsOf(answer.blockdevices)
-  const kept = answer.blockdevices.filter(device => {
+  const seen = new Set([...paths.values()].flat())
+  const kept = all.filter(device => {
     const wanted =
       settings.onlyDevices.length > 0 ? settings.onlyDevices.includes(`/dev/${device.kname}`) : isDisk(device)
     if (!wanted || (device.size ?? 0) === 0 || seen.has(device.kname)) return false
@@ -57,26 +66,47 @@ export async function listBlockDevices({ settings }: AgentContext): Promise<Bloc
     return true
   })
   const byPath = await byPathLinks()
-  return await Promise.all(kept.map(device => describe(device, byPath)))
+  return await Promise.all(
+    kept.map(async device => {
+      const [path] = paths.get(device.kname) ?? []
+      const described = await describe(device, byPath)
+      const one = all.find(({ kname }) => kname === path)
+      return one === undefined ? described : asSeenBy(await describe(one, byPath), described)
+    }),
+  )
 }
 
-/** The single paths to disks that are there as a whole, too. */
-async function pathsOf(devices: readonly LsblkDevice[]): Promise<Set<string>> {
+async function askLsblk(): Promise<LsblkDevice[]> {
+  const { stdout } = await run('lsblk', ['-bia', '--json', `-o${COLUMNS}`])
+  const answer: unknown = JSON.parse(stdout)
+  if (Value.Check(LsblkAnswer, answer)) return answer.blockdevices
+  const [first] = Value.Errors(LsblkAnswer, answer)
+  throw new AgentFault('BlockDeviceError', `Cannot list disks: lsblk's ${first?.instancePath} ${first?.message}`)
+}
+
+/** Of each disk that is there as a whole, the single paths to it. */
+async function pathsByDevice(devices: readonly LsblkDevice[]): Promise<Map<string, string[]>> {
   const whole = devices.filter(({ type }) => type === 'mpath')
-  const lists = await Promise.all(whole.map(({ kname }) => readdir(`/sys/class/block/${kname}/slaves`).catch(() => [])))
-  return new Set(lists.flat())
+  const lists = whole.map(async ({ kname }) => {
+    const paths = await pathsTo(`/dev/${kname}`)
+    return [kname, paths.map(path => basename(path))] as const
+  })
+  return new Map(await Promise.all(lists))
+}
+
+/** A disk of several paths: what it is by one of them, but for what is that path's alone. */
+function asSeenBy(path: BlockDevice, whole: BlockDevice): BlockDevice {
+  const [serials, wwns] = [distinct([...whole.serials, ...path.serials]), distinct([...whole.wwns, ...path.wwns])]
+  return {
+    ...path,
+    ...{ name: whole.name, size: whole.size, rotational: whole.rotational, hctl: null, by_path: whole.by_path },
+    ...{ serials, serial: serials[0] ?? null, wwns, wwn: wwns[0] ?? null },
+  }
 }
 
 /** The disk as the inventory and the API have it. */
 export function asDisk({ serials: _serials, wwns: _wwns, ...disk }: BlockDevice): Disk {
   return disk
-}
-
-/** Waits until udev has worked through its events; without udev there is nothing to wait for. */
-export async function settle(): Promise<void> {
-  try {
-    await run('udevadm', ['settle', '--timeout=30'])
-  } catch {}
 }
 
 function isDisk({ kname, type }: LsblkDevice): boolean {
@@ -145,29 +175,6 @@ async function hctl(kname: string): Promise<string | null> {
   } catch {
     return null
   }
-}
-
-/** A file of /sys or /proc, or null when it is not there or cannot be read. */
-export async function readOrNull(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch {
-    return null
-  }
-}
-
-/** The last part of where a link points, or null. */
-export async function linkName(path: string): Promise<string | null> {
-  try {
-    return basename(await readlink(path))
-  } catch {
-    return null
-  }
-}
-
-export function trimmed(text: string | null | undefined): string | null {
-  const short = text?.trim() ?? ''
-  return short === '' ? null : short
 }
 
 function distinct(values: (string | null | undefined)[]): string[] {

@@ -8,14 +8,15 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { run } from '#lib/run.ts'
 import { AgentFault } from '../errors.ts'
-import { readOrNull, settle, trimmed } from './block-devices.ts'
+import { isMapped, mappedPartitions, remapPartitions, unmapPartitions } from './multipath.ts'
+import { readOrNull, settle, trimmed } from './sys-files.ts'
 
 /** How long a device may be busy for reasons that pass: udev probing it, an array being stopped. */
 const BUSY_ATTEMPTS = 20
 const BUSY_PAUSE_MS = 250
 
 /**
- * Opens a block device for reading and writing, alone. Close it before asking the kernel to read its partition table.
+ * Opens a block device for reading and writing, alone. Partitions that are mapped on it go. Close it before asking the kernel to read its partition table.
  * @throws AgentFault ProtectedDeviceError when it is read-only or stays in use, naming by what
  */
 export async function openExclusively(device: string): Promise<FileHandle> {
@@ -31,6 +32,7 @@ export async function openExclusively(device: string): Promise<FileHandle> {
         throw new AgentFault('BlockDeviceError', `Cannot open ${device}: ${code || String(error)}`, { cause: error })
       }
       const users = await usersOf(device)
+      if (users.length === 0 && isMapped(device)) await unmapPartitions(device)
       if (users.length > 0 || attempt === BUSY_ATTEMPTS) {
         const by = users.length > 0 ? users.join(', ') : 'something that cannot be found'
         throw new AgentFault('ProtectedDeviceError', `Cannot write to ${device}: it is in use by ${by}`)
@@ -58,6 +60,7 @@ export async function isVirtualMedia(device: string): Promise<boolean> {
 
 /** Partitions of a disk as the kernel knows them now, in the order of their numbers: `/dev/sda1`, ... */
 export async function partitionsOf(disk: string): Promise<string[]> {
+  if (isMapped(disk)) return await mappedPartitions(disk)
   const sys = `/sys/class/block/${basename(disk)}`
   const found: { name: string; number: number }[] = []
   for (const name of await readdir(sys)) {
@@ -69,17 +72,18 @@ export async function partitionsOf(disk: string): Promise<string[]> {
 
 /** Active RAID arrays, logical volumes and the like that are built on a disk or on one of its partitions. */
 export async function holdersOf(disk: string): Promise<string[]> {
+  const partitions = await partitionsOf(disk)
   const lists = await Promise.all(
-    [disk, ...(await partitionsOf(disk))].map(device =>
-      readdir(`/sys/class/block/${basename(device)}/holders`).catch(() => []),
-    ),
+    [disk, ...partitions].map(device => readdir(`/sys/class/block/${basename(device)}/holders`).catch(() => [])),
   )
-  return [...new Set(lists.flat())].map(name => `/dev/${name}`)
+  const holders = [...new Set(lists.flat())].map(name => `/dev/${name}`)
+  return holders.filter(holder => !partitions.includes(holder))
 }
 
 /** Makes the kernel forget the old partitions and find the new ones; their nodes exist afterwards. */
 export async function rereadPartitions(disk: string): Promise<void> {
   await settle()
+  if (isMapped(disk)) return await remapPartitions(disk)
   await run('blockdev', ['--rereadpt', disk]).catch(() => {})
   // Adds and removes single partitions: for when one is being looked at by udev, or the kernel does not know the table.
   await run('partx', ['--update', disk]).catch(() => {})

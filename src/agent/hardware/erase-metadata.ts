@@ -22,6 +22,7 @@ import {
   rereadPartitions,
 } from './device-use.ts'
 import type { StepRun } from './manager.ts'
+import { isMapped } from './multipath.ts'
 import { protectedDevices } from './skip-list.ts'
 
 /**
@@ -90,6 +91,7 @@ export async function reasonToSkip(
 export async function wipeMetadata(disk: string): Promise<void> {
   // Taking the whole disk for ourselves shows that none of its partitions is mounted before the first byte is lost.
   await (await openExclusively(disk)).close()
+  if (isMapped(disk)) await rereadPartitions(disk)
   for (const partition of (await partitionsOf(disk)).reverse()) await wipeOne(partition)
   await wipeOne(disk)
   await rereadPartitions(disk)

@@ -11,11 +11,12 @@ import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import type { Inventory, NetworkInterface } from '#protocol/agent.ts'
 import type { AgentContext } from '../context.ts'
-import { asDisk, listBlockDevices, readOrNull, trimmed } from './block-devices.ts'
+import { asDisk, listBlockDevices } from './block-devices.ts'
 import { bmcAddresses } from './bmc.ts'
 import { presentBootMode } from './boot-mode.ts'
 import { collectLldp } from './lldp.ts'
 import { listNetworkInterfaces } from './network-interfaces.ts'
+import { readOrNull, trimmed } from './sys-files.ts'
 
 export async function collectInventory(context: AgentContext): Promise<Inventory> {
   const [interfaces, cpu, disks, physicalMb, bmc, vendor] = await Promise.all([

@@ -4,8 +4,9 @@
  *
  * Source: IEEE 802.1AB (frame, TLVs); openstack/ironic-python-agent `netutils.py` (form of the result).
  */
-import { readOrNull, trimmed } from './block-devices.ts'
+
 import { lldpFrames } from './lldp-listener.ts'
+import { readOrNull, trimmed } from './sys-files.ts'
 
 /** Type and value in hex of each entry, in the order of the frame. */
 export type Tlvs = [number, string][]

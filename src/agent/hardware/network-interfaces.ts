@@ -9,7 +9,7 @@ import { readdir, realpath } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { run } from '#lib/run.ts'
 import type { NetworkInterface } from '#protocol/agent.ts'
-import { linkName, readOrNull, trimmed } from './block-devices.ts'
+import { linkName, readOrNull, trimmed } from './sys-files.ts'
 
 export async function listNetworkInterfaces(): Promise<NetworkInterface[]> {
   const names = (await readdir('/sys/class/net')).filter(isReal).sort()

@@ -10,8 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import { AgentFault } from '../errors.ts'
-import { readOrNull, trimmed } from '../hardware/block-devices.ts'
 import { deviceSize, partitionsOf, rereadPartitions } from '../hardware/device-use.ts'
+import { readOrNull, trimmed } from '../hardware/sys-files.ts'
 
 export interface PartitionTable {
   kind: 'gpt' | 'mbr' | 'none'

@@ -10,8 +10,8 @@ import { randomInt } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { run } from '#lib/run.ts'
-import { readOrNull } from '../hardware/block-devices.ts'
 import { zero } from '../hardware/erase-metadata.ts'
+import { readOrNull } from '../hardware/sys-files.ts'
 
 /** Lengths must be multiples of the sector; what is less at the end is written. */
 const SECTOR_BYTES = 4096
@@ -20,6 +20,8 @@ const PIECE_BYTES = 2 * 1024 * 1024 * 1024
 const BATCH_PIECES = 64
 /** Of each piece its ends are looked at, and so many places between them. */
 const LOOKS = 4
+/** The share of what lies between ranges, up to which a span of them is forgotten as a whole. */
+const MOST_BETWEEN = 1 / 8
 
 export interface ZeroRange {
   from: number
@@ -34,6 +36,8 @@ export class Zeroing {
   #way: 'forget' | 'kernel' | 'write'
   /** What was not written by us. */
   readonly #trusted: ZeroRange[] = []
+  /** The disk was asked for all that is to come. */
+  #isForgotten = false
 
   private constructor(device: string, handle: FileHandle, forgets: boolean) {
     this.#device = device
@@ -57,6 +61,24 @@ export class Zeroing {
   }
 
   /**
+   * Has the disk forget everything from the first range to the last one, in few questions: each takes its time, however
+   * short the range is. For those who then `make` these ranges, while nothing that lies between them is of any worth yet.
+   * It does nothing where the disk does not forget, or where that would be much more than the ranges.
+   */
+  async forgetSpan(ranges: readonly ZeroRange[], signal?: AbortSignal): Promise<void> {
+    const [first, last] = [ranges.at(0), ranges.at(-1)]
+    if (this.#way !== 'forget' || !first || !last || first === last) return
+    const span = { from: first.from, to: last.to - ((last.to - first.from) % SECTOR_BYTES) }
+    const emptyBytes = ranges.reduce((bytes, { from, to }) => bytes + to - from, 0)
+    if (span.to - span.from - emptyBytes > (span.to - span.from) * MOST_BETWEEN) return
+    for (const batch of batches([span])) {
+      signal?.throwIfAborted()
+      if (!(await this.#ask('fallocate --punch-hole', batch))) return
+    }
+    this.#isForgotten = true
+  }
+
+  /**
    * @param onZeroed told after every few pieces
    * @throws Error of the system when the disk fails
    */
@@ -74,7 +96,8 @@ export class Zeroing {
   async #makeBatch(batch: readonly ZeroRange[]): Promise<void> {
     const whole = batch.map(({ from, to }) => ({ from, to: to - ((to - from) % SECTOR_BYTES) }))
     const pieces = whole.filter(({ from, to }) => to > from)
-    if (this.#way === 'forget' && !(await this.#ask('fallocate --punch-hole', pieces))) this.#way = 'kernel'
+    if (this.#way === 'forget' && !this.#isForgotten && !(await this.#ask('fallocate --punch-hole', pieces)))
+      this.#way = 'kernel'
     if (this.#way === 'kernel' && !(await this.#ask('blkdiscard --zeroout', pieces))) this.#way = 'write'
     if (this.#way === 'write') await this.#write(pieces)
     else await this.#trust(pieces)

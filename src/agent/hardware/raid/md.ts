@@ -9,7 +9,7 @@ import { basename, dirname } from 'node:path'
 import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import type { Settings } from '../../settings.ts'
-import { readOrNull, settle } from '../block-devices.ts'
+import { readOrNull, settle } from '../sys-files.ts'
 
 export interface MdArray {
   /** `/dev/md0` */

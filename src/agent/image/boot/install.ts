@@ -9,12 +9,13 @@ import { messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import type { RunContext } from '../../context.ts'
 import { AgentFault } from '../../errors.ts'
-import { settle } from '../../hardware/block-devices.ts'
 import { type BootMode, presentBootMode } from '../../hardware/boot-mode.ts'
 import { rereadPartitions } from '../../hardware/device-use.ts'
 import { withMount } from '../../hardware/mounts.ts'
+import { pathsTo } from '../../hardware/multipath.ts'
 import { type FoundPartition, findPartition, hasUuid, probe } from '../../hardware/probe.ts'
 import { arrayOf, type MdArray } from '../../hardware/raid/md.ts'
+import { settle } from '../../hardware/sys-files.ts'
 import { type EspPlace, findEspMirror, isEsp, makeBiosBootPartitions, mirrorEsp } from './array-members.ts'
 import { addEntry, canListEntries } from './boot-entries.ts'
 import { efiArch, fillEsp } from './fill-esp.ts'
@@ -118,7 +119,9 @@ async function loadersOn({ device, signatures }: FoundPartition, array: MdArray 
 
 async function placesOf({ device, array }: Disk, esp: FoundPartition): Promise<EspPlace[]> {
   if (array !== null) return await mirrorEsp(array, esp)
-  return [{ disk: device, partition: esp.signatures.partitionNumber ?? 1 }]
+  // The entry names the partition by its GUID, which is the same by every path; efibootmgr knows no mapped devices.
+  const [path = device] = await pathsTo(device)
+  return [{ disk: path, partition: esp.signatures.partitionNumber ?? 1 }]
 }
 
 async function bootPartitionImage(request: Disk, rootUuid: string, context: RunContext): Promise<void> {

@@ -73,7 +73,8 @@ export function packed(name: string, sizeMib: number, tree: string): string {
   return file
 }
 
-const csv = Buffer.from('\ufeffshimx64.efi,debian,,Boot entry\n', 'utf16le')
+const list = '\ufeffshimx64.efi,debian,,Boot entry\n'
+const csv = Buffer.from(list, 'utf16le')
 export const debianFiles = { 'EFI/debian/BOOTX64.CSV': csv, 'EFI/debian/shimx64.efi': 'shim' }
 
 /** ext4 takes the place of FAT: not every kernel that runs tests has that. */
