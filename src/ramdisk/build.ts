@@ -124,7 +124,8 @@ export async function buildRamdisk(options: RamdiskOptions): Promise<RamdiskBuil
     log(`unpacking ${packages.length} Debian packages`)
     const unpacked = await cache.unpack(names, packages)
     const runsHere = architectures[architecture].nodeArch === process.arch
-    const node = await slimNode({ nodeFile, outFile: join(workDirectory, 'node'), runsHere, log })
+    const strip = runsHere ? 'strip' : `${architectures[architecture].gnuName}-strip`
+    const node = await slimNode({ nodeFile, outFile: join(workDirectory, 'node'), runsHere, strip, log })
     const time = await newestFileSeconds(unpacked)
     const assembly = await assemble({
       architecture,

@@ -11,7 +11,13 @@ after(() => rm(scratch, { recursive: true }))
 test('this Node loses its symbols and the languages of the world, and still runs', async () => {
   const said: string[] = []
   const outFile = join(scratch, 'slim')
-  const made = await slimNode({ nodeFile: process.execPath, outFile, runsHere: true, log: line => said.push(line) })
+  const made = await slimNode({
+    nodeFile: process.execPath,
+    outFile,
+    runsHere: true,
+    strip: 'strip',
+    log: line => said.push(line),
+  })
   assert.deepEqual(said, [])
   assert.equal(made.file, outFile)
   assert.ok(made.blankedBytes > 15e6, `${made.blankedBytes} bytes`)
@@ -23,7 +29,13 @@ test('a Node that does not pass its trial is packed as it was given', async () =
   await writeFile(nodeFile, '#!/bin/sh\necho "no such locale" >&2\nexit 1\n')
   await chmod(nodeFile, 0o755)
   const said: string[] = []
-  const made = await slimNode({ nodeFile, outFile: join(scratch, 'out'), runsHere: true, log: line => said.push(line) })
+  const made = await slimNode({
+    nodeFile,
+    outFile: join(scratch, 'out'),
+    runsHere: true,
+    strip: 'strip',
+    log: line => said.push(line),
+  })
   assert.deepEqual(made, { file: nodeFile, blankedBytes: 0 })
   assert.match(said.join('\n'), /packing Node as it is.*no such locale/s)
 })
@@ -32,7 +44,7 @@ test('one for another processor is not tried', async () => {
   const nodeFile = join(scratch, 'foreign')
   await writeFile(nodeFile, 'not even a program')
   const outFile = join(scratch, 'foreign-out')
-  const made = await slimNode({ nodeFile, outFile, runsHere: false, log: () => {} })
+  const made = await slimNode({ nodeFile, outFile, runsHere: false, strip: 'strip', log: () => {} })
   assert.equal(made.file, outFile)
   assert.equal(await readFile(outFile, 'utf8'), 'not even a program')
 })

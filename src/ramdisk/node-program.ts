@@ -17,15 +17,17 @@ export interface SlimmedNode {
 /**
  * @param options.outFile where the smaller one goes
  * @param options.runsHere whether it is made for this machine's processor
+ * @param options.strip the program that takes symbols away, of the same architecture
  */
 export async function slimNode(options: {
   nodeFile: string
   outFile: string
   runsHere: boolean
+  strip: string
   log: (line: string) => void
 }): Promise<SlimmedNode> {
-  const { nodeFile, outFile, log } = options
-  await stripped(nodeFile, outFile, log)
+  const { nodeFile, outFile, strip, log } = options
+  await stripped({ nodeFile, outFile, strip, log })
   const program = await readFile(outFile)
   const blankedBytes = blankLocales(program)
   await writeFile(outFile, program, { mode: 0o755 })
@@ -55,9 +57,9 @@ assert.equal(new TextDecoder('latin1').decode(new Uint8Array([0xe9])), '\\u00e9'
 `
 
 /** Node comes with symbols, a fifth of its size, that nothing in the ramdisk reads. */
-async function stripped(nodeFile: string, outFile: string, log: (line: string) => void): Promise<void> {
+async function stripped({ nodeFile, outFile, strip, log }: Omit<Parameters<typeof slimNode>[0], 'runsHere'>) {
   try {
-    await run('strip', ['-o', outFile, nodeFile])
+    await run(strip, ['-o', outFile, nodeFile])
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error
     log(`packing Node with its symbols: ${error.message}`)
