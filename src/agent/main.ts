@@ -18,6 +18,7 @@ import { type AgentContext, agentVersion } from './context.ts'
 import { otherExtensions } from './extensions/others.ts'
 import { standbyCommands } from './extensions/standby.ts'
 import { stepCommands } from './extensions/steps.ts'
+import { declaredSteps } from './hardware/container-steps.ts'
 import { containerManager } from './hardware/containers.ts'
 import { selectHardware } from './hardware/dispatch.ts'
 import { genericManager } from './hardware/generic.ts'
@@ -51,11 +52,10 @@ export async function runAgent(args: readonly string[], signal: AbortSignal, tol
   await cleanUpAfterCrash(context)
   await resolveByMdns(options, log)
   await correctClock(context)
-  const hardware = await selectHardware(context, [
-    genericManager(context),
-    containerManager(),
-    ...(await plugIns(context)),
-  ])
+  const others = [genericManager(context), ...(await plugIns(context))]
+  const taken = [...others, containerManager()].flatMap(({ steps }) => steps.map(({ step }) => step))
+  const containers = containerManager(await declaredSteps(context, taken))
+  const hardware = await selectHardware(context, [containers, ...others])
   await sleep(options.hardwareDelayMs, undefined, { signal })
 
   const resumed = store.read(lookupFile, LookupAnswerSchema)

@@ -90,6 +90,8 @@ export interface Options {
   skipBmc: boolean
   /** What the look-up's answer says of containers; null: nothing yet, so none may run. */
   containers: ContainerPolicy | null
+  /** Null: where stock agents look for it. */
+  containerStepsFile: string | null
   /** Whether programs of a partition image may be run to make it bootable. */
   runImageInstaller: boolean
 }
@@ -166,6 +168,7 @@ const fileOptions: Parsers = {
   '[DEFAULT] disable_deep_image_inspection': { deepInspection: (value, name) => !boolean(value, name) },
   '[DEFAULT] permitted_image_formats': { permittedImageFormats: list },
   '[DEFAULT] enable_bios_bootloader_install': { runImageInstaller: boolean },
+  '[container] container_steps_file': { containerStepsFile: text },
   '[mdns] use_mdns': { useMdns: boolean },
   '[mdns] allowed_overrides': { mdnsAllowedOverrides: list },
 }
@@ -240,6 +243,7 @@ export function defaultOptions(): Options {
     permittedImageFormats: ['raw', 'gpt', 'qcow2'],
     skipBmc: false,
     containers: null,
+    containerStepsFile: null,
     runImageInstaller: false,
   }
 }

@@ -1,9 +1,12 @@
 /** Container steps, with a podman of the test's own. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { ContainerPolicy } from '#protocol/agent.ts'
 import { Failure, type FakePrograms, fakePrograms } from '../fake-programs.ts'
+import { type DeclaredStep, declaredSteps } from './container-steps.ts'
 import { containerManager } from './containers.ts'
 import { selectHardware } from './dispatch.ts'
 import { testContext } from './test-run.ts'
@@ -22,12 +25,16 @@ beforeEach(async () => {
 })
 afterEach(() => fakes.remove())
 
-async function ran(policy: ContainerPolicy | null, args: Record<string, unknown>): Promise<unknown> {
+async function ran(
+  policy: ContainerPolicy | null,
+  args: Record<string, unknown>,
+  { step = 'generic_container_step', declared = [] as readonly DeclaredStep[] } = {},
+): Promise<unknown> {
   const agent = testContext({ devices: [], stateDir: tmpdir(), options: { containers: policy } })
-  const hardware = await selectHardware(agent, [containerManager()])
+  const hardware = await selectHardware(agent, [containerManager(declared)])
   const node = { uuid: 'u', properties: {}, instance_info: {} }
   const { signal } = new AbortController()
-  return hardware.runStep('generic_container_step', args, { agent, node, ports: [], progress: () => {}, signal })
+  return hardware.runStep(step, args, { agent, node, ports: [], progress: () => {}, signal })
 }
 const called = () => fakes.calls.filter(call => !call.includes('--version'))
 
@@ -87,4 +94,65 @@ test('a ramdisk without podman and docker has no such step', async () => {
     ran(strict, { container_url: 'registry.example/burn:1' }),
     /None of 1 hardware managers fits this machine/,
   )
+})
+
+/** @returns what the agent makes of such a file */
+async function declared(content: string, taken: readonly string[] = []): Promise<DeclaredStep[]> {
+  const dir = mkdtempSync(join(tmpdir(), 'ferrite-steps-'))
+  try {
+    const containerStepsFile = join(dir, 'steps.yaml')
+    writeFileSync(containerStepsFile, content)
+    return await declaredSteps(testContext({ devices: [], stateDir: dir, options: { containerStepsFile } }), taken)
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+}
+
+const file = `
+steps:
+- name: burn
+  image: docker://registry.example/burn:2
+  interface: deploy
+  priority: 20
+  reboot_requested: true
+  abortable: false
+- {name: scrub, image: other/scrub, interface: deploy, priority: 0, reboot_requested: false, abortable: true,
+   pull_options: [--quiet], run_options: --privileged -v /dev:/dev}
+`
+
+test('steps that the ramdisk declares run their container, whatever the conductor allows', async () => {
+  const steps = await declared(file)
+  const agent = testContext({ devices: [], stateDir: tmpdir() })
+  const hardware = await selectHardware(agent, [containerManager(steps)])
+  const offered = (kind: 'clean' | 'deploy' | 'service') =>
+    hardware.offeredSteps(kind).ContainerHardwareManager?.find(({ step }) => step === 'burn')
+  const burn = { step: 'burn', interface: 'deploy', reboot_requested: true, abortable: false }
+  assert.deepEqual(offered('clean'), { ...burn, priority: 20 })
+  assert.deepEqual(offered('deploy'), { ...burn, priority: 0 })
+  assert.deepEqual(offered('service'), { ...burn, priority: 0 })
+
+  assert.equal(await ran(null, {}, { step: 'burn', declared: steps }), 'burnt in')
+  await ran(strict, {}, { step: 'scrub', declared: steps })
+  assert.deepEqual(called(), [
+    'podman pull registry.example/burn:2',
+    'podman run --rm --network=host registry.example/burn:2',
+    'podman pull --quiet other/scrub',
+    'podman run --privileged -v /dev:/dev other/scrub',
+  ])
+  await ran(strict, { container_url: 'registry.example/burn:1' }, { step: 'container_clean_step' })
+})
+
+test('a file of steps that is not understood is an error; none, and an empty one, are not', async () => {
+  assert.deepEqual(await declared(''), [])
+  assert.deepEqual(await declared('steps:'), [])
+  assert.deepEqual(await declaredSteps(testContext({ devices: [], stateDir: tmpdir() }), []), [])
+  for (const [content, message] of [
+    ['steps: [', /steps\.yaml: found .*; expected steps with name/s],
+    ['[]', /Cannot read the container steps/],
+    [file.replace('  image: docker://registry.example/burn:2\n', ''), /found .*image/],
+    [file.replace('burn\n', 'erase_devices\n'), /more than one step erase_devices/],
+    [file.replace('scrub,', 'burn,'), /more than one step burn/],
+  ] as const) {
+    await assert.rejects(declared(content, ['erase_devices']), { message })
+  }
 })

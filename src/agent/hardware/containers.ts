@@ -1,6 +1,7 @@
 /**
- * The hardware manager of ramdisks that can run containers: one step, which fetches a container and runs it. Which
- * containers may run is the conductor's to say (`[agent_containers]`); until it has said so, none may.
+ * The hardware manager of ramdisks that can run containers: one step, which fetches a container and runs it, and those that
+ * the ramdisk declares (container-steps.ts). Which containers may run is the conductor's to say (`[agent_containers]`);
+ * until it has said so, none may but those of the ramdisk.
  *
  * Source: openstack/ironic-python-agent `hardware_managers/container.py` (names, order, policy).
  */
@@ -9,15 +10,17 @@ import { run } from '#lib/run.ts'
 import type { ContainerPolicy } from '#protocol/agent.ts'
 import type { AgentContext } from '../context.ts'
 import { AgentFault } from '../errors.ts'
+import type { DeclaredStep } from './container-steps.ts'
 import type { HardwareManager, Step, StepRun } from './manager.ts'
 
 const runners = ['podman', 'docker']
 
-export function containerManager(): HardwareManager {
+/** @param declared steps of the ramdisk's own */
+export function containerManager(declared: readonly DeclaredStep[] = []): HardwareManager {
   return {
     className: 'ContainerHardwareManager',
     version: { name: 'ContainerHardwareManager', version: '2' },
-    steps: [containerStep],
+    steps: [genericStep, { ...genericStep, step: 'container_clean_step' }, ...declared.map(declaredStep)],
     evaluate: async () => ((await canRunContainers()) ? 2 : 0),
     methods: {},
   }
@@ -37,7 +40,8 @@ async function isThere(runner: string): Promise<boolean> {
 
 const offer = { priority: 0, abortable: true }
 
-const containerStep: Step = {
+/** It has an older name, under which runbooks may ask for it. */
+const genericStep: Step = {
   step: 'generic_container_step',
   interface: 'deploy',
   offered: { clean: offer, deploy: { priority: 0 }, service: offer },
@@ -49,17 +53,60 @@ const containerStep: Step = {
   run: runContainer,
 }
 
-async function runContainer(args: Record<string, unknown>, { agent, signal, progress }: StepRun): Promise<string> {
-  const policy = policyOf(agent)
+function declaredStep({ name, image, priority, abortable, ...declared }: DeclaredStep): Step {
+  return {
+    step: name,
+    interface: declared.interface,
+    rebootRequested: declared.reboot_requested,
+    // Deploying would run what has a priority, on every machine.
+    offered: {
+      clean: { priority, abortable },
+      deploy: { priority: 0, abortable },
+      service: { priority: 0, abortable },
+    },
+    run: (_args, context) => {
+      const policy = context.agent.options.containers ?? withoutPolicy
+      const given = (value: DeclaredStep['run_options']) => (value?.length ? [value].flat() : null)
+      const pullOptions = words(given(declared.pull_options) ?? policy.pull_options)
+      const runOptions = words(given(declared.run_options) ?? policy.run_options)
+      return pullAndRun({ runner: policy.runner, name: plain(image), pullOptions, runOptions }, context)
+    },
+  }
+}
+
+/** What stock agents do unless they are told otherwise. */
+const withoutPolicy: Pick<ContainerPolicy, 'runner' | 'pull_options' | 'run_options'> = {
+  runner: 'podman',
+  pull_options: [],
+  run_options: ['--rm', '--network=host'],
+}
+
+async function runContainer(args: Record<string, unknown>, context: StepRun): Promise<string> {
+  const policy = policyOf(context.agent)
   const { name, isListed } = allowed(args.container_url, policy)
   // Of a container that the operator listed the options are the operator's, too.
   const pullOptions = (isListed ? null : optionsOf('pull_options', args)) ?? words(policy.pull_options)
   const runOptions = (isListed ? null : optionsOf('run_options', args)) ?? words(policy.run_options)
+  return await pullAndRun({ runner: policy.runner, name, pullOptions, runOptions }, context)
+}
+
+interface Container {
+  runner: string
+  name: string
+  pullOptions: readonly string[]
+  runOptions: readonly string[]
+}
+
+/** @returns what it printed */
+async function pullAndRun(
+  { runner, name, pullOptions, runOptions }: Container,
+  { signal, progress }: StepRun,
+): Promise<string> {
   try {
     progress({ phase: 'pull', bytes: 0, total_bytes: null })
-    await run(policy.runner, ['pull', ...pullOptions, name], { signal })
+    await run(runner, ['pull', ...pullOptions, name], { signal })
     progress({ phase: 'run', bytes: 0, total_bytes: null })
-    const { stdout } = await run(policy.runner, ['run', ...runOptions, name], { signal })
+    const { stdout } = await run(runner, ['run', ...runOptions, name], { signal })
     return stdout
   } catch (error) {
     throw new AgentFault('CommandExecutionError', `The container ${name} failed: ${messageOf(error)}`)
@@ -74,7 +121,6 @@ function policyOf({ options }: AgentContext): ContainerPolicy {
 
 /** What the runner calls it, and whether it is on the list. @throws AgentFault for what may not run */
 function allowed(url: unknown, policy: ContainerPolicy): { name: string; isListed: boolean } {
-  const plain = (reference: string) => reference.replace(/^(?:docker|oci):\/\//, '')
   if (typeof url !== 'string' || !/^[a-z0-9][\w./:@-]*$/i.test(plain(url))) {
     throw refused(`container_url is ${JSON.stringify(url)}, expected the name of a container`)
   }
@@ -83,6 +129,9 @@ function allowed(url: unknown, policy: ContainerPolicy): { name: string; isListe
   if (isListed || policy.allow_arbitrary_containers) return { name, isListed }
   throw refused(`${name} is not among [agent_containers] allowed_containers`)
 }
+
+/** The runner knows no such scheme. */
+const plain = (reference: string) => reference.replace(/^(?:docker|oci):\/\//, '')
 
 function optionsOf(name: string, args: Record<string, unknown>): string[] | null {
   const value = args[name] ?? null
