@@ -49,7 +49,13 @@ export function driverInfoOf(machine: LabMachine): Record<string, string> {
 function sectionsOf({ lab, ramdisk, imageFolders = [], config = {} }: ServiceOptions): Sections {
   const { network, directory, name } = lab.state
   const own: Sections = {
-    DEFAULT: { host: `ferrite-${name}`, my_ip: network.address, state_path: join(directory, 'service') },
+    DEFAULT: {
+      host: `ferrite-${name}`,
+      my_ip: network.address,
+      state_path: join(directory, 'service'),
+      // BMCs of the lab would tell enough, but machines are to boot here.
+      default_inspect_interface: 'agent',
+    },
     conductor: {
       deploy_kernel: `file://${ramdisk.kernel}`,
       deploy_ramdisk: `file://${ramdisk.initramfs}`,

@@ -90,7 +90,13 @@ export class Site {
 
 function ownConfig(site: { directory: string; apiPort: number; httpPort: number }): Sections {
   return {
-    DEFAULT: { host: 'ferrite-sim', my_ip: '127.0.0.1', state_path: join(site.directory, 'state') },
+    DEFAULT: {
+      host: 'ferrite-sim',
+      my_ip: '127.0.0.1',
+      state_path: join(site.directory, 'state'),
+      // Ramdisks are what is simulated here.
+      default_inspect_interface: 'agent',
+    },
     api: { host_ip: '127.0.0.1', port: site.apiPort, ramdisk_heartbeat_timeout: 60 },
     conductor: { file_url_allowed_paths: join(site.directory, 'boot') },
     ferrite: { http_host: '127.0.0.1', http_port: site.httpPort, poll_interval_ms: 250 },

@@ -211,7 +211,12 @@ function ownConfig(directory: string, apiPort: number, httpPort: number): Sectio
   }
   const words = Object.entries(parameters).map(([name, value]) => `${name}=${value}`)
   return {
-    DEFAULT: { host: 'bench', my_ip: '127.0.0.1', state_path: join(directory, 'state') },
+    DEFAULT: {
+      host: 'bench',
+      my_ip: '127.0.0.1',
+      state_path: join(directory, 'state'),
+      default_inspect_interface: 'agent',
+    },
     api: { host_ip: '127.0.0.1', port: apiPort },
     conductor: { file_url_allowed_paths: join(directory, 'boot') },
     // Overwriting whole disks would be all that these tests do.

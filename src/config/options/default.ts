@@ -94,7 +94,7 @@ export const DEFAULT = {
   }),
   enabled_firmware_interfaces: enabled('Firmware', ['no-firmware', 'fake'], 'no-firmware'),
   default_firmware_interface: preferred('Firmware'),
-  enabled_inspect_interfaces: enabled('Inspect', ['agent', 'no-inspect', 'fake'], 'no-inspect,redfish'),
+  enabled_inspect_interfaces: enabled('Inspect', ['agent', 'no-inspect', 'redfish', 'fake'], 'no-inspect,redfish'),
   default_inspect_interface: preferred('Inspect'),
   enabled_management_interfaces: enabled('Management', []),
   default_management_interface: preferred('Management'),
