@@ -14,8 +14,13 @@ import { type FakePrograms, fakePrograms } from './fake-programs.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'ferrite-fuzz-'))
 const bundle = join(dir, 'agent.mjs')
-/** How long the search goes on; more with FERRITE_FUZZ_MS. And how long one command may take before it counts as hanging. */
-const limitMs = Number(process.env.FERRITE_FUZZ_MS ?? 4_000)
+/** `npm run fuzz` says how many requests and from which seed; a test is over after some seconds. */
+const { FUZZ_RUNS, FUZZ_SEED } = process.env
+const search =
+  FUZZ_RUNS === undefined
+    ? { numRuns: 20_000, interruptAfterTimeLimit: 4_000, markInterruptAsFailure: false }
+    : { numRuns: Number(FUZZ_RUNS), seed: Number(FUZZ_SEED) }
+/** How long one command may take before it counts as hanging. */
 const hangsAfterMs = 60_000
 
 let ironic: FakeIronic
@@ -147,7 +152,7 @@ test('no request that a client can think of crashes the agent, hangs it, or brea
       sent++
       await settled(text)
     }),
-    { numRuns: 20_000, interruptAfterTimeLimit: limitMs, markInterruptAsFailure: false },
+    search,
   )
   t.diagnostic(`${sent} requests`)
   assert.ok(sent > 20, `${sent} requests`)

@@ -3,7 +3,7 @@
  * after each (src/server/fuzz/fuzz.test.ts); then, many at a time and with bytes that are no request among them, against
  * `ferrite serve` on SQLite with its real conductor, whose memory is measured: it may not grow by more than a small part
  * of what it was asked. Before that, images whose headers nobody would write, as the conductor and the agent look at them
- * (as many) and as the agent writes them (a hundredth; root, for loop devices).
+ * (as many) and as the agent writes them (a hundredth; root, for loop devices), and requests to the agent's own API.
  *
  *     npm run fuzz -- [--requests N] [--seed N]
  */
@@ -38,6 +38,7 @@ console.log(`seed ${seed}, ${requests} requests each`)
 const passed = [
   runLong('#lib/disk-format-fuzz.test.ts', requests),
   runLong('#agent/image/image-fuzz.test.ts', Math.ceil(requests / 100)),
+  runLong('#agent/fuzz.test.ts', requests),
   runLong('#server/fuzz/fuzz.test.ts', requests),
 ]
 const complaints = await fuzzService()
