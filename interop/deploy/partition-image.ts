@@ -1,11 +1,12 @@
 /**
  * A partition image for scenarios: the root file system of the lab's Debian image alone, with what makes it start without
  * the disk it came from. That is systemd-boot, which the agent copies, or GRUB's installer for BIOS or UEFI, which the
- * agent runs. Made with a loop device, from packages that are unpacked, not installed.
+ * agent runs; and mdadm in its initramfs, where it is to start from software RAID. Made with a loop device, from packages
+ * that are unpacked, not installed.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { run } from '#lib/run.ts'
 import { PackageCache } from '#ramdisk/packages.ts'
@@ -23,14 +24,18 @@ export interface PartitionImage extends Record<string, unknown> {
   image_source: string
 }
 
-export async function makePartitionImage(world: DeployWorld, loader: keyof typeof packages): Promise<PartitionImage> {
+export async function makePartitionImage(
+  world: DeployWorld,
+  loader: keyof typeof packages,
+  { onRaid = false } = {},
+): Promise<PartitionImage> {
   const path = join(world.lab.imageFolder, `${loader}.img`)
   await copyRoot(world.image.raw, path)
   // The root file system brings room for what is added.
   const tree = await world.folder('partition-image')
   await run('mount', ['-o', 'loop', path, tree])
   try {
-    for (const directory of await unpacked(packages[loader])) {
+    for (const directory of await unpacked([...packages[loader], ...(onRaid ? ['mdadm'] : [])])) {
       // /lib and /sbin are links in the tree, and directories in packages.
       await run('sh', ['-c', 'tar -C "$1" -c . | tar -C "$2" -x --keep-directory-symlink', 'sh', directory, tree])
     }
@@ -42,8 +47,9 @@ export async function makePartitionImage(world: DeployWorld, loader: keyof typeo
     )
     // Made for a whole disk: here the root partition has the size that was asked for.
     await rm(join(tree, 'etc/systemd/system/multi-user.target.wants/ferrite-grow-root.service'), { force: true })
+    if (onRaid) await startFromRaid(tree)
   } finally {
-    await run('umount', [tree])
+    await run('umount', ['--recursive', tree])
   }
   return {
     image_source: `file://${path}`,
@@ -52,6 +58,15 @@ export async function makePartitionImage(world: DeployWorld, loader: keyof typeo
     image_os_hash_algo: 'sha256',
     image_os_hash_value: await sha256Of(path),
   }
+}
+
+/** An initramfs that finds arrays: mdadm's own script puts it there. */
+async function startFromRaid(tree: string): Promise<void> {
+  await mkdir(join(tree, 'etc/mdadm'), { recursive: true })
+  await writeFile(join(tree, 'etc/mdadm/mdadm.conf'), 'HOMEHOST <ignore>\n')
+  await appendFile(join(tree, 'etc/initramfs-tools/modules'), 'md_mod\nraid1\n')
+  for (const path of ['/proc', '/dev']) await run('mount', ['--bind', path, join(tree, path)])
+  await run('chroot', [tree, 'update-initramfs', '-u', '-k', 'all'], { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } })
 }
 
 /** The partition of the image's disk that has the type of a root. */
@@ -71,7 +86,7 @@ async function copyRoot(disk: string, path: string): Promise<void> {
 async function unpacked(names: readonly string[]): Promise<string[]> {
   const cache = new PackageCache(resolve('var/build/cache/packages/amd64'), 'amd64')
   const found = await cache.resolve(names, { refresh: false })
-  const wanted = found.filter(({ name }) => /^(systemd-boot|grub|libdevmapper|dmsetup|libefi|gettext)/.test(name))
+  const wanted = found.filter(({ name }) => /^(systemd-boot|grub|libdevmapper|dmsetup|libefi|gettext|mdadm)/.test(name))
   return [...(await cache.unpack(names, wanted)).values()]
 }
 
