@@ -3,7 +3,13 @@
  * found, one by one, by the reading that the agent has. Without hints it is the smallest disk of at least 4 GiB.
  */
 import type { Disk } from '#protocol/agent.ts'
-import { type HintedDevice, HintNotUnderstood, readRootDeviceHints } from '#protocol/root-device-hints.ts'
+import {
+  chooseRootDisk,
+  type HintedDevice,
+  HintNotUnderstood,
+  leastRootBytes,
+  readRootDeviceHints,
+} from '#protocol/root-device-hints.ts'
 
 export interface Verdict {
   readonly disk: Disk
@@ -22,8 +28,6 @@ export interface RootDisk {
   /** Why nobody can tell. */
   readonly problem: string | undefined
 }
-
-const leastBytes = 4 * 1024 ** 3
 
 /** The hints in force: those of the instance before those of the node, as text or as an object. */
 export function hintsOf(node: {
@@ -49,60 +53,38 @@ export function hintsOf(node: {
 
 export function rootDisk(node: Parameters<typeof hintsOf>[0], disks: readonly Disk[]): RootDisk {
   const { hints, from, problem } = hintsOf(node)
-  if (problem !== undefined) return { verdicts: disks.map(disk => without(disk)), hints, from, problem }
-  const names = Object.keys(hints)
-  if (names.length === 0) {
-    const chosen = [...disks].filter(disk => disk.size >= leastBytes).sort(bySizeAndName)[0]
-    const verdicts = disks.map(disk => ({
-      disk,
-      isChosen: disk === chosen,
-      hints: [],
-      reason:
-        disk === chosen
-          ? 'No root device hints are set: it is the smallest disk of at least 4 GiB'
-          : disk.size < leastBytes
-            ? 'It is smaller than 4 GiB'
-            : `${chosen?.name} is smaller, or first by name`,
-    }))
-    return { verdicts, hints, from, problem: chosen ? undefined : 'No disk has 4 GiB' }
-  }
+  if (problem !== undefined) return { verdicts: disks.map(untold), hints, from, problem }
   try {
-    const judged = disks.map(disk => ({
-      disk,
-      hints: names.map(name => ({
+    const devices = disks.map(disk => ({ ...hinted(disk), disk }))
+    const chosen = chooseRootDisk(devices, hints)
+    const verdicts = devices.map(device => {
+      const tried = Object.entries(hints).map(([name, wanted]) => ({
         name,
-        wanted: hints[name],
-        holds: readRootDeviceHints({ [name]: hints[name] })(hinted(disk)),
-      })),
-    }))
-    const chosen = judged.find(one => one.hints.every(hint => hint.holds))?.disk
-    const verdicts = judged.map(({ disk, hints: tried }) => {
-      const missed = tried.filter(hint => !hint.holds).map(hint => hint.name)
-      const reason =
-        missed.length > 0
-          ? `Does not match ${missed.join(', ')}`
-          : disk === chosen
-            ? 'It is the first that matches every hint'
-            : `Matches, too, but ${chosen?.name} comes first`
-      return { disk, isChosen: disk === chosen, hints: tried, reason }
+        wanted,
+        holds: readRootDeviceHints({ [name]: wanted })(device),
+      }))
+      const { disk } = device
+      return { disk, isChosen: device === chosen, hints: tried, reason: reasonOf(disk, tried, chosen?.disk) }
     })
-    return {
-      verdicts,
-      hints,
-      from,
-      problem: chosen ? undefined : 'No disk matches every hint: a deployment would fail',
-    }
+    const none = from === null ? 'No disk has 4 GiB' : 'No disk matches every hint: a deployment would fail'
+    return { verdicts, hints, from, problem: chosen ? undefined : none }
   } catch (error) {
     if (!(error instanceof HintNotUnderstood)) throw error
-    return { verdicts: disks.map(disk => without(disk)), hints, from, problem: error.message }
+    return { verdicts: disks.map(untold), hints, from, problem: error.message }
   }
 }
 
-const without = (disk: Disk): Verdict => ({ disk, isChosen: false, hints: [], reason: '–' })
-
-function bySizeAndName(a: Disk, b: Disk): number {
-  return a.size - b.size || a.name.localeCompare(b.name)
+function reasonOf(disk: Disk, tried: Verdict['hints'], chosen: Disk | undefined): string {
+  const missed = tried.filter(hint => !hint.holds).map(hint => hint.name)
+  if (missed.length > 0) return `Does not match ${missed.join(', ')}`
+  if (tried.length > 0) {
+    return disk === chosen ? 'It is the first that matches every hint' : `Matches, too, but ${chosen?.name} comes first`
+  }
+  if (disk === chosen) return 'No root device hints are set: it is the smallest disk of at least 4 GiB'
+  return disk.size < leastRootBytes ? 'It is smaller than 4 GiB' : `${chosen?.name} is smaller, or first by name`
 }
+
+const untold = (disk: Disk): Verdict => ({ disk, isChosen: false, hints: [], reason: '–' })
 
 /** An inspection tells one spelling of each; the agent knows those of udev and of the kernel. */
 function hinted(disk: Disk): HintedDevice {

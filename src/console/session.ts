@@ -44,14 +44,14 @@ export function sessionHeaders(): Readonly<Record<string, string>> {
 
 /**
  * What a WebSocket is opened with: browsers send no headers with it, so who asks stands among the protocols, as one that
- * the service takes for those headers (src/server/console-socket.ts).
+ * the service takes for those headers (src/server/sockets.ts).
  */
 export function socketProtocols(): string[] {
   const [header] = Object.entries(sessionHeaders())
   if (!header) return []
   const bytes = new TextEncoder().encode(header.join(': '))
   const text = btoa(String.fromCharCode(...bytes))
-  return ['ferrite.console', `ferrite.header.${text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')}`]
+  return ['ferrite', `ferrite.header.${text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')}`]
 }
 
 /** Asks the service how callers prove who they are, and takes up the tab's session if there is one. */

@@ -49,6 +49,9 @@ export const forService = [
   'grub-efi-amd64-bin',
 ] as const
 
+/** `npm run test:console`: the browser that walks the console's pages. */
+export const forConsole = ['chromium'] as const
+
 /** `npm run interop:clients`: the clients of Ironic that must work with our API as they are. */
 export const forClients = ['python3-ironicclient', 'python3-openstackclient', 'python3-openstacksdk'] as const
 

@@ -89,4 +89,12 @@ test('who asks must be known, and may: to look is not enough, since who is there
   assert.match(await asked('n2', {}, guarded), /^HTTP\/1\.1 401 /)
   assert.match(await asked('n2', { 'X-Auth-Token': 'good' }, guarded), /^HTTP\/1\.1 403 /)
   assert.ok(allowed.includes('baremetal:node:set_console_state'))
+
+  // Browsers send no headers of a page's own with it.
+  const offering = (text: string) => ({
+    'Sec-WebSocket-Protocol': `ferrite, ferrite.header.${Buffer.from(text).toString('base64url')}`,
+  })
+  assert.match(await asked('n2', offering('x-auth-token: good'), guarded), /^HTTP\/1\.1 403 /, 'known, and may not')
+  assert.match(await asked('n2', offering('x-auth-token: bad'), guarded), /^HTTP\/1\.1 401 /)
+  assert.match(await asked('n2', offering('host: good'), guarded), /^HTTP\/1\.1 401 /, 'no other header comes so')
 })

@@ -33,6 +33,11 @@ export interface SocketPath {
 }
 
 const paths: readonly SocketPath[] = [consoleSocket, eventSocket]
+/** What a browser offers beside the protocol that says who asks: an answer must name one that was offered. */
+const plainProtocol = 'ferrite'
+const headerProtocol = /^ferrite\.header\.([\w-]{1,12000})$/
+/** Headers that may come so. */
+const bearing = ['authorization', 'x-auth-token']
 /** Nobody types as much at once. */
 const mostBytes = 64 * 1024
 const server = new WebSocketServer({
@@ -40,6 +45,8 @@ const server = new WebSocketServer({
   clientTracking: false,
   perMessageDeflate: false,
   maxPayload: mostBytes,
+  // Never one that says who asks.
+  handleProtocols: offered => (offered.has(plainProtocol) ? plainProtocol : false),
 })
 
 /** Is it for one of them, as version 13 has it? Other requests for other protocols are answered as if they had not asked. */
@@ -65,6 +72,7 @@ export async function serveSocket(
   socket.on('error', gone)
   try {
     checkOrigin(request, world.config.cors.allowed_origin)
+    readHeaderProtocol(request)
     const identity = await auth.authenticate(request)
     const use = await socketAt(request)?.open({ world, policy, identity, request, requestId })
     socket.off('error', gone)
@@ -76,6 +84,20 @@ export async function serveSocket(
       socket,
       error instanceof Fault ? error : { status: 500, message: `Unexpected error; see ${requestId} in the log` },
     )
+  }
+}
+
+/**
+ * Browsers send no headers of a page's own with a request for a socket. So the one that says who asks may stand among the
+ * protocols that are offered, as `ferrite.header.` and the base64url of `NAME: VALUE`; one that came as a header counts.
+ */
+function readHeaderProtocol({ headers }: IncomingMessage): void {
+  if (bearing.some(name => headers[name] !== undefined)) return
+  for (const offered of headers['sec-websocket-protocol']?.split(',') ?? []) {
+    const [, encoded] = headerProtocol.exec(offered.trim()) ?? []
+    if (encoded === undefined) continue
+    const [, name = '', value] = /^([a-z-]+): (.+)$/s.exec(Buffer.from(encoded, 'base64url').toString()) ?? []
+    if (bearing.includes(name) && value !== undefined) headers[name] = value
   }
 }
 

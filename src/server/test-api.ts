@@ -42,7 +42,7 @@ export interface TestApi extends AsyncDisposable {
 
 export async function startApi(
   overrides: Overrides = {},
-  access: Pick<AppOptions, 'auth' | 'policy' | 'tls' | 'metrics'> = {},
+  access: Pick<AppOptions, 'auth' | 'policy' | 'tls' | 'metrics' | 'ui'> = {},
 ): Promise<TestApi> {
   let statements = 0
   let far = false

@@ -1,0 +1,254 @@
+/**
+ * The web console in Debian's Chromium, on a real service with a deployment under way: what moves moves, what failed is
+ * explained, every registered page is there in light and dark without a fault of accessibility, ten thousand nodes scroll,
+ * and nothing is asked of anybody but the service. Screenshots go to docs/screenshots where FERRITE_SCREENSHOTS=1.
+ */
+import assert from 'node:assert/strict'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import type { Page } from 'playwright-core'
+import { pages } from '../../src/console/pages.ts'
+import { startTrial, type Trial, violations } from './site.ts'
+
+const screenshots = join(import.meta.dirname, '../../docs/screenshots')
+const tabs = 'timeline inventory disks network firmware steps logs console history validate why'.split(' ')
+const [busy, broken, idle] = ['sim-1', 'sim-2', 'sim-3'] as const
+const manyNodes = 10_000
+
+let trial: Trial
+before(
+  async () => {
+    trial = await startTrial({ nodes: 6 })
+    await mkdir(screenshots, { recursive: true })
+    const names = trial.site.fleet.machines.map(machine => machine.name)
+    await Promise.all(names.map(name => become(name, 'manage', 'manageable')))
+    await Promise.all(names.slice(0, 4).map(name => become(name, 'inspect', 'manageable')))
+    await Promise.all(names.slice(0, 4).map(name => become(name, 'provide', 'available')))
+  },
+  { timeout: 300_000 },
+)
+after(() => trial?.[Symbol.asyncDispose]())
+
+async function become(name: string, target: string, state: string): Promise<void> {
+  const answer = await trial.call('PUT', `/v1/nodes/${name}/states/provision`, { target })
+  assert.equal(answer.status, 202, await answer.text())
+  await trial.until(`${name} is ${state}`, async () => (await stateOf(name)) === state)
+}
+
+async function stateOf(name: string): Promise<string> {
+  const { provision_state } = await (await trial.call('GET', `/v1/nodes/${name}?fields=provision_state`)).json()
+  return provision_state
+}
+
+async function deploy(name: string, info: Record<string, string>): Promise<void> {
+  const patch = Object.entries(info).map(([key, value]) => ({ op: 'add', path: `/instance_info/${key}`, value }))
+  assert.equal((await trial.call('PATCH', `/v1/nodes/${name}`, patch)).status, 200)
+  const answer = await trial.call('PUT', `/v1/nodes/${name}/states/provision`, { target: 'active' })
+  assert.equal(answer.status, 202, await answer.text())
+}
+
+/** Sends a ramdisk's log as the ramdisk does, for as long as it may; @returns how many pieces were taken */
+async function tellLog(name: string): Promise<number> {
+  const machine = trial.site.fleet.machine(name)
+  const addresses = machine.facts.nics.map(nic => nic.mac)
+  const boot_id = crypto.randomUUID()
+  let piece = 0
+  await trial.until(`a log of ${name} is taken`, async () => {
+    const text = `[    ${piece}.000000] line ${piece} of the ramdisk\n`
+    const answer = await trial.call('POST', '/v1/ramdisk_log', { boot_id, piece, text, addresses })
+    if (answer.status === 202) piece += 1
+    return piece >= 12 || (piece > 0 && answer.status !== 202)
+  })
+  return piece
+}
+
+const picture = async (page: Page, name: string) => {
+  if (process.env.FERRITE_SCREENSHOTS === '1') await page.screenshot({ path: join(screenshots, `${name}.png`) })
+}
+
+test('the first page loads less than 300 kB of JavaScript', { timeout: 180_000 }, async t => {
+  const page = await trial.open('/sign-of-nothing')
+  let bytes = 0
+  page.on('response', response => {
+    if (response.url().endsWith('.js')) bytes += Number(response.headers()['content-length'])
+  })
+  await page.goto(`${trial.url}/ui/`, { waitUntil: 'networkidle' }).catch(() => {})
+  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor({ timeout: 60_000 })
+  t.diagnostic(`${bytes} bytes`)
+  assert.ok(bytes > 50_000 && bytes < 300_000, `${bytes} bytes`)
+  await page.context().close()
+})
+
+test('a deployment is seen as it goes: state, log, progress, outcome', { timeout: 240_000 }, async t => {
+  const page = await trial.open(`/nodes/${busy}/logs`)
+  await page.getByRole('heading', { name: busy, level: 1 }).waitFor()
+  await deploy(busy, trial.site.instanceInfo())
+  const pieces = tellLog(busy)
+  // Nobody loads the page again: the stream of events tells it.
+  await page
+    .locator('.ferrite-head')
+    .getByText(/wait call-back|deploying/)
+    .waitFor({ timeout: 60_000 })
+  const log = page.getByRole('region', { name: 'Log' })
+  await log.getByText('line 0 of the ramdisk').waitFor({ timeout: 60_000 })
+  const told = await pieces
+  await log.getByText(`line ${told - 1} of the ramdisk`).waitFor({ timeout: 60_000 })
+  t.diagnostic(`${told} pieces of the log were shown as they came`)
+
+  await page.getByRole('link', { name: 'Timeline' }).click()
+  const bar = page.locator('.ferrite-run-now [role=progressbar]')
+  const seen: number[] = []
+  await trial.until('the bar of progress moves', async () => {
+    const value = Number(await bar.getAttribute('aria-valuenow', { timeout: 30_000 }))
+    if (value !== seen.at(-1)) seen.push(value)
+    return seen.length >= 4 && (seen.at(-1) ?? 0) > (seen[0] ?? 0)
+  })
+  t.diagnostic(`progress: ${seen.join(', ')}`)
+  await picture(page, 'node-deploying')
+  await page.locator('.ferrite-head').getByText('active', { exact: true }).waitFor({ timeout: 90_000 })
+  await page.context().close()
+})
+
+test('a failure is explained, with what to do', { timeout: 180_000 }, async () => {
+  await deploy(broken, { ...trial.site.instanceInfo(), image_os_hash_value: '0'.repeat(64) })
+  await trial.until(`${broken} fails`, async () => (await stateOf(broken)) === 'deploy failed')
+  const page = await trial.open(`/nodes/${broken}`)
+  await page.getByRole('link', { name: 'Why, and what to do' }).click()
+  await page.getByRole('heading', { name: 'What to do' }).waitFor()
+  const explained = await page.getByRole('region', { name: 'Why?' }).innerText()
+  assert.match(explained, /checksum|hash/i)
+  assert.ok((await page.locator('ol.ferrite-lines > li').count()) > 0, 'there is something to do')
+  await picture(page, 'node-why')
+  await page.context().close()
+})
+
+test('a verb asks first, is done, and what is refused is told', { timeout: 180_000 }, async () => {
+  const page = await trial.open(`/nodes/${idle}`)
+  await page.getByRole('button', { name: 'Manage', exact: true }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Manage', exact: true }).click()
+  await page.getByRole('dialog').getByText('accepted').waitFor()
+  await page.getByRole('dialog').getByRole('button', { name: 'Close' }).last().click()
+  await page.locator('.ferrite-head').getByText('manageable', { exact: true }).waitFor({ timeout: 60_000 })
+  await page.context().close()
+})
+
+test('keys lead to pages, to the search, and to the list of keys', { timeout: 120_000 }, async () => {
+  const page = await trial.open('/')
+  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
+  await page.keyboard.press('g')
+  await page.keyboard.press('n')
+  await page.getByRole('heading', { name: 'Nodes', level: 1 }).waitFor()
+  await page.keyboard.press('/')
+  await page.keyboard.type('sim-4')
+  await page.getByText('1 of 6 nodes').waitFor()
+  assert.match(page.url(), /q=sim-4/)
+  await page.locator('h1').click()
+  await page.keyboard.press('?')
+  await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor()
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+  await page.context().close()
+})
+
+test('every page is there, in light and dark, and axe finds nothing', { timeout: 900_000 }, async t => {
+  const found: string[] = []
+  for (const path of pages.flatMap(page => pathsOf(page.path))) {
+    for (const dark of [false, true]) {
+      const page = await trial.open(path, { dark })
+      await page.getByRole('heading', { level: 1 }).first().waitFor({ timeout: 60_000 })
+      await page.locator('.ferrite-loading').waitFor({ state: 'detached', timeout: 60_000 })
+      for (const line of await violations(page)) found.push(`${path}${dark ? ' (dark)' : ''}: ${line}`)
+      await picture(page, `${path.slice(1).replaceAll(/[/:]/g, '-') || 'overview'}${dark ? '-dark' : ''}`)
+      await page.context().close()
+    }
+    t.diagnostic(path)
+  }
+  assert.deepEqual(found, [])
+})
+
+test('small windows show every page without scrolling sideways', { timeout: 300_000 }, async () => {
+  for (const path of ['/', '/nodes', `/nodes/${busy}`]) {
+    const page = await trial.open(path, { width: 420, height: 800 })
+    await page.getByRole('heading', { level: 1 }).first().waitFor({ timeout: 60_000 })
+    const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+    assert.ok(wider <= 1, `${path} is ${wider} px wider than its window`)
+    await picture(page, `small-${path.slice(1).replaceAll('/', '-') || 'overview'}`)
+    await page.context().close()
+  }
+})
+
+test('ten thousand nodes scroll without a blank frame', { timeout: 900_000 }, async t => {
+  const makers = Array.from({ length: 16 }, async (_, lane) => {
+    for (let index = lane; index < manyNodes; index += 16) {
+      const name = `rack${Math.floor(index / 40)}-node${index % 40}`
+      const body = { driver: 'redfish', name, resource_class: index % 3 === 0 ? 'large' : 'small' }
+      const answer = await trial.call('POST', '/v1/nodes', body)
+      assert.equal(answer.status, 201, await answer.text())
+    }
+  })
+  await Promise.all(makers)
+  const page = await trial.open('/nodes')
+  const began = performance.now()
+  await page.getByText('10,006 nodes').waitFor({ timeout: 120_000 })
+  t.diagnostic(`all were read in ${Math.round(performance.now() - began)} ms`)
+  const measured = await page.evaluate(scrollThrough)
+  t.diagnostic(JSON.stringify(measured))
+  assert.equal(measured.blankFrames, 0)
+  assert.ok(measured.frames > 100, `${measured.frames} frames`)
+  assert.ok(measured.rowsInDocument < 200, `${measured.rowsInDocument} rows`)
+  await picture(page, 'ten-thousand-nodes')
+
+  await page.getByRole('textbox', { name: 'Search in the table' }).fill('rack249 large')
+  await page.getByText(/^1[34] of 10,006 nodes$/).waitFor({ timeout: 30_000 })
+  await page.context().close()
+})
+
+test('no page had an error, and nothing was asked of others', () => {
+  assert.deepEqual(
+    trial.troubles.filter(trouble => !isAnswerOfService(trouble)),
+    [],
+  )
+})
+
+/** Chromium tells of each answer that is no success; pages show those that matter. */
+function isAnswerOfService(trouble: string): boolean {
+  return /Failed to load resource: the server responded with a status of 40[0-9]/.test(trouble)
+}
+
+/** Values for the parameters of paths; a page with another parameter names its value here. */
+function pathsOf(path: string): string[] {
+  if (path === '/nodes/:ident/:tab?') return ['', ...tabs.map(tab => `/${tab}`)].map(tab => `/nodes/${busy}${tab}`)
+  assert.doesNotMatch(path, /:(?!\w+\?)/, `${path}: say in pathsOf() what its parameter is`)
+  return [path.replaceAll(/\/:\w+\?/g, '')]
+}
+
+/** Runs in the page: scrolls by leaps and bounds, and looks in each frame whether rows cover what is in sight. */
+async function scrollThrough(): Promise<{ frames: number; blankFrames: number; rowsInDocument: number }> {
+  const frame = document.querySelector('.ferrite-frame') as HTMLElement // the page that this is run in has it
+  const frames = { frames: 0, blankFrames: 0, rowsInDocument: 0 }
+  const look = () => {
+    const box = frame.getBoundingClientRect()
+    const rows = [...frame.querySelectorAll('tbody tr[aria-rowindex]')].map(row => row.getBoundingClientRect())
+    const top = Math.min(...rows.map(row => row.top))
+    const bottom = Math.max(...rows.map(row => row.bottom))
+    const isBlank = rows.length === 0 || top > box.top + 41 || bottom < box.bottom - 18
+    frames.frames += 1
+    if (isBlank) frames.blankFrames += 1
+    frames.rowsInDocument = Math.max(frames.rowsInDocument, rows.length)
+  }
+  const next = () => new Promise(requestAnimationFrame)
+  const scroll = async (by: number) => {
+    frame.scrollTop += by
+    await next()
+    // After the frame's scroll event and before it is painted.
+    await new Promise(resolve => queueMicrotask(() => resolve(undefined)))
+    look()
+  }
+  for (let step = 0; step < 120; step += 1) await scroll(130)
+  for (let step = 0; step < 40; step += 1) await scroll(900)
+  for (let step = 0; step < 20; step += 1) await scroll(step % 2 === 0 ? 60_000 : -45_000)
+  frame.scrollTop = frame.scrollHeight
+  for (let step = 0; step < 40; step += 1) await scroll(-700)
+  return frames
+}
