@@ -37,6 +37,7 @@ export const groups: Readonly<Record<string, Group>> = {
     load: async () => (await import('./node-hardware.ts')).inventory,
   },
   'node history': { about: 'what has happened', load: async () => (await import('./node-history.ts')).commands },
+  'node plan': { about: 'what a verb would do', load: async () => (await import('./node-plan.ts')).commands },
   'node logs': { about: "what a node's ramdisk tells", load: async () => (await import('./node-logs.ts')).commands },
   'node passthru': { about: 'vendor methods', load: async () => (await import('./node-passthru.ts')).commands },
   port: { about: 'network interfaces of nodes', load: async () => (await import('./port.ts')).commands },

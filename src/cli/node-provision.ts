@@ -66,7 +66,7 @@ function provision(verb: Verb, { about, reaches, options = {}, body }: Provision
   })
 }
 
-const deployOptions = {
+export const deployOptions = {
   'config-drive': {
     takes: 'text',
     metavar: 'drive',
@@ -80,7 +80,7 @@ const deployOptions = {
   },
 } satisfies Options
 
-async function deployBody({ options }: AnyInput, { terminal }: Context): Promise<Item> {
+export async function deployBody({ options }: AnyInput, { terminal }: Context): Promise<Item> {
   const body: Record<string, unknown> = {}
   if (typeof options['config-drive'] === 'string') {
     const { configDrive } = await import('./config-drive.ts')
@@ -93,7 +93,7 @@ async function deployBody({ options }: AnyInput, { terminal }: Context): Promise
 }
 
 /** Steps, or a runbook that holds them: for `clean` and `service`. */
-function stepOptions(kind: 'clean' | 'service') {
+export function stepOptions(kind: 'clean' | 'service') {
   return {
     [`${kind}-steps`]: {
       takes: 'text',
@@ -106,7 +106,7 @@ function stepOptions(kind: 'clean' | 'service') {
   } satisfies Options
 }
 
-async function stepBody(kind: 'clean' | 'service', { options }: AnyInput, { terminal }: Context): Promise<Item> {
+export async function stepBody(kind: 'clean' | 'service', { options }: AnyInput, { terminal }: Context): Promise<Item> {
   const steps = options[`${kind}-steps`]
   if (steps === undefined && options.runbook === undefined) {
     throw new UsageError(`Missing option --${kind}-steps or --runbook: one of them is required`)

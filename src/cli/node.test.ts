@@ -207,6 +207,38 @@ test('node why', async () => {
   await cli.fails('node why nobody', 1, /HTTP 404/)
 })
 
+/** What the service plans for a node that is there. */
+async function planned(verb: string, options = ''): Promise<void> {
+  const { from_state, power, boots } = await cli.one(`node plan ${verb} n1 ${options}`)
+  assert.deepEqual([typeof from_state, power, boots], ['string', ['power on: for tests'], 1], verb)
+}
+
+test('node plan deploy', async () => {
+  await planned('deploy')
+  const { to_state, validation } = await cli.one('node plan deploy n1 --raw')
+  assert.ok(to_state !== undefined && validation !== undefined)
+  await cli.fails('node plan deploy nobody', 1, /HTTP 404/)
+  await cli.ok('node maintenance set n1')
+  await cli.fails('node plan deploy n1', 1, /would be refused now, for 1 reason/)
+  await cli.ok('node maintenance unset n1')
+})
+test('node plan rebuild', () => planned('rebuild'))
+test('node plan undeploy', () => planned('undeploy'))
+test('node plan provide', () => planned('provide'))
+test('node plan inspect', () => planned('inspect'))
+test('node plan rescue', () => planned('rescue'))
+test('node plan unrescue', () => planned('unrescue'))
+test('node plan manage', () => planned('manage'))
+test('node plan adopt', () => planned('adopt'))
+test('node plan clean', async () => {
+  await cli.fails('node plan clean n1', 2, /Missing option/)
+  await planned('clean', '--clean-steps [{"interface":"deploy","step":"x"}]')
+})
+test('node plan service', async () => {
+  await cli.fails('node plan service n1', 2, /Missing option/)
+  await planned('service', '--service-steps [{"interface":"deploy","step":"x"}]')
+})
+
 test('node inject nmi', async () => {
   await cli.ok('node inject nmi n1')
   await cli.fails('node inject nmi n3', 1, /takes no NMI.*HTTP 400/)

@@ -9,6 +9,12 @@ export class SomeFailed extends Fault {
   readonly code = 'some-failed'
 }
 
+/** What was planned could not begin now. */
+export class WouldBeRefused extends Fault {
+  readonly status = 409
+  readonly code = 'would-be-refused'
+}
+
 /** An error in the words for a terminal: with the status and the id under which the service has logged it. */
 export function describe(error: unknown): string {
   if (!(error instanceof ApiError)) return messageOf(error)

@@ -9,6 +9,7 @@ import type { Port } from '#db/ports.ts'
 import type { VirtualMedia } from '#drivers/driver.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
 import type { Indicator, MediaDevice } from '#protocol/management.ts'
+import type { Plan } from '#protocol/plan.ts'
 import type { BootDevice, BootMode, PowerTarget, Verb } from '#protocol/states.ts'
 import type { Explanation } from '#protocol/why.ts'
 
@@ -85,6 +86,17 @@ export interface ConductorService {
   setIndicator(node: Node, wanted: Pick<Indicator, 'component' | 'name' | 'state'>, caller: Caller): Promise<void>
 
   /** Refuses a RAID configuration that the node's driver cannot make. @throws InvalidInput */
+  /**
+   * What a verb would do, without doing it: nothing is written, no machine is asked to change. What speaks against it is
+   * told and not thrown. @param options.runbook the steps of the request are those of this runbook
+   */
+  plan(
+    node: Node,
+    verb: Verb,
+    request: ProvisionRequest,
+    options: { caller: Caller; runbook?: string | undefined },
+  ): Promise<Plan>
+
   checkRaid(node: Node, config: Record<string, unknown>): Promise<void>
 
   /** Slots for virtual media, and whether they hold something. @throws Unsupported, InvalidInput */

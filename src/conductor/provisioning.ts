@@ -7,7 +7,7 @@ import type { Db } from '#db/database.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import { wantsFastTrack } from '#drivers/agent/fast-track.ts'
 import type { NodeContext } from '#drivers/driver.ts'
-import { Conflict, Forbidden, InvalidInput, NodeLocked } from '#lib/fault.ts'
+import { Conflict, type Fault, Forbidden, InvalidInput, NodeLocked } from '#lib/fault.ts'
 import { shaCrypt } from '#lib/sha-crypt.ts'
 import { type ProvisionState, provision, stepFieldOf, type Verb, verbs, verbTarget } from '#protocol/states.ts'
 import type { Caller, ProvisionRequest } from './conductor.ts'
@@ -44,25 +44,31 @@ export function flowFor(state: ProvisionState, verb: Verb): string | null {
  * @throws InvalidInput, NodeLocked, Forbidden, Conflict
  */
 export function checkVerb(node: Node, verb: Verb, config: Config): void {
+  const [first] = objections(node, verb, config)
+  if (first) throw first
+}
+
+/** All that speaks against it, in the order in which it would be told. */
+export function* objections(node: Node, verb: Verb, config: Config): Generator<Fault> {
   const { inMaintenance } = verbs[verb]
   const byOption = inMaintenance === 'by option' && !config.conductor.allow_provisioning_in_maintenance
   if (node.maintenance && (inMaintenance === 'refused' || byOption)) {
-    throw new InvalidInput(`Cannot ${verb} node ${node.uuid} while it is in maintenance`)
+    yield new InvalidInput(`Cannot ${verb} node ${node.uuid} while it is in maintenance`)
   }
   if (verbTarget(node.provision_state, verb) === undefined) {
     const message = `Cannot ${verb} node ${node.uuid} in provision state "${node.provision_state}"`
     // While somebody works on it another try may help; in a state at rest it will not.
-    if (node.reservation !== null) throw new NodeLocked(`${message}: host ${node.reservation} is working on it`)
-    throw new InvalidInput(message)
+    if (node.reservation !== null) yield new NodeLocked(`${message}: host ${node.reservation} is working on it`)
+    else yield new InvalidInput(message)
   }
   if (node.protected && (verb === 'deleted' || verb === 'undeploy' || verb === 'rebuild')) {
-    throw new Forbidden(
+    yield new Forbidden(
       `Cannot ${verb} node ${node.uuid}: it is protected${node.protected_reason ? ` (${node.protected_reason})` : ''}`,
     )
   }
-  if (verb === 'provide' && node.retired) throw new InvalidInput(`Cannot provide node ${node.uuid}: it is retired`)
+  if (verb === 'provide' && node.retired) yield new InvalidInput(`Cannot provide node ${node.uuid}: it is retired`)
   if (node.maintenance && flowFor(node.provision_state, verb) === 'service abort') {
-    throw new Conflict(
+    yield new Conflict(
       `Cannot abort the servicing of node ${node.uuid} while it is in maintenance; expected maintenance to be lifted first`,
     )
   }
@@ -70,27 +76,43 @@ export function checkVerb(node: Node, verb: Verb, config: Config): void {
 
 /** Drivers that will be needed say so now, while somebody listens. @throws InvalidInput, Unsupported, HardwareFault */
 export async function validateFor(ctx: NodeContext, db: Db, kind: string, request: ProvisionRequest): Promise<void> {
+  for (const check of validations(ctx, db, kind, request)) await check()
+}
+
+/** What that asks, one thing after the other. */
+export function validations(
+  ctx: NodeContext,
+  db: Db,
+  kind: string,
+  request: ProvisionRequest,
+): (() => void | Promise<void>)[] {
   const { interfaces, config, node } = ctx
   // Adopting touches no power, and aborting must not fail for something that is to be mended by it.
-  if (kind === 'adopt' || kind === 'service abort') return
-  await interfaces.power.validate(ctx)
+  if (kind === 'adopt' || kind === 'service abort') return []
+  const power = () => interfaces.power.validate(ctx)
   switch (kind) {
     case 'deploy':
-      wantsFastTrack(ctx)
-      checkBootMode(ctx)
-      await interfaces.deploy.validate(ctx)
-      return checkDeploySteps(ctx, db, request)
+      return [
+        power,
+        () => void wantsFastTrack(ctx),
+        () => checkBootMode(ctx),
+        () => interfaces.deploy.validate(ctx),
+        () => checkDeploySteps(ctx, db, request),
+      ]
     case 'inspect':
-      return interfaces.inspect.validate(ctx)
+      return [power, () => interfaces.inspect.validate(ctx)]
     case 'rescue':
-      return interfaces.rescue.validate(ctx)
+      return [power, () => interfaces.rescue.validate(ctx)]
     case 'service':
-      return interfaces.network.validate(ctx)
-    case 'clean':
-      if (request.disable_ramdisk) return
-      await interfaces.network.validate(ctx)
+      return [power, () => interfaces.network.validate(ctx)]
+    case 'clean': {
+      if (request.disable_ramdisk) return [power]
       // Cleaning boots the ramdisk: what is missing for that is better heard of now than from a failed cleaning.
-      if (node.automated_clean ?? config.conductor.automated_clean) await interfaces.boot.validate(ctx)
+      const boots = node.automated_clean ?? config.conductor.automated_clean
+      return [power, () => interfaces.network.validate(ctx), ...(boots ? [() => interfaces.boot.validate(ctx)] : [])]
+    }
+    default:
+      return [power]
   }
 }
 

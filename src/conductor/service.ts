@@ -53,6 +53,7 @@ import { Membership } from './membership.ts'
 import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
 import { argsOf, askedBy, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
+import { planOf } from './plan/plan.ts'
 import { prune, pruneHistories } from './prune.ts'
 import { SensorWatch } from './sensors.ts'
 import { Shared } from './shared.ts'
@@ -370,6 +371,18 @@ export function createConductor(options: ConductorOptions): Conductor {
     },
 
     async power(node, target, { timeoutS }, caller) {
+    plan(node, verb, request, { caller, runbook }) {
+      const world = {
+        db,
+        config,
+        registry,
+        context: nodeContext,
+        inventory: service.inventory,
+        ownerOf: (one: Node) => membership.ownerOf(one),
+      }
+      return planOf(world, node, { verb, request, caller, ...(runbook === undefined ? {} : { runbook }) })
+    },
+
       membership.ownerOf(node)
       const ctx = await nodeContext(node)
       const { power: way } = ctx.interfaces

@@ -230,9 +230,17 @@ export interface StepSpec {
 /** How a step ended that did not fail: done, or not begun because the agent's hardware managers are others now. */
 export type StepEnd = 'done' | 'versions changed'
 
+/** What happens to a machine's power, as it is told when it was done. */
+export type PowerChange = 'power on' | 'power off' | 'reset'
+
+/** Parts of flows that a deploy interface does around the steps. */
+export type DeployPart = 'deploy' | 'cleaning' | 'after cleaning' | 'service' | 'after service' | 'tear down'
+
 /** A step that an interface of the conductor's side offers: a value beside the function it runs. */
 export interface Step extends StepSpec {
   kinds: readonly StepKind[]
+  /** What it will do to the power, in order, for plans. Absent: nobody knows beforehand. */
+  plannedPower?(ctx: NodeContext): readonly PowerChange[]
   // biome-ignore lint/suspicious/noConfusingVoidType: most steps have nothing to tell but that they ended
   run(ctx: FlowContext, args: Record<string, unknown>): Promise<StepEnd | void>
 }
@@ -301,6 +309,8 @@ export interface FlowContext extends NodeContext {
 
 export interface DeployInterface extends Validated {
   readonly steps: readonly Step[]
+  /** What a part will do to the power, in order, for plans; `after service`: with the instance back. Absent: not known. */
+  plannedPower?(ctx: NodeContext, part: DeployPart): readonly PowerChange[]
   /** Before the first step: power, network, image, ramdisk boot. */
   prepare(ctx: FlowContext): Promise<void>
   /** After success, failure or abort: boot files, networks, published images. Never touches the disk. */
@@ -339,6 +349,8 @@ export interface DeployInterface extends Validated {
 }
 
 export interface InspectInterface extends Validated {
+  /** What an inspection will do to the power, in order, for plans. Absent: not known. */
+  plannedPower?(ctx: NodeContext): Promise<readonly PowerChange[]>
   /** Finds out what the machine is and writes it down: properties, ports, inventory. */
   inspect(ctx: FlowContext): Promise<void>
   /** Makes properties and ports of what a ramdisk posted of a machine that nobody inspected. Absent where none posts. */
@@ -349,6 +361,8 @@ export interface InspectInterface extends Validated {
 
 /** Booting a machine beside its instance, for a user who cannot get in any more. */
 export interface RescueInterface extends Validated {
+  /** What it will do to the power, in order, for plans. Absent: not known. */
+  plannedPower?(ctx: NodeContext, part: 'rescue' | 'unrescue'): readonly PowerChange[]
   /** Boots the rescue ramdisk, gives it the password, and connects it where the instance was. */
   rescue(ctx: FlowContext, secret: RescueSecret): Promise<void>
   /** Boots the instance again. */

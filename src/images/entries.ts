@@ -124,12 +124,20 @@ export class Entries {
       return (await this.#record(id)) ? id : undefined
     }
     const key = keyOf(wanted)
-    for (const id of await readdir(join(this.#root, 'entries'))) {
+    for (const id of await this.#names()) {
       if (id.slice(hashCharacters) !== form) continue
       const record = await this.#record(id)
       if (record && (expected ? record.source.hashes[expected.algo] === expected.value : record.key === key)) return id
     }
     return undefined
+  }
+
+  /** None where nothing was ever stored. */
+  async #names(): Promise<string[]> {
+    return readdir(join(this.#root, 'entries')).catch(error => {
+      if (isCode(error, 'ENOENT')) return []
+      throw error
+    })
   }
 
   /** Undefined: it is not there any more, or not as it was. */

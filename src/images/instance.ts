@@ -107,6 +107,28 @@ export async function imageInfo(
   }
 }
 
+/** What is known of the node's image before anything of it is fetched. */
+export interface ImageFacts {
+  /** How it is named; never with a login. */
+  readonly shown: string
+  /** As declared, or as its source says; null: only its content will tell. */
+  readonly format: string | null
+  readonly sizeBytes: number | null
+  readonly checksum: Checksum | null
+  /** Whether this service fetches it first. */
+  readonly served: boolean
+  /** Its entry in the store; null: it is not there. */
+  readonly stored: string | null
+}
+
+/** Looks at the image's source and at the store, and changes nothing. @throws as validateImage */
+export async function imageFacts(ctx: ImageContext): Promise<ImageFacts> {
+  const image = await examine(ctx)
+  const { found, declared, checksum, served } = image
+  const stored = served ? await storeOf(ctx).has(requestFor(ctx, image)) : undefined
+  return { shown: found.shown, format: declared, sizeBytes: found.sizeBytes, checksum, served, stored: stored ?? null }
+}
+
 /** Takes back what was published for the node; the store keeps the image for others. */
 export async function releaseInstanceImage({ node, config }: Pick<ImageContext, 'node' | 'config'>): Promise<void> {
   for (const name of publishedNames) await rm(placesOf(node.uuid, name, config).linkPath, { force: true })

@@ -71,6 +71,11 @@ export class ImageStore {
     }
   }
 
+  /** The entry that a request would get at once; undefined: it would be fetched. Makes no store where there is none. */
+  async has(request: ImageRequest): Promise<string | undefined> {
+    return this.#entries.find(entryKey(request))
+  }
+
   /** Drops what nobody uses: what is older than its time, then the least recently used until the limit holds. */
   async cleanUp(): Promise<{ dropped: number; bytes: number }> {
     await this.#entries.open()

@@ -26,6 +26,23 @@ export function readRootDeviceHints(hints: Readonly<Record<string, unknown>>): (
   return device => tests.every(matches => matches(device))
 }
 
+/** Without hints, disks below this are not taken: they are boot modules, card readers, virtual media. */
+export const leastRootBytes = 4 * GIB
+
+/**
+ * The disk that gets the operating system: the first that matches all hints; without hints the smallest of at least
+ * 4 GiB. Undefined: none does. @throws HintNotUnderstood
+ */
+export function chooseRootDisk<D extends HintedDevice>(
+  devices: readonly D[],
+  hints: Readonly<Record<string, unknown>>,
+): D | undefined {
+  if (Object.keys(hints).length > 0) return devices.find(readRootDeviceHints(hints))
+  return devices
+    .filter(({ size }) => size >= leastRootBytes)
+    .sort((a, b) => a.size - b.size || (a.name < b.name ? -1 : 1))[0]
+}
+
 type Matches = (device: HintedDevice) => boolean
 
 const texts: Record<string, (device: HintedDevice) => (string | null)[]> = {

@@ -15,6 +15,7 @@ import { nodeFirmware } from './resources/node-firmware.ts'
 import { nodeHistory } from './resources/node-history.ts'
 import { nodeIndicators } from './resources/node-indicators.ts'
 import { nodeManagement } from './resources/node-management.ts'
+import { nodePlan } from './resources/node-plan.ts'
 import { nodeSettings } from './resources/node-settings.ts'
 import { nodeStates } from './resources/node-states.ts'
 import { nodeTimeline } from './resources/node-timeline.ts'
@@ -40,6 +41,7 @@ export const endpoints: readonly Endpoint[] = [
   ...nodeStates,
   ...nodeSettings,
   ...nodeManagement,
+  ...nodePlan,
   ...nodeIndicators,
   ...nodeVmedia,
   ...vendorPassthru,

@@ -67,6 +67,7 @@ export interface FakeConductor extends ConductorService {
     validated: string[]
     allocations: string[]
     provisioned: [Verb, ProvisionRequest][]
+    planned: [Verb, ProvisionRequest][]
   }
 }
 
@@ -84,7 +85,14 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
   )
   await registerConductor(db, { hostname, group: '', nowMs: clock.now(), interfaces })
 
-  const told: FakeConductor['told'] = { woken: [], ports: [], validated: [], allocations: [], provisioned: [] }
+  const told: FakeConductor['told'] = {
+    woken: [],
+    ports: [],
+    validated: [],
+    allocations: [],
+    provisioned: [],
+    planned: [],
+  }
   const devices = new Map<string, { boot_device: BootDevice | null; persistent: boolean | null }>()
   const secrets = new Set(['redfish_password', 'snmp_auth_key'])
 
@@ -177,6 +185,31 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
     },
     async detachMedia(node) {
       throw new InvalidInput(`Node ${node.uuid} does not support virtual media`)
+    },
+
+    async plan(node, verb, request, { runbook }) {
+      told.planned.push([verb, request])
+      return {
+        node_uuid: node.uuid,
+        node_name: node.name,
+        verb,
+        flow: 'deploy',
+        from_state: node.provision_state,
+        to_state: verbTarget(node.provision_state, verb) ?? null,
+        ends_in: 'active',
+        refusals: node.maintenance ? [{ code: 'invalid-input', message: 'it is in maintenance' }] : [],
+        validation: { power: { result: true } },
+        steps: [],
+        steps_complete: true,
+        power: [{ to: 'power on', why: 'for tests' }],
+        boots: 1,
+        power_complete: true,
+        disks: null,
+        root_device: null,
+        image: null,
+        duration: null,
+        notes: runbook === undefined ? [] : [`by runbook ${runbook}`],
+      }
     },
 
     async why({ uuid: node_uuid, provision_state }) {

@@ -5,13 +5,9 @@
  * Source: openstack/ironic-python-agent `device_hints.py`, `hardware.py`.
  */
 import type { AgentNode } from '#protocol/agent.ts'
-import { HintNotUnderstood, readRootDeviceHints } from '#protocol/root-device-hints.ts'
+import { chooseRootDisk, HintNotUnderstood, readRootDeviceHints } from '#protocol/root-device-hints.ts'
 import { AgentFault } from '../errors.ts'
 import type { BlockDevice } from './block-devices.ts'
-
-const GIB = 1024 ** 3
-/** Without hints, disks below this are not taken: they are boot modules, card readers, virtual media. */
-const LEAST_ROOT_BYTES = 4 * GIB
 
 /** The hints that count for this node: those of the instance before those of the node. */
 export function hintsOf(node: AgentNode | null): Record<string, unknown> {
@@ -28,7 +24,7 @@ export function hintsOf(node: AgentNode | null): Record<string, unknown> {
  * @throws AgentFault DeviceNotFound that shows what was looked for and what there is
  */
 export function chooseRootDevice(devices: readonly BlockDevice[], hints: Record<string, unknown>): BlockDevice {
-  const found = Object.keys(hints).length === 0 ? smallest(devices) : matching(devices, hints)[0]
+  const found = understood(() => chooseRootDisk(devices, hints))
   if (found !== undefined) return found
   const wanted = Object.keys(hints).length === 0 ? 'of at least 4 GiB' : `matching ${JSON.stringify(hints)}`
   const present = devices.map(({ name, size, model, serial }) => `${name} (${size} bytes, ${model}, ${serial})`)
@@ -40,16 +36,14 @@ export function chooseRootDevice(devices: readonly BlockDevice[], hints: Record<
 
 /** All devices that match every hint, in the order given. @throws AgentFault DeviceNotFound for a hint that is none */
 export function matching(devices: readonly BlockDevice[], hints: Record<string, unknown>): BlockDevice[] {
+  return understood(() => devices.filter(readRootDeviceHints(hints)))
+}
+
+function understood<T>(choose: () => T): T {
   try {
-    return devices.filter(readRootDeviceHints(hints))
+    return choose()
   } catch (error) {
     if (!(error instanceof HintNotUnderstood)) throw error
     throw new AgentFault('DeviceNotFound', error.message, { cause: error })
   }
-}
-
-function smallest(devices: readonly BlockDevice[]): BlockDevice | undefined {
-  return devices
-    .filter(({ size }) => size >= LEAST_ROOT_BYTES)
-    .sort((a, b) => a.size - b.size || (a.name < b.name ? -1 : 1))[0]
 }

@@ -4,14 +4,23 @@
  *
  * Source: cleaning facts, "Cleaning" (ironic/conductor/cleaning.py restated).
  */
+import type { Config } from '#config/options.ts'
 import { collectLogs } from '#drivers/agent/collect-logs.ts'
-import type { FlowContext } from '#drivers/driver.ts'
+import type { FlowContext, NodeContext } from '#drivers/driver.ts'
 import { Conflict } from '#lib/fault.ts'
 import { awaitPlace } from '../admission.ts'
 import { ownDeployPatch } from '../deploy-choice.ts'
 import type { Args, Failure, FlowDefinition } from '../flow-definition.ts'
 import { readHardwareSettings } from '../hardware-settings.ts'
-import { type AskedStep, own, planAsAsked, planByPriority, withAgent } from '../steps/plan.ts'
+import {
+  type AskedStep,
+  type Offer,
+  own,
+  type PlannedStep,
+  planAsAsked,
+  planByPriority,
+  withAgent,
+} from '../steps/plan.ts'
 import { planAndRun } from '../steps/run.ts'
 import { automatedSteps, type ListedSteps } from './automated-clean.ts'
 import { hasStep, stepFailed } from './failed-step.ts'
@@ -33,7 +42,7 @@ export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
   const { end, enabled, listed } = await flow.once('what to clean', async () => {
     const now = await ctx.fresh()
     const { node } = now
-    const enabled = manual !== undefined || (node.automated_clean ?? config.conductor.automated_clean)
+    const enabled = manual !== undefined || cleansByItself(now)
     if (enabled && node.maintenance && !config.conductor.allow_provisioning_in_maintenance) {
       throw new Conflict(`Cannot clean node ${node.uuid} while it is in maintenance`)
     }
@@ -59,11 +68,7 @@ export async function cleaning(ctx: FlowContext, args: Args): Promise<string> {
     async plan() {
       const now = await ctx.fresh()
       const offer = ramdisk && deploy.usesAgent ? await withAgent(now, 'clean') : own(now, 'clean')
-      const { disallow_clean_steps: disallowed } = config.api
-      const steps = listed
-        ? planAsAsked(offer, listed.steps, 'clean', { complete: true, ramdisk })
-        : planByPriority(offer, 'clean', { overrides: overrides(ctx), disallowed })
-      return { steps, versions: offer.versions }
+      return { steps: stepsOfCleaning(offer, { config, listed, ramdisk }), versions: offer.versions }
     },
     // What a list names is not run twice; steps that other hardware managers chose may all be others now.
     rest: (steps, ran) => (listed ? steps.slice(ran.length) : steps),
@@ -89,9 +94,23 @@ export async function undoCleaning(ctx: FlowContext, _args: Args, failure: Failu
   await ctx.interfaces.deploy.tearDownCleaning(ctx, { powerOff })
 }
 
+/** Is the node cleaned where nobody lists steps? */
+export function cleansByItself({ node, config }: Pick<NodeContext, 'node' | 'config'>): boolean {
+  return node.automated_clean ?? config.conductor.automated_clean
+}
+
+/** The steps of a cleaning, in their order. @param cleaning.listed null: by their priorities @throws InvalidInput */
+export function stepsOfCleaning(
+  offer: Offer,
+  { config, listed, ramdisk }: { config: Config; listed: ListedSteps | null; ramdisk: boolean },
+): PlannedStep[] {
+  if (listed) return planAsAsked(offer, listed.steps, 'clean', { complete: true, ramdisk })
+  const { disallow_clean_steps: disallowed } = config.api
+  return planByPriority(offer, 'clean', { overrides: overrides(config), disallowed })
+}
+
 /** Priorities that the configuration sets over those of driver and agent. */
-function overrides(ctx: FlowContext): Record<string, number> {
-  const { deploy, conductor } = ctx.config
+function overrides({ deploy, conductor }: Config): Record<string, number> {
   const out: Record<string, number> = {}
   const set = (name: string, priority: number | null) => {
     if (priority !== null) out[name] = priority

@@ -4,11 +4,12 @@
  * Source: deploy interfaces, "Common flow of a deployment" (ironic/conductor/deployments.py restated).
  */
 import { collectLogs } from '#drivers/agent/collect-logs.ts'
+import type { DeployInterface } from '#drivers/driver.ts'
 import { configDrive } from '#images/config-drive.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { awaitPlace } from '../admission.ts'
 import type { FlowDefinition } from '../flow-definition.ts'
-import { type AskedStep, own, type PlannedStep, planDeploy, same, withAgent } from '../steps/plan.ts'
+import { type AskedStep, type Offer, own, type PlannedStep, planDeploy, same, withAgent } from '../steps/plan.ts'
 import { planAndRun } from '../steps/run.ts'
 import { templateSteps } from './deploy-templates.ts'
 
@@ -32,7 +33,7 @@ export const deploy: FlowDefinition = {
     const wishes = { asked, templates }
     const { disallow_deploy_steps: disallowed } = config.api
     // A ramdisk that is in use boots again whenever the machine is switched on; after that step its disk does.
-    const byAgent = way.deploysByAgent ?? way.usesAgent
+    const byAgent = deploysByAgent(way)
     const ramdiskAt = (step: PlannedStep) => byAgent && step.priority > instanceFrom
 
     // What can be done before the agent is there; the last of these steps boots it.
@@ -42,8 +43,7 @@ export const deploy: FlowDefinition = {
       planName: 'plan',
       async plan() {
         const offer = own(await ctx.fresh(), 'deploy')
-        const steps = planDeploy(offer, wishes, { complete: !byAgent, disallowed })
-        return { steps: byAgent ? steps.filter(step => step.priority >= agentFrom) : steps, versions: null }
+        return { steps: stepsBeforeAgent(offer, wishes, { byAgent, disallowed }), versions: null }
       },
       rest: steps => steps,
       ramdiskAt,
@@ -68,9 +68,9 @@ export const deploy: FlowDefinition = {
           now,
           steps.filter(step => step.side === 'agent'),
         )
-        return { steps: steps.filter(step => !early.some(ran => same(ran, step))), versions: offer.versions }
+        return { steps: notIn(early, steps), versions: offer.versions }
       },
-      rest: (steps, ran) => steps.filter(step => !ran.some(done => same(done, step))),
+      rest: (steps, ran) => notIn(ran, steps),
       ramdiskAt,
     })
     return 'done'
@@ -86,3 +86,22 @@ export const deploy: FlowDefinition = {
 const agentFrom = 100
 /** At this priority the machine's boot becomes that of its instance. */
 const instanceFrom = 60
+
+export function deploysByAgent({ deploysByAgent, usesAgent }: Pick<DeployInterface, 'deploysByAgent' | 'usesAgent'>) {
+  return deploysByAgent ?? usesAgent
+}
+
+/** What a deployment does before its agent is there: all, where there is none. @throws InvalidInput */
+export function stepsBeforeAgent(
+  offer: Offer,
+  wishes: { asked: readonly AskedStep[]; templates: readonly AskedStep[] },
+  { byAgent, disallowed }: { byAgent: boolean; disallowed: readonly string[] },
+): PlannedStep[] {
+  const steps = planDeploy(offer, wishes, { complete: !byAgent, disallowed })
+  return byAgent ? steps.filter(step => step.priority >= agentFrom) : steps
+}
+
+/** Those of `steps` that have not run. */
+export function notIn(ran: readonly PlannedStep[], steps: readonly PlannedStep[]): PlannedStep[] {
+  return steps.filter(step => !ran.some(done => same(done, step)))
+}

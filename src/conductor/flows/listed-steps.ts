@@ -1,5 +1,5 @@
 /** What cleaning and servicing by a list of steps have in common: the look at the list before anything is touched. */
-import type { FlowContext } from '#drivers/driver.ts'
+import type { FlowContext, StepsContext } from '#drivers/driver.ts'
 import { own, planAsAsked, runsWithoutRamdisk } from '../steps/plan.ts'
 import type { ListedSteps } from './automated-clean.ts'
 
@@ -8,7 +8,7 @@ import type { ListedSteps } from './automated-clean.ts'
  * has to boot for it.
  * @throws InvalidInput naming every step that cannot be had like this
  */
-export function checkListed(ctx: FlowContext, kind: 'clean' | 'service', listed: ListedSteps): { ramdisk: boolean } {
+export function checkListed(ctx: StepsContext, kind: 'clean' | 'service', listed: ListedSteps): { ramdisk: boolean } {
   const offer = own(ctx, kind)
   const ramdisk = !listed.disable_ramdisk && !runsWithoutRamdisk(offer, listed.steps)
   const complete = !ramdisk || !ctx.interfaces.deploy.usesAgent

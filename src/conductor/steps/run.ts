@@ -108,7 +108,8 @@ async function show(ctx: FlowContext, kind: Kind, steps: readonly PlannedStep[],
     driver_internal_info: { ...internal, [`${kind}_steps`]: steps.map(shown), [`${kind}_step_index`]: index },
   })
   const stood = standing(node)
-  await ctx.flow.event('step started', { kind, step: nameOf(step), ...stood })
+  const { priority, side } = step
+  await ctx.flow.event('step started', { kind, step: nameOf(step), priority, side, ...stood })
   return { ...stood, atMs: ctx.clock.now() }
 }
 

@@ -7,10 +7,11 @@
  */
 import { forgetAgent } from '#db/agents.ts'
 import { releaseInstanceImage } from '#images/instance.ts'
-import type { DeployInterface, FlowContext } from '../driver.ts'
+import type { DeployInterface, DeployPart, FlowContext, NodeContext, PowerChange } from '../driver.ts'
 import { leaveInstance, returnToInstance, takeOverBoot } from '../instance.ts'
+import { plannedOff, plannedStart } from '../planned-power.ts'
 import { isSwitchable, powerTo } from '../power.ts'
-import { movedOnFastTrack, onFastTrack } from './fast-track.ts'
+import { expectsFastTrack, movedOnFastTrack, onFastTrack, wantsFastTrack } from './fast-track.ts'
 import { awaitAgent, bootRamdisk, prepareRamdisk, removeRamdisk } from './ramdisk.ts'
 
 /** All of a deploy interface but its steps, its validation and what it makes ready. */
@@ -24,6 +25,7 @@ export const agentLife = {
   prepareService,
   tearDownService,
   adopt: ctx => ctx.flow.once('take over the boot', () => takeOverBoot(ctx)),
+  plannedPower,
 } satisfies Omit<DeployInterface, 'steps' | 'validate'>
 
 /** Before the first step: the machine is off and its next boot starts the ramdisk, or that runs already (fast track). */
@@ -38,6 +40,23 @@ export async function prepareAgentBoot(ctx: FlowContext): Promise<void> {
 
 /** What was found of a running ramdisk before the first step; stored. */
 export const fastTrackAtPrepare = 'fast track at prepare'
+
+function plannedPower(ctx: NodeContext, part: DeployPart): readonly PowerChange[] {
+  switch (part) {
+    case 'deploy':
+      return expectsFastTrack(ctx) ? [] : plannedOff(ctx)
+    case 'cleaning':
+      return expectsFastTrack(ctx) ? [] : [...plannedOff(ctx), ...plannedStart(ctx)]
+    case 'after cleaning':
+      return wantsFastTrack(ctx) ? [] : plannedOff(ctx)
+    case 'service':
+      return [...plannedOff(ctx), ...plannedStart(ctx)]
+    case 'after service':
+      return [...plannedOff(ctx), ...plannedStart(ctx)]
+    case 'tear down':
+      return plannedOff(ctx)
+  }
+}
 
 async function cleanUp(ctx: FlowContext): Promise<void> {
   const off = ctx.config.deploy.power_off_after_deploy_failure && !ctx.node.disable_power_off && isSwitchable(ctx)

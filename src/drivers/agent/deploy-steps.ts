@@ -9,10 +9,11 @@
 import { isTrue } from '#lib/truth.ts'
 import type { Step } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
+import { noPower, plannedCycle, plannedOff, plannedStart } from '../planned-power.ts'
 import { isSwitchable, powerCycle, powerTo, startMachine } from '../power.ts'
 import { fastTrackAtPrepare } from './agent-deploy.ts'
 import { collectLogs } from './collect-logs.ts'
-import { onFastTrack } from './fast-track.ts'
+import { expectsFastTrack, onFastTrack } from './fast-track.ts'
 import { powerOffInBand, tell } from './power-off.ts'
 import { awaitAgent, bootRamdisk, prepareRamdisk } from './ramdisk.ts'
 
@@ -22,6 +23,7 @@ export const deployStep: Step = {
   step: 'deploy',
   priority: 100,
   kinds: ['deploy'],
+  plannedPower: ctx => (expectsFastTrack(ctx) ? [] : plannedStart(ctx)),
   async run(ctx) {
     if (await onFastTrack(ctx, 'fast track at deploy')) return
     // The agent that was there when the machine was prepared is gone: then nothing is prepared for a boot.
@@ -37,6 +39,7 @@ export const prepareInstanceBootStep: Step = {
   step: 'prepare_instance_boot',
   priority: 60,
   kinds: ['deploy'],
+  plannedPower: noPower,
   async run(ctx) {
     await ctx.flow.once('prepare instance boot', async () => {
       const now = await ctx.fresh()
@@ -52,6 +55,7 @@ export const tearDownAgentStep: Step = {
   step: 'tear_down_agent',
   priority: 40,
   kinds: ['deploy'],
+  plannedPower: ctx => (isSwitchable(ctx) ? plannedOff(ctx) : plannedCycle(ctx)),
   async run(ctx) {
     await collectLogs(ctx, { of: 'deployment', failed: false })
     if (!isSwitchable(ctx)) {
@@ -78,6 +82,7 @@ export const switchToTenantNetworkStep: Step = {
   step: 'switch_to_tenant_network',
   priority: 30,
   kinds: ['deploy'],
+  plannedPower: noPower,
   async run(ctx) {
     await ctx.flow.once('switch to tenant network', async () => {
       const now = await ctx.fresh()
@@ -92,6 +97,7 @@ export const bootInstanceStep: Step = {
   step: 'boot_instance',
   priority: 20,
   kinds: ['deploy'],
+  plannedPower: ctx => (isSwitchable(ctx) ? plannedStart(ctx) : []),
   async run(ctx) {
     // What only restarts has done so when its agent ended.
     if (isSwitchable(ctx)) await startMachine(ctx, 'boot the instance')

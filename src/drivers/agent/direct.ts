@@ -9,6 +9,7 @@ import type { StoreProgress } from '#images/store.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'
 import type { DeployInterface, FlowContext, NodeContext, Step } from '../driver.ts'
+import { noPower } from '../planned-power.ts'
 import { agentLife, prepareAgentBoot } from './agent-deploy.ts'
 import { validateCapabilities } from './capabilities.ts'
 import { deployStep, handOverSteps, prepareInstanceBootStep } from './deploy-steps.ts'
@@ -28,6 +29,7 @@ const writeImage: Step = {
   step: 'write_image',
   priority: 80,
   kinds: ['deploy'],
+  plannedPower: noPower,
   async run(ctx) {
     await noteBootMode(ctx)
     const { versionsChanged, traffic } = await runAgentStep(ctx, 'deploy', 'write image', writeImage, async now => ({

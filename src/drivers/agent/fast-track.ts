@@ -82,6 +82,11 @@ export async function onFastTrack(ctx: FlowContext, name: string): Promise<boole
   return came === 'alive'
 }
 
+/** Will a flow that begins now find its ramdisk running? As the rows say; the flow asks machine and agent. */
+export function expectsFastTrack(ctx: Pick<NodeContext, 'node' | 'agent' | 'config' | 'clock'>): boolean {
+  return wantsFastTrack(ctx) && isAlive(ctx) && ctx.node.power_state === 'power on'
+}
+
 /** Has its agent called since its last boot, and within [deploy] fast_track_timeout? */
 export function isAlive(ctx: Pick<NodeContext, 'agent' | 'config' | 'clock'>): boolean {
   return Boolean(ctx.agent?.url) && isFresh(ctx, ctx.agent?.heartbeat_at)

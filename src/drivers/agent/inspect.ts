@@ -9,10 +9,11 @@ import type { Config } from '#config/options.ts'
 import { findFound, foundAt } from '#db/inspections.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
-import { type FlowContext, type InspectInterface, type NodeContext, Unsupported } from '../driver.ts'
+import { type FlowContext, type InspectInterface, type NodeContext, type PowerChange, Unsupported } from '../driver.ts'
 import { checkHooks, type HookList, runHooks } from '../inspection/hooks.ts'
 import { addPort } from '../inspection/ports.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
+import { plannedCycle, plannedOff, plannedStart } from '../planned-power.ts'
 import { powerCycle, powerTo, startMachine } from '../power.ts'
 import { awaitBoot, NoAgent } from './await-boot.ts'
 import { keepInspectionLogs } from './collect-logs.ts'
@@ -158,6 +159,12 @@ async function bmcAddresses(now: FlowContext): Promise<readonly string[]> {
   }
 }
 
+async function plannedPower(ctx: NodeContext): Promise<readonly PowerChange[]> {
+  const stays = wantsFastTrack(ctx) || !ctx.config.inspector.power_off
+  const after = stays ? [] : ctx.node.disable_power_off ? plannedCycle(ctx) : plannedOff(ctx)
+  return [...plannedOff(ctx), ...plannedStart(ctx), ...after]
+}
+
 async function cleanUp(ctx: FlowContext): Promise<void> {
   const { flow } = ctx
   await keepInspectionLogs(ctx, (await findFound(ctx.db, flow.nodeUuid))?.plugin_data.logs, { failed: true })
@@ -169,6 +176,7 @@ async function cleanUp(ctx: FlowContext): Promise<void> {
 export default {
   checkConfig: config => checkHooks(hooks(config), config),
   validate,
+  plannedPower,
   inspect,
   process,
   cleanUp,

@@ -11,6 +11,7 @@ import { InvalidInput, messageOf } from '#lib/fault.ts'
 import { isTrue } from '#lib/truth.ts'
 import { type DeployInterface, type InstanceBoot, type NodeContext, type Step, Unsupported } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
+import { plannedOff, plannedStart } from '../planned-power.ts'
 import { powerTo, startMachine } from '../power.ts'
 import { agentLife } from './agent-deploy.ts'
 import { validateCapabilities } from './capabilities.ts'
@@ -78,6 +79,7 @@ const deploy: Step = {
   step: 'deploy',
   priority: 100,
   kinds: ['deploy'],
+  plannedPower: ctx => [...plannedOff(ctx), ...plannedStart(ctx)],
   async run(ctx) {
     const { flow } = ctx
     if (!ctx.node.disable_power_off) await powerTo(ctx, 'power off for the instance', 'power off')
@@ -106,6 +108,7 @@ export default {
   deploysByAgent: false,
   steps: [deploy],
   validate,
+  plannedPower: (ctx, part) => (part === 'deploy' ? [] : agentLife.plannedPower(ctx, part)),
   async prepare(ctx) {
     await ctx.flow.once('check the network', async () => {
       const now = await ctx.fresh()

@@ -8,6 +8,7 @@ import { checkRamdiskSource, ramdiskSource } from '#boot/ramdisk-files.ts'
 import type { FlowContext, RescueInterface, RescueSecret } from '../driver.ts'
 import { leaveInstance, returnToInstance } from '../instance.ts'
 import { mayPass } from '../patience.ts'
+import { plannedOff, plannedStart } from '../planned-power.ts'
 import { AgentRefused, agentClient } from './client.ts'
 import { awaitAgent, bootRamdisk, prepareRamdisk, removeRamdisk } from './ramdisk.ts'
 import { AgentLost, failed } from './steps.ts'
@@ -88,6 +89,7 @@ export default {
     await checkRamdiskSource(ctx, ramdiskSource(ctx, 'rescue'))
   },
 
+  plannedPower: ctx => [...plannedOff(ctx), ...plannedStart(ctx)],
   rescue,
 
   async unrescue(ctx) {

@@ -15,6 +15,7 @@ import { validateCapabilities } from '../agent/capabilities.ts'
 import { type DeployInterface, type FlowContext, type NodeContext, type Step, Unsupported } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
+import { plannedOff, plannedStart } from '../planned-power.ts'
 import { awaitOffByItself, powerTo, startMachine } from '../power.ts'
 import { configDriveSections } from './config-drive.ts'
 import { checkInstallerFiles, examineSource, installerFiles, publishSource, releaseSource } from './installer.ts'
@@ -82,6 +83,7 @@ const deploy: Step = {
   step: 'deploy',
   priority: 100,
   kinds: ['deploy'],
+  plannedPower: ctx => [...plannedStart(ctx), ...plannedOff(ctx), ...plannedStart(ctx)],
   async run(ctx) {
     const { flow } = ctx
     const { disable_power_off: staysOn } = ctx.node
@@ -163,5 +165,6 @@ export default {
   deploysByAgent: false,
   steps: [deploy],
   validate,
+  plannedPower: (ctx, part) => (part === 'deploy' ? plannedOff(ctx) : agentLife.plannedPower(ctx, part)),
   prepare,
 } satisfies DeployInterface

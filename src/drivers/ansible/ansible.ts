@@ -17,6 +17,7 @@ import { bootInstanceStep, deployStep, switchToTenantNetworkStep } from '../agen
 import { makeImageReady } from '../agent/direct.ts'
 import type { DeployInterface, FlowContext, NodeContext, Step, StepKind, StepsContext } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
+import { noPower, plannedOff } from '../planned-power.ts'
 import { awaitOffByItself, powerTo } from '../power.ts'
 import { argumentsOf, type CleanStep, readCleanSteps } from './clean-steps.ts'
 import { ansibleSettings, checkAnsible } from './driver-info.ts'
@@ -38,6 +39,7 @@ const writeImage: Step = {
   step: 'write_image',
   priority: 80,
   kinds: ['deploy'],
+  plannedPower: noPower,
   async run(ctx) {
     await ctx.flow.once('deploy by playbook', async () => {
       const now = await ctx.fresh()
@@ -63,6 +65,7 @@ const tearDownAgent: Step = {
   step: 'tear_down_agent',
   priority: 40,
   kinds: ['deploy'],
+  plannedPower: plannedOff,
   async run(ctx) {
     if (ctx.node.disable_power_off) return
     if (!isTrue(ctx.node.driver_info.deploy_forces_oob_reboot)) await shutDown(ctx)

@@ -4,8 +4,9 @@
  *
  * Source: ironic/drivers/modules/fake.py (behaviour).
  */
-import type { DeployInterface, Step } from '../driver.ts'
+import type { DeployInterface, DeployPart, NodeContext, PowerChange, Step } from '../driver.ts'
 import { leaveInstance, returnToInstance, takeOverBoot } from '../instance.ts'
+import { plannedOff, plannedStart } from '../planned-power.ts'
 import { powerTo } from '../power.ts'
 import { takeTime } from './machine.ts'
 
@@ -14,6 +15,7 @@ const deploy: Step = {
   step: 'deploy',
   priority: 100,
   kinds: ['deploy'],
+  plannedPower: () => ['power on'],
   async run(ctx) {
     await ctx.flow.once('fake deploy', () => takeTime(ctx, 'deploy'))
     await ctx.flow.once('fake instance boot', async () => {
@@ -24,10 +26,16 @@ const deploy: Step = {
   },
 }
 
+function plannedPower(ctx: NodeContext, part: DeployPart): readonly PowerChange[] {
+  if (part === 'tear down' || part === 'service') return plannedOff(ctx)
+  return part === 'after service' ? [...plannedOff(ctx), ...plannedStart(ctx)] : []
+}
+
 export default {
   usesAgent: false,
   steps: [deploy],
   validate: async () => {},
+  plannedPower,
   prepare: async () => {},
   cleanUp: async () => {},
 

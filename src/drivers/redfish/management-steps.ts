@@ -9,6 +9,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import type { FlowContext, NodeContext, Step } from '../driver.ts'
 import { objectIn } from '../inspection/hook.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
+import { noPower } from '../planned-power.ts'
 import { Asker } from './asker.ts'
 import { reader } from './client.ts'
 import { type Update, updateAll } from './firmware.ts'
@@ -47,6 +48,7 @@ const verifyBmcClock: Step = {
   step: 'verify_bmc_clock',
   priority: 1,
   kinds: ['verify'],
+  plannedPower: noPower,
   argsinfo: null,
   async run(ctx) {
     if (!ctx.config.redfish.enable_verify_bmc_clock) return

@@ -109,6 +109,7 @@ export async function furnish(api: TestApi, number = 1): Promise<Furnished> {
     'node.validateByQuery': { query: `node=${node}` },
     'node.setPower': { body: { target: 'power off', timeout: 5 } },
     'node.setProvision': { params: { ...params, node_ident: spare }, body: { target: 'manage' } },
+    'node.plan': { params: { ...params, node_ident: spare }, body: { target: 'manage', instance_info: { a: 'b' } } },
     'node.setRaid': { body: { logical_disks: [{ size_gb: 10, raid_level: '1', is_root_volume: true }] } },
     'node.setBootMode': { body: { target: 'uefi' } },
     'node.setSecureBoot': { body: { target: true } },

@@ -52,6 +52,8 @@ const ours = new Set([
   // Ironic's locks end with their process only.
   'POST /v1/nodes/{node_ident}/unlock',
   'GET /v1/nodes/{node_ident}/why',
+  // Ironic does, and does not say beforehand what.
+  'POST /v1/nodes/{node_ident}/plan',
   'GET /v1/nodes/{node_ident}/timeline',
   'GET /v1/events',
   // Ironic can be told of a node, not of the state that it is in.

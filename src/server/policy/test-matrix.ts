@@ -35,6 +35,7 @@ node.create:forAnother             +..+    +...+  ?...?  ?...?
 node.get                           ++++    +++++  ++++-  -----
 node.delete                        +...    +....  ....-  -----
 node.validate                      ++.+    +++.+  ++..-  -----
+node.plan                          ++.+    +++.+  ++..-  -----
 node.validateByQuery               ++.+    +++.+  ++..-  -----
 node.listChildren                  ++++    +++++  ++++-  -----
 node.getInventory                  ++++    +++++  ....-  -----

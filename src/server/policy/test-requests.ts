@@ -46,6 +46,7 @@ export function attempts(world: World): Readonly<Record<string, Attempt>> {
     'node.setProvision:cleanSteps': { body: { target: 'clean', clean_steps: steps } },
     'node.setProvision:serviceSteps': { body: { target: 'service', service_steps: steps }, ok: 400 },
     'node.setProvision:runbook': { body: { target: 'clean', runbook: 'ours' } },
+    'node.plan': { body: { target: 'provide' } },
     'node.setRaid': { body: {} },
     'node.setBootMode': { body: { target: 'uefi' } },
     'node.setSecureBoot': { body: { target: true } },

@@ -82,7 +82,7 @@ function checkPower(node: Node, target: PowerTarget): void {
 }
 
 /** Options of a verb that need more than the verb. @throws Forbidden, NotFound */
-async function demandOptions(call: Call<unknown, ProvisionOptions>, node: Node): Promise<void> {
+export async function demandOptions(call: Call<unknown, ProvisionOptions>, node: Node): Promise<void> {
   const { clean_steps = [], deploy_steps = [], service_steps = [], runbook } = call.query
   if (runbook !== undefined) return
   if (clean_steps.length > 0) demand(call, ['baremetal:node:set_provision_state:clean_steps'], node)

@@ -66,19 +66,23 @@ export const provisionArguments = {
 export type ProvisionOptions = ValuesOf<typeof provisionArguments>
 type Arguments = ProvisionOptions
 
-/** @throws InvalidInput, NotAcceptable, Conflict */
+/** @param purpose `plan`: nothing is to happen @throws InvalidInput, NotAcceptable, Conflict */
 export function readProvision(
   call: Pick<Call, 'version' | 'config'>,
   node: Node,
   args: Arguments,
+  purpose: 'start' | 'plan' = 'start',
 ): { verb: Verb; request: ProvisionRequest } {
   const { version, config } = call
   const verb = args.target
   const given = withoutEmpty(args)
   // abort, unhold and service come later in the order, after the checks of options.
   if (!['abort', 'unhold', 'service', 'undeploy'].includes(verb)) checkVersion(verb, version)
-  checkMaintenance(node, verb, config.conductor.allow_provisioning_in_maintenance)
-  checkPossible(node, verb)
+  // A plan tells what speaks against the verb, and does not end with it.
+  if (purpose === 'start') {
+    checkMaintenance(node, verb, config.conductor.allow_provisioning_in_maintenance)
+    checkPossible(node, verb)
+  }
   checkConfigDrive(verb, given.configdrive, version)
   checkRunbook(verb, given)
   checkDisableRamdisk(verb, given.disable_ramdisk, version)
@@ -89,7 +93,7 @@ export function readProvision(
   if (verb === 'abort') checkAbort(node, version)
   only('service_steps', given.service_steps, verb, ['service'])
   if (verb === 'service') checkVersion(verb, version)
-  checkMandatory(verb, given)
+  checkMandatory(verb, purpose === 'plan' ? { ...given, rescue_password: 'not needed to plan' } : given)
   checkDisallowed(given.clean_steps, config.api.disallow_clean_steps)
   checkDisallowed(given.deploy_steps, config.api.disallow_deploy_steps)
   checkDisallowed(given.service_steps, config.api.disallow_service_steps)
