@@ -58,6 +58,23 @@ export interface ProvisionRequest {
   runbook?: string
 }
 
+/** As the API tells it. */
+export interface StoredImages {
+  host: string
+  /** Room that they may take. */
+  limit_bytes: number
+  images: {
+    id: string
+    source: string
+    format: string | null
+    size_bytes: number
+    stored_bytes: number
+    chunked: boolean
+    in_use: boolean
+    used_at: string
+  }[]
+}
+
 export interface ConductorService {
   readonly hostname: string
 
@@ -68,6 +85,17 @@ export interface ConductorService {
    * @throws NodeLocked somebody works on the node
    */
   provision(node: Node, verb: Verb, request: ProvisionRequest, caller: Caller): Promise<void>
+
+  /**
+   * What a verb would do, without doing it: nothing is written, no machine is asked to change. What speaks against it is
+   * told and not thrown. @param options.runbook the steps of the request are those of this runbook
+   */
+  plan(
+    node: Node,
+    verb: Verb,
+    request: ProvisionRequest,
+    options: { caller: Caller; runbook?: string | undefined },
+  ): Promise<Plan>
 
   /** Starts a power change; target_power_state is stored when it returns. @throws NodeLocked, InvalidInput */
   power(node: Node, target: PowerTarget, options: { timeoutS: number | null }, caller: Caller): Promise<void>
@@ -86,17 +114,6 @@ export interface ConductorService {
   setIndicator(node: Node, wanted: Pick<Indicator, 'component' | 'name' | 'state'>, caller: Caller): Promise<void>
 
   /** Refuses a RAID configuration that the node's driver cannot make. @throws InvalidInput */
-  /**
-   * What a verb would do, without doing it: nothing is written, no machine is asked to change. What speaks against it is
-   * told and not thrown. @param options.runbook the steps of the request are those of this runbook
-   */
-  plan(
-    node: Node,
-    verb: Verb,
-    request: ProvisionRequest,
-    options: { caller: Caller; runbook?: string | undefined },
-  ): Promise<Plan>
-
   checkRaid(node: Node, config: Record<string, unknown>): Promise<void>
 
   /** Slots for virtual media, and whether they hold something. @throws Unsupported, InvalidInput */
@@ -167,6 +184,9 @@ export interface ConductorService {
   inventory(nodeUuid: string): Promise<Found | undefined>
   /** Data from a ramdisk's inspection (POST /v1/continue_inspection): finds the node, stores, wakes its flow. */
   inspectionData(data: Record<string, unknown>, nodeUuid: string | null): Promise<{ uuid: string }>
+
+  /** The images in the store of this host, the one used last first. */
+  storedImages(): Promise<StoredImages>
 
   /** An allocation was stored that needs a node; the search goes on by itself. */
   allocate(allocationUuid: string): void

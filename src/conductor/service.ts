@@ -18,6 +18,7 @@ import { volumesOf } from '#db/volumes.ts'
 import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#drivers/driver.ts'
 import type { Registry } from '#drivers/registry.ts'
 import { cleanImageStore, releaseInstanceImage } from '#images/instance.ts'
+import { listImages } from '#images/listing.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Conflict, Fault, InvalidInput, messageOf, NodeLocked, NotFound } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
@@ -52,8 +53,8 @@ import { heartbeats as heartbeatsHeard } from './measured.ts'
 import { Membership } from './membership.ts'
 import { movedFields } from './moves.ts'
 import { type PeriodicTask, runPeriodically } from './periodic.ts'
-import { argsOf, askedBy, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
 import { planOf } from './plan/plan.ts'
+import { argsOf, askedBy, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
 import { prune, pruneHistories } from './prune.ts'
 import { SensorWatch } from './sensors.ts'
 import { Shared } from './shared.ts'
@@ -370,7 +371,6 @@ export function createConductor(options: ConductorOptions): Conductor {
       )
     },
 
-    async power(node, target, { timeoutS }, caller) {
     plan(node, verb, request, { caller, runbook }) {
       const world = {
         db,
@@ -383,6 +383,7 @@ export function createConductor(options: ConductorOptions): Conductor {
       return planOf(world, node, { verb, request, caller, ...(runbook === undefined ? {} : { runbook }) })
     },
 
+    async power(node, target, { timeoutS }, caller) {
       membership.ownerOf(node)
       const ctx = await nodeContext(node)
       const { power: way } = ctx.interfaces
@@ -468,6 +469,17 @@ export function createConductor(options: ConductorOptions): Conductor {
       return { uuid }
     },
 
+    async storedImages() {
+      const images = await listImages(config.pxe.instance_master_path)
+      return {
+        host: hostname,
+        limit_bytes: config.pxe.image_cache_size * 1024 * 1024,
+        images: images.map(({ id, source, format, sizeBytes, bytes, chunked, inUse, usedAtMs }) => ({
+          ...{ id, source, format, size_bytes: sizeBytes, stored_bytes: bytes, chunked },
+          ...{ in_use: inUse, used_at: timestamp(usedAtMs) },
+        })),
+      }
+    },
     allocate: uuid => allocator.search(uuid),
     async agentCalled(uuid, token) {
       heartbeatsHeard.tell({ news: false })

@@ -24,6 +24,10 @@ export interface Derived<T> {
   readonly derive: (get: (group: string, name: string) => unknown) => T
 }
 
+export function isDerived(value: unknown): value is Derived<unknown> {
+  return typeof value === 'object' && value !== null && 'derive' in value
+}
+
 export function derived<T>(text: string, derive: Derived<T>['derive']): Derived<T> {
   return { text, derive }
 }

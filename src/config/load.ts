@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { Fault, messageOf } from '#lib/fault.ts'
 import { parseIni } from '#lib/ini.ts'
 import { crossChecks } from './checks.ts'
-import { type Derived, didYouMean, type Option, Unfit } from './kinds.ts'
+import { didYouMean, isDerived, type Option, Unfit } from './kinds.ts'
 import { type Config, optionGroups, removedOptions } from './options.ts'
 import { CannotSubstitute, escapeDollars, substitute } from './substitute.ts'
 
@@ -382,7 +382,3 @@ function resolveAll(settings: ReadonlyMap<string, readonly Setting[]>, problems:
 
 /** A value names an option that is itself wrong; saying so once is enough. */
 class AlreadyReported extends Error {}
-
-function isDerived(value: unknown): value is Derived<unknown> {
-  return typeof value === 'object' && value !== null && 'derive' in value
-}

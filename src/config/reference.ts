@@ -3,7 +3,7 @@
  * and as JSON for other programs. And the printer of a whole configuration as a file that reads back the same.
  */
 import { printValue } from '#lib/ini.ts'
-import type { Derived, Option } from './kinds.ts'
+import { isDerived, type Option } from './kinds.ts'
 import { allOptions } from './load.ts'
 import { type Config, optionGroups } from './options.ts'
 import { escapeDollars } from './substitute.ts'
@@ -143,8 +143,4 @@ function cell(text: string): string {
 function codeOrDash(text: string): string {
   if (text === '<None>') return '-'
   return text === '' ? '(empty)' : `\`${text.replaceAll('|', '\\|')}\``
-}
-
-function isDerived(value: unknown): value is Derived<unknown> {
-  return typeof value === 'object' && value !== null && 'derive' in value
 }

@@ -30,6 +30,8 @@ import { ramdisk } from './resources/ramdisk.ts'
 import { ramdiskLogs } from './resources/ramdisk-logs.ts'
 import { root } from './resources/root.ts'
 import { runbooks } from './resources/runbooks.ts'
+import { serviceViews } from './resources/service-views.ts'
+import { settings } from './resources/settings.ts'
 import { shards } from './resources/shards.ts'
 import { takeover } from './resources/takeover.ts'
 import { vendorPassthru } from './resources/vendor-passthru.ts'
@@ -39,9 +41,9 @@ export const endpoints: readonly Endpoint[] = [
   ...root,
   ...nodes,
   ...nodeStates,
+  ...nodePlan,
   ...nodeSettings,
   ...nodeManagement,
-  ...nodePlan,
   ...nodeIndicators,
   ...nodeVmedia,
   ...vendorPassthru,
@@ -61,6 +63,8 @@ export const endpoints: readonly Endpoint[] = [
   ...conductors,
   ...allocations,
   ...shards,
+  ...settings,
+  ...serviceViews,
   ...events,
   ...takeover,
   ...ramdisk,

@@ -212,6 +212,12 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
       }
     },
 
+    async storedImages() {
+      const image = { id: 'a'.repeat(64), source: 'http://images.example/a.raw', format: 'raw', size_bytes: 4096 }
+      const more = { stored_bytes: 4096, chunked: false, in_use: true, used_at: timestamp(0) }
+      return { host: hostname, limit_bytes: 8192, images: [{ ...image, ...more }] }
+    },
+
     async why({ uuid: node_uuid, provision_state }) {
       const nothing = { evidence: [], actions: [] }
       return { node_uuid, provision_state, verdict: 'fine', cause: 'fine', summary: 'Nothing is wrong', ...nothing }

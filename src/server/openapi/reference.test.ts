@@ -55,6 +55,11 @@ const ours = new Set([
   // Ironic does, and does not say beforehand what.
   'POST /v1/nodes/{node_ident}/plan',
   'GET /v1/nodes/{node_ident}/timeline',
+  // What people who run the service look at.
+  'GET /v1/settings',
+  'GET /v1/leases',
+  'GET /v1/events/latest',
+  'GET /v1/images',
   'GET /v1/events',
   // Ironic can be told of a node, not of the state that it is in.
   'POST /v1/takeover',
@@ -172,7 +177,14 @@ test('the verbs are those of the reference', () => {
 })
 
 /** Policies of endpoints that are only here. */
-const ourPolicies = ['baremetal:node:unlock', 'baremetal:node:take_over']
+const ourPolicies = [
+  'baremetal:node:unlock',
+  'baremetal:node:take_over',
+  'baremetal:settings:get',
+  'baremetal:leases:get',
+  'baremetal:images:get',
+  'baremetal:events:get_latest',
+]
 
 test('the policies are those of the reference', () => {
   assert.deepEqual(Object.keys(policies).sort(), [...reference.policies, ...ourPolicies].sort())

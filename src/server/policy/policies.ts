@@ -158,6 +158,10 @@ export const policies: Readonly<Record<string, PolicyDefault>> = {
   'baremetal:node:vendor_passthru': both(systemAdmin),
   'baremetal:node:ipa_heartbeat': open(),
   'baremetal:shards:get': both(systemReader),
+  'baremetal:settings:get': both(systemReader),
+  'baremetal:leases:get': both(systemReader),
+  'baremetal:images:get': both(systemReader),
+  'baremetal:events:get_latest': both(systemReader),
 
   'baremetal:port:get': both(seers),
   'baremetal:port:list': both(anyReader, 'ports of nodes of the own project'),
