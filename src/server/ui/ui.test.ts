@@ -82,7 +82,14 @@ test('the page learns how to sign in; names and passwords go to Keystone, and a 
   await using keystone = await startFakeKeystone()
   const ui = await uiConfig({
     DEFAULT: { auth_strategy: 'keystone' },
-    keystone_authtoken: { auth_url: keystone.url, username: 'ferrite', password: 'secret', project_name: 'service' },
+    keystone_authtoken: {
+      auth_url: keystone.url,
+      username: 'ferrite',
+      password: 'secret',
+      user_domain_name: 'Default',
+      project_name: 'service',
+      project_domain_name: 'Default',
+    },
   })
   await using guarded = await startApi({}, { ui })
   const post = async (body: unknown) => {
