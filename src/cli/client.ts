@@ -3,6 +3,7 @@
  * again, an expired token renewed, errors as the API words them. Answers are returned as they came: the client prints
  * what it gets, also from a server older or newer than itself.
  */
+import type { Duplex } from 'node:stream'
 import { Fault } from '#lib/fault.ts'
 import type { Item } from './command.ts'
 import {
@@ -123,6 +124,20 @@ export class Api {
     }
   }
 
+  /** A WebSocket of the API, as a stream of bytes both ways. Nothing is tried again. @throws ApiError, Unreachable */
+  async stream(path: string): Promise<Duplex> {
+    // Whoever wants none need not wait until it is loaded.
+    const { openStream } = await import('./stream.ts')
+    const opening = () => openStream({ ...this.#asked, url: this.#url(path), headers: this.#login }, this.#settings)
+    let found = await opening()
+    if ('status' in found && found.status === 401 && this.#settings.renew) {
+      this.#login = await this.#settings.renew()
+      found = await opening()
+    }
+    if ('status' in found) throw apiError(found, this.#settings.version)
+    return found
+  }
+
   async #request(
     method: Method,
     path: string,
@@ -193,10 +208,11 @@ export class Api {
 
   async #exchange(method: Method, url: URL, body?: unknown, { plain = false } = {}): Promise<Answer> {
     const headers = { ...this.#login, ...(plain ? {} : { 'X-OpenStack-Ironic-API-Version': this.#version }) }
-    return await exchange(
-      { what: bareMetal, named: '--os-endpoint or OS_ENDPOINT', base: this.#base, method, url, headers, body },
-      this.#settings,
-    )
+    return await exchange({ ...this.#asked, method, url, headers, body }, this.#settings)
+  }
+
+  get #asked() {
+    return { what: bareMetal, named: '--os-endpoint or OS_ENDPOINT', base: this.#base }
   }
 }
 

@@ -138,7 +138,8 @@ export function isRefused(fault: Unreachable): boolean {
 }
 
 /** Turns a failed exchange into what the user can do about it. */
-function asUnreachable(error: unknown, { what, named, base }: Request): Unreachable {
+/** What kept a request from its answer, in words that say what to do. */
+export function asUnreachable(error: unknown, { what, named, base }: Request): Unreachable {
   const code = errorCode(error)
   const tried = `Cannot reach the ${what} at ${base.origin}${base.pathname === '/' ? '' : base.pathname}`
   const ours = what === bareMetal && /^(127\.|localhost$|\[::1\]$)/.test(base.hostname)

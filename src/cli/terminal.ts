@@ -2,10 +2,17 @@
  * The outside of the client: streams, environment, clock. The real one is the process; tests hand in their own and
  * read what was written. Nothing else in this folder reads `process` or a clock.
  */
+import type { Readable } from 'node:stream'
+
 export interface Output {
   write(text: string): unknown
   readonly isTTY?: boolean
   readonly columns?: number
+}
+
+export interface Keys {
+  readonly typed: Readable
+  release(): void
 }
 
 export interface Terminal {
@@ -14,6 +21,8 @@ export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   /** All of standard input, as text. */
   readInput(): Promise<string>
+  /** Key by key what is typed, Ctrl-C included; nothing is shown by the terminal itself until it is released. */
+  keys(): Keys
   /** Milliseconds that never go back. */
   now(): number
   /** Resolves after `ms`, or at once when the user interrupts. */
@@ -31,6 +40,18 @@ export function processTerminal(): Terminal {
     async readInput() {
       const { text } = await import('node:stream/consumers')
       return await text(process.stdin)
+    },
+    keys() {
+      const { stdin } = process
+      const raw = (isRaw: boolean) => stdin.isTTY && stdin.setRawMode(isRaw)
+      raw(true)
+      return {
+        typed: stdin,
+        release() {
+          raw(false)
+          stdin.pause()
+        },
+      }
     },
     now: () => performance.now(),
     sleep(ms) {

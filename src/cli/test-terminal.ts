@@ -1,4 +1,5 @@
 /** A terminal for tests: keeps what is written, and its clock moves only when somebody sleeps. */
+import { Readable } from 'node:stream'
 import type { Terminal } from './terminal.ts'
 
 export interface TestTerminal extends Terminal {
@@ -27,6 +28,7 @@ export function testTerminal({ env = {}, input = '', tty }: Given = {}): TestTer
     err: { ...screen, write: text => err.push(text) },
     env,
     readInput: async () => input,
+    keys: () => ({ typed: Readable.from([Buffer.from(input)]), release: () => {} }),
     now: () => nowMs,
     interrupted: interruption.signal,
     onSleep: undefined,
