@@ -94,9 +94,13 @@ test("the help names the launcher's own commands", () => {
 })
 
 test('every command is run against the real API by a test of its name', async () => {
-  const tests = ['node.test.ts', 'node-console.test.ts', 'resources.test.ts', 'move/move.test.ts'].map(file =>
-    readFileSync(new URL(file, import.meta.url), 'utf8'),
-  )
+  const tests = [
+    'node.test.ts',
+    'node-console.test.ts',
+    'resources.test.ts',
+    'move/move.test.ts',
+    'apply/apply.test.ts',
+  ].map(file => readFileSync(new URL(file, import.meta.url), 'utf8'))
   const names = new Set(
     tests.flatMap(text => [...text.matchAll(/^ *test\('([a-z ]+)/gm)].map(([, name]) => name?.trim())),
   )

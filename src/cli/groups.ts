@@ -62,6 +62,7 @@ export const groups: Readonly<Record<string, Group>> = {
   driver: { about: 'hardware types', load: async () => (await import('./driver.ts')).commands },
   conductor: { about: 'processes that work on nodes', load: async () => (await import('./conductor.ts')).commands },
   create: { about: 'register what files describe', load: async () => (await import('./create.ts')).commands },
+  apply: { about: 'make nodes what a file says', load: async () => (await import('./apply.ts')).commands },
   export: { about: 'hand over to another service', load: async () => (await import('./export.ts')).commands },
   import: { about: 'take over what another service has', load: async () => (await import('./import.ts')).commands },
 }

@@ -6,6 +6,9 @@ import { forEach } from './report.ts'
 export const node = { about: 'name or UUID of the node' }
 export const nodes = { metavar: 'node', many: true, about: 'names or UUIDs of the nodes' } as const
 
+/** Where they may also be chosen by options. */
+export const anyNodes = { ...nodes, optional: true } as const
+
 export function nodePath(name: string): string {
   return `/v1/nodes/${segment(name)}`
 }

@@ -8,11 +8,14 @@ import {
   command,
   type Item,
   type Options,
+  type OptionValue,
 } from './command.ts'
-import { nodePath, nodes } from './node-path.ts'
+import { anyNodes, nodePath } from './node-path.ts'
 import { UsageError } from './parse.ts'
 import { describe, forEach, SomeFailed } from './report.ts'
+import { selectedNodes, selectionOptions } from './selection.ts'
 import { document } from './values.ts'
+import { inWaves, waveOptions, wavesOf } from './waves.ts'
 
 interface Provision {
   readonly about: string
@@ -32,38 +35,52 @@ function provision(verb: Verb, { about, reaches, options = {}, body }: Provision
       about: `wait until the node is ${reaches}; 0 or no number waits as long as it takes`,
     },
   }
-  const all: Options = { ...(reaches && waiting), ...options }
+  const all: Options = { ...(reaches && { ...waiting, ...waveOptions }), ...options, ...selectionOptions }
   return command({
     about,
-    args: { nodes },
+    args: { nodes: anyNodes },
     options: all,
     async run(input: AnyInput, context) {
-      const names = [input.args.nodes ?? []].flat()
+      const names = await selectedNodes(input, { verb, reaches }, context)
       const request = { target: verb, ...(await body?.(input, context)) }
-      const wait = reaches === undefined ? undefined : input.options.wait
-      const word = verb === 'active' ? 'deploy' : verb === 'deleted' ? 'undeploy' : verb
-      const accepted: string[] = []
-      const asked = forEach(names, `${word} node`, async name => {
-        await context.api.put(`${nodePath(name)}/states/provision`, request)
-        accepted.push(name)
-      })
-      if (wait === undefined || !reaches) {
-        await asked
-        return undefined
+      const size = (option: 'canary' | 'wave') => {
+        const given = reaches === undefined ? undefined : input.options[option]
+        return given === undefined ? undefined : Number(given)
       }
-      // Nodes that took the request are waited for, also when others did not.
-      const refused = await asked.then(
-        () => undefined,
-        (error: unknown) => error,
+      const waves = { canary: size('canary'), wave: size('wave') }
+      const inTurn = waves.canary !== undefined || waves.wave !== undefined
+      // A wave is over when its nodes have arrived.
+      const given = reaches === undefined ? undefined : input.options.wait
+      const wait = given === undefined && inTurn ? 0 : given
+      await inWaves(
+        wavesOf(names, waves),
+        wave => ask(wave, request, wait, context),
+        name => name,
       )
-      if (refused && accepted.length === 0) throw refused
-      if (refused) context.reporter.notice(describe(refused))
-      const { waitForState } = await import('./wait.ts')
-      await waitForState(accepted, { state: reaches, timeoutMs: Number(wait) * 1000, context })
-      if (refused) throw new SomeFailed(`Not every node could be asked to ${word}, see above`)
       return undefined
     },
   })
+
+  /** Asks for the verb on each node, and waits for those that took it. */
+  async function ask(names: readonly string[], request: Item, wait: OptionValue | undefined, context: Context) {
+    const word = verb === 'active' ? 'deploy' : verb === 'deleted' ? 'undeploy' : verb
+    const accepted: string[] = []
+    const asked = forEach(names, `${word} node`, async name => {
+      await context.api.put(`${nodePath(name)}/states/provision`, request)
+      accepted.push(name)
+    })
+    if (wait === undefined || !reaches) return await asked
+    // Nodes that took the request are waited for, also when others did not.
+    const refused = await asked.then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    if (refused && accepted.length === 0) throw refused
+    if (refused) context.reporter.notice(describe(refused))
+    const { waitForState } = await import('./wait.ts')
+    await waitForState(accepted, { state: reaches, timeoutMs: Number(wait) * 1000, context })
+    if (refused) throw new SomeFailed(`Not every node could be asked to ${word}, see above`)
+  }
 }
 
 export const deployOptions = {

@@ -22,7 +22,8 @@ export class UsageError extends Fault {
  * @throws UsageError naming the option or argument
  */
 export function parse(command: AnyCommand, words: readonly string[], more: Options = {}): AnyInput {
-  const declared: Options = { ...more, ...command.options }
+  // Its own options come first, for their short spellings count more than those of all commands.
+  const declared: Options = { ...command.options, ...more }
   const { options, rest } = parseOptions(words, declared)
   for (const [name, option] of Object.entries(command.options)) {
     if (option.required && options[name] === undefined) throw new UsageError(`Missing option --${name}: it is required`)
