@@ -51,17 +51,22 @@ describe('chunked images on loop devices', { skip: needsRoot }, () => {
     assertWritten(bench, image)
   })
 
-  test('a device that says it made zeros, and did not, is sent them', async () => {
-    const image = sparseImage(60, [0, 5])
-    const { bench, served } = await make(image)
-    execFileSync('dd', ['if=/dev/urandom', `of=${bench.disk.device}`, 'bs=1M', 'count=80', 'status=none'])
-    const liars = await fakePrograms()
-    cleanUps.push(() => liars.remove())
-    for (const name of ['fallocate', 'blkdiscard']) liars.add(name, () => '')
-    await bench.write(served.info)
-    assertWritten(bench, image)
-    assert.equal(liars.calls.length, 2, 'each of the two ranges was left to it once')
-  })
+  for (const [what, sizeMib, data, questions] of [
+    ['all of it with the little data between', 60, [0, 5], 1],
+    ['each of its ranges, where much lies between', 20, [0, 2, 4, 6, 8], 5],
+  ] as const) {
+    test(`a device that says it made zeros, and did not, is sent them; it was asked for ${what}`, async () => {
+      const image = sparseImage(sizeMib, data)
+      const { bench, served } = await make(image)
+      execFileSync('dd', ['if=/dev/urandom', `of=${bench.disk.device}`, 'bs=1M', `count=${sizeMib}`, 'status=none'])
+      const liars = await fakePrograms()
+      cleanUps.push(() => liars.remove())
+      for (const name of ['fallocate', 'blkdiscard']) liars.add(name, () => '')
+      await bench.write(served.info)
+      assertWritten(bench, image)
+      assert.equal(liars.calls.length, questions)
+    })
+  }
 
   test('twenty broken connections and two restarts of the server: right content, little sent twice', async () => {
     const image = sparseImage(160, range(0, 64))

@@ -118,7 +118,7 @@ class ChunkWrite {
   }
 
   async all(handle: FileHandle): Promise<void> {
-    const { job, run, manifestSha256, url, threads } = this.#options
+    const { job, run, manifest, manifestSha256, url, threads } = this.#options
     const { info } = job
     this.#report()
     const record = openRecord(run.agent.store, { device: job.device, manifestSha256 }, this.#pieces.length)
@@ -147,10 +147,13 @@ class ChunkWrite {
     })
     const transfer = this.#transfer
     try {
+      const zeroing = await Zeroing.of(job.device, handle)
+      const empty = emptyRanges(manifest)
+      if (this.#kept === 0) await this.#guarded(() => zeroing.forgetSpan(empty, signal))
       const missing = this.#pieces.filter(({ received, chunk }) => received < chunk.stored_bytes)
       await bothOrNeither(stop, [
         () => transfer.run(missing.filter(({ chunk }) => chunk.index > 0)),
-        () => this.#guarded(() => this.#zero(handle, signal)),
+        () => this.#guarded(() => zeroing.make(empty, { signal, onZeroed: bytes => this.#onZeroed(bytes) })),
       ])
       // What follows the table must be on the disk before the table is.
       await this.#guarded(() => handle.sync())
@@ -164,14 +167,9 @@ class ChunkWrite {
     this.#report()
   }
 
-  async #zero(handle: FileHandle, signal: AbortSignal): Promise<void> {
-    const { job, manifest } = this.#options
-    const zeroing = await Zeroing.of(job.device, handle)
-    const onZeroed = (bytes: number) => {
-      this.#zeroed += bytes
-      this.#report()
-    }
-    await zeroing.make(emptyRanges(manifest), { signal, onZeroed })
+  #onZeroed(bytes: number): void {
+    this.#zeroed += bytes
+    this.#report()
   }
 
   /** Of chunks that were written before, the places of those that the disk still holds; they count as received. */
