@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import type { NodeContext } from '#drivers/driver.ts'
 import { storeOf } from '#images/instance.ts'
 import { type LocatedImage, locateImage } from '#images/locate.ts'
+import { verbatim } from '#images/verbatim.ts'
 import { putLink } from './files.ts'
 import type { BootFile } from './ramdisk-files.ts'
 
@@ -28,19 +29,7 @@ export function fileOfImage({ properties, shown }: LocatedImage, property: strin
 
 /** The path of the file on this host. @throws ImageUnreachable, OpenstackUnavailable, ImageChecksumMismatch … */
 export async function fetchGlanceFile(ctx: GlanceWorld & Pick<NodeContext, 'log'>, id: string): Promise<string> {
-  const { shown, source, checksum, identity } = await locateGlanceFile(ctx, id)
-  const request = {
-    shown,
-    source,
-    expected: checksum,
-    identity: identity ?? shown,
-    // None of the formats of disks.
-    inspect: null,
-    convertToRaw: false,
-    decompress: [],
-    conversion: { memoryLimitMib: 0, attempts: 1, growthFactor: 1 },
-    chunked: false,
-  }
+  const request = verbatim(await locateGlanceFile(ctx, id))
   const { tftp_master_path, file_permission } = ctx.config.pxe
   const path = join(tftp_master_path, `glance-${id}`)
   await storeOf(ctx).withImage(request, stored => putLink(path, stored.path, file_permission), { signal: ctx.signal })

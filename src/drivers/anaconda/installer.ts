@@ -6,7 +6,6 @@
  * Source: deploy interfaces, "anaconda" (ironic/common/pxe_utils.py, image_service.py restated); Anaconda boot options
  * inst.repo, inst.stage2, inst.ks.
  */
-import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { putLink } from '#boot/files.ts'
@@ -17,6 +16,7 @@ import { ask, httpSettings } from '#images/http.ts'
 import { storeOf } from '#images/instance.ts'
 import { type LocatedImage, locateImage } from '#images/locate.ts'
 import { imageReference } from '#images/source.ts'
+import { verbatim } from '#images/verbatim.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { NodeContext } from '../driver.ts'
 
@@ -113,18 +113,7 @@ export async function publishSource(ctx: NodeContext): Promise<Source> {
   const sha256 = typeof given === 'string' && /^[0-9a-f]{64}$/i.test(given) ? given.toLowerCase() : null
   if (!found) return { ...source, sha256 }
 
-  const request = {
-    shown: found.shown,
-    source: found.source,
-    expected: sha256 === null ? found.checksum : ({ algo: 'sha256', value: sha256 } as const),
-    identity: found.identity ?? randomUUID(),
-    // Tar files and images of file systems are none of the formats that are looked for.
-    convertToRaw: false,
-    decompress: [],
-    inspect: null,
-    conversion: { memoryLimitMib: 0, attempts: 1, growthFactor: 1 },
-    chunked: false,
-  }
+  const request = verbatim(found, sha256 === null ? found.checksum : { algo: 'sha256', value: sha256 })
   const name = `liveimg${extensionOf(ctx, found)}`
   const path = join(config.deploy.http_root, node.uuid, name)
   return await storeOf(ctx).withImage(
