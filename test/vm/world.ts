@@ -33,8 +33,8 @@ export interface WorldOptions {
   config?: Sections
 }
 
-/** A boot of the ramdisk without KVM, on a host that does three other things. */
-export const bootLimitMs = 300_000
+/** A boot of the ramdisk without KVM, on a host that does other things and may be held up by them for minutes. */
+export const bootLimitMs = 900_000
 
 export class World {
   readonly directory: string
