@@ -13,7 +13,8 @@ import { silent } from '#lib/log.ts'
 import { selfSigned } from '#lib/x509.ts'
 import { type FakeImageServer, startFakeImageServer } from './fake-image-server.ts'
 import { type FileServer, startFileServer } from './file-server.ts'
-import { type ImageContext, imageInfo, releaseInstanceImage, validateImage } from './instance.ts'
+import { type ImageContext, imageInfo, validateImage } from './instance.ts'
+import { releaseInstanceImage } from './published.ts'
 
 const raw = randomBytes(1024 * 1024)
 const hash = (bytes: Uint8Array, algo = 'sha256') => createHash(algo).update(bytes).digest('hex')

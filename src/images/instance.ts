@@ -1,25 +1,20 @@
 /**
- * The image of a node's instance: is it usable, what is the agent told about it, and what is published for it.
+ * The image of a node's instance: is it usable, what is the agent told about it, and is it published for it.
  * Read from instance_info, then driver_info, then the configuration. The store does the work; this file decides.
  *
  * Source: images, section 4, and deploy interfaces, "direct" (ironic/drivers/modules/agent.py, deploy_utils.py restated).
  */
 import { randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
-import { copyFile, link, mkdir, rename, rm, symlink } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
 import type { Config } from '#config/options.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import type { ImageInfo } from '#protocol/agent.ts'
-import type { ChunkedImage } from '#protocol/chunked-image.ts'
 import { type Checksum, checksumReference } from './checksum.ts'
-import type { StoredChunks } from './chunked/stored-form.ts'
 import type { StoredImage } from './entries.ts'
-import { ImageNotPrepared } from './faults.ts'
-import { ask, httpSettings } from './http.ts'
+import { httpSettings } from './http.ts'
 import { type DownloadSource, type LocatedImage, locateImage } from './locate.ts'
 import { partitionLayout } from './partitions.ts'
+import { publishChunks, publishImage } from './published.ts'
 import { refuseDiskInPartition } from './safety.ts'
 import { type ImageReference, imageReference, resolveChecksum } from './source.ts'
 import { type ImageRequest, ImageStore, type StoreProgress } from './store.ts'
@@ -78,7 +73,7 @@ export async function imageInfo(
       request,
       async stored => {
         refuseDiskInPartition(stored.image.format, common, image.found.shown)
-        const url = await publish(ctx, stored.path, 'disk')
+        const url = await publishImage(ctx, stored.path)
         return {
           ...common,
           urls: [url],
@@ -127,12 +122,6 @@ export async function imageFacts(ctx: ImageContext): Promise<ImageFacts> {
   const { found, declared, checksum, served } = image
   const stored = served ? await storeOf(ctx).has(requestFor(ctx, image)) : undefined
   return { shown: found.shown, format: declared, sizeBytes: found.sizeBytes, checksum, served, stored: stored ?? null }
-}
-
-/** Takes back what was published for the node; the store keeps the image for others. */
-export async function releaseInstanceImage({ node, config }: Pick<ImageContext, 'node' | 'config'>): Promise<void> {
-  for (const name of publishedNames) await rm(placesOf(node.uuid, name, config).linkPath, { force: true })
-  await rm(dirname(placesOf(node.uuid, 'disk', config).filePath), { recursive: true, force: true })
 }
 
 /** Drops what the store no longer needs; the conductor calls it every [conductor] cache_clean_up_interval. */
@@ -258,71 +247,6 @@ function refuseTooLarge(
   throw new InvalidInput(
     `Cannot deploy image ${found.shown}: the ramdisk would hold it in memory, which takes ${neededMib} MiB, and the node has memory_mb ${memoryMib}; expected a raw image (image_disk_format raw), or image_download_source local`,
   )
-}
-
-/** A stored file under the node's name, and a link to it below the HTTP root. */
-async function publish(ctx: ImageContext, path: string, name: PublishedName): Promise<string> {
-  const { config, node } = ctx
-  const { filePath, linkPath, url } = placesOf(node.uuid, name, config)
-  await mkdir(dirname(filePath), { recursive: true })
-  await mkdir(dirname(linkPath), { recursive: true })
-  await replace(filePath, fresh =>
-    link(path, fresh).catch(error => {
-      // Stores on another file system are copied from; where the file system can, without copying.
-      if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
-      return copyFile(path, fresh, constants.COPYFILE_FICLONE)
-    }),
-  )
-  await replace(linkPath, fresh => symlink(resolve(filePath), fresh))
-  if (!config.ferrite.http_serve) await checkServed(ctx, url)
-  return url
-}
-
-/** The chunked form beside the plain one: what agents of ours find under a key that others ignore. */
-async function publishChunks(ctx: ImageContext, stored: StoredChunks): Promise<ChunkedImage> {
-  return {
-    manifest_url: await publish(ctx, stored.manifestPath, 'manifest'),
-    manifest_sha256: stored.manifestSha256,
-    data_url: await publish(ctx, stored.dataPath, 'chunks'),
-  }
-}
-
-/** Another server than ours serves http_root: better to hear here than from the ramdisk that it does not. */
-async function checkServed({ config, signal }: ImageContext, url: string): Promise<void> {
-  const { status, body } = await ask('HEAD', url, httpSettings(config), { signal })
-  await body.dump()
-  if (status === 200) return
-  throw new ImageNotPrepared(
-    `Cannot serve the image: ${url} answers ${status}; expected the server of [deploy] http_url to serve [deploy] http_root (${config.deploy.http_root}) and to follow symbolic links`,
-  )
-}
-
-async function replace(path: string, make: (path: string) => Promise<void>): Promise<void> {
-  const fresh = `${path}.${randomUUID()}`
-  try {
-    await make(fresh)
-    await rename(fresh, path)
-  } finally {
-    // A rename between two links of one file leaves both.
-    await rm(fresh, { force: true })
-  }
-}
-
-const publishedNames = ['disk', 'manifest', 'chunks'] as const
-type PublishedName = (typeof publishedNames)[number]
-
-function placesOf(
-  uuid: string,
-  name: PublishedName,
-  { pxe, deploy }: Config,
-): { filePath: string; linkPath: string; url: string } {
-  // The plain image's address is as Ironic's.
-  const served = name === 'disk' ? uuid : `${uuid}.${name}`
-  return {
-    filePath: join(pxe.images_path, uuid, name),
-    linkPath: join(deploy.http_root, deploy.http_image_subdir, served),
-    url: `${deploy.http_url}/${deploy.http_image_subdir}/${served}`,
-  }
 }
 
 /**

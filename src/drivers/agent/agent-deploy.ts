@@ -6,7 +6,7 @@
  * Source: deploy interfaces, "direct" (ironic/drivers/modules/agent_base.py restated).
  */
 import { forgetAgent } from '#db/agents.ts'
-import { releaseInstanceImage } from '#images/instance.ts'
+import { releaseInstanceImage } from '#images/published.ts'
 import type { DeployInterface, DeployPart, FlowContext, NodeContext, PowerChange } from '../driver.ts'
 import { leaveInstance, returnToInstance, takeOverBoot } from '../instance.ts'
 import { plannedOff, plannedStart } from '../planned-power.ts'

@@ -4,7 +4,8 @@
  *
  * Source: deploy interfaces, "direct" (ironic/drivers/modules/agent.py and agent_base.py restated).
  */
-import { imageInfo, releaseInstanceImage, validateImage } from '#images/instance.ts'
+import { imageInfo, validateImage } from '#images/instance.ts'
+import { releaseInstanceImage } from '#images/published.ts'
 import type { StoreProgress } from '#images/store.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { Progress } from '#protocol/progress.ts'

@@ -7,7 +7,8 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { releaseInstanceImage, validateImage } from '#images/instance.ts'
+import { validateImage } from '#images/instance.ts'
+import { releaseInstanceImage } from '#images/published.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
 import { isTrue } from '#lib/truth.ts'
