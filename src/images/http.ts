@@ -89,8 +89,8 @@ async function once(
   const bare = new URL(url)
   bare.username = ''
   bare.password = ''
-  const user = url.username === '' ? settings.user : decodeURIComponent(url.username)
-  const password = url.username === '' ? settings.password : decodeURIComponent(url.password)
+  const user = url.username === '' ? settings.user : decoded(url.username)
+  const password = url.username === '' ? settings.password : decoded(url.password)
   try {
     const {
       statusCode,
@@ -115,6 +115,15 @@ async function once(
   } catch (error) {
     signal?.throwIfAborted()
     throw new ImageUnreachable(`Cannot fetch ${shownUrl(url)}: ${explain(error, url)}`, { cause: error })
+  }
+}
+
+/** As it stands where somebody wrote a "%" that escapes nothing. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
   }
 }
 

@@ -193,10 +193,6 @@ export class ImageStore {
         { image: request.shown, id, bytes: result.image.sizeBytes, converted: result.converted },
         'stored an image',
       )
-      // Right after the newcomer is pinned by its users; failing to clean does not spoil it.
-      setImmediate(() =>
-        this.cleanUp().catch(error => this.#options.log.warn({}, `cannot clean the image store: ${messageOf(error)}`)),
-      )
       return id
     } finally {
       this.#slots.release()
