@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import type { Terminal } from '../src/cli/terminal.ts'
 import { simulatedDemo } from '../src/sim/demo.ts'
@@ -133,6 +134,7 @@ describe('over the real service', { concurrency: true }, () => {
         err: { write: text => (written.err += text) },
         env: {},
         readInput: async () => '',
+        keys: () => ({ typed: Readable.from([]), release: () => {} }),
         now: () => performance.now(),
         sleep: ms => new Promise(resolve => setTimeout(resolve, ms)),
         interrupted: new AbortController().signal,
