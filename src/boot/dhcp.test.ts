@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Port } from '#db/ports.ts'
+import type { DhcpOption } from '#drivers/driver.ts'
 import { uuid, type World, world } from './boot-world.ts'
 import { forgetNode, tellDhcp } from './dhcp.ts'
 import httpIpxe from './http-ipxe.ts'
@@ -84,4 +85,23 @@ test('what cannot be told is refused: long names, directories that are not there
     tellDhcp(none.ctx, 'ipxe', ports),
     /expected \[dnsmasq\] dhcp_optsdir and dhcp_hostsdir to be directories/,
   )
+})
+
+test('with Neutron the network interface is told; where it tells nobody, DHCP is somebody else', async () => {
+  await using w = await world()
+  Object.assign(w.ctx.config.dhcp, { dhcp_provider: 'neutron' })
+  Object.assign(w.ctx.config.pxe, { tftp_server: '192.0.2.1' })
+  const told: DhcpOption[] = []
+  const network = { setDhcpOptions: async (_: unknown, options: readonly DhcpOption[]) => void told.push(...options) }
+  const interfaces = { ...w.ctx.interfaces, network } as unknown as typeof w.ctx.interfaces // what DHCP uses of it
+  await tellDhcp({ ...w.ctx, interfaces }, 'pxe', ports)
+  assert.deepEqual(told[0], { number: 67, value: 'bootx64.efi', family: 4 })
+  assert.deepEqual(
+    told.filter(({ value }) => value === '192.0.2.1').map(({ number }) => number),
+    [66, 150, 255],
+  )
+  let changed = 0
+  const noop = { ...w.ctx.interfaces, network: {} } as unknown as typeof w.ctx.interfaces // tells nobody
+  await tellDhcp({ ...w.ctx, interfaces: noop, portsChanged: async () => void changed++ }, 'pxe', ports)
+  assert.equal(changed, 1)
 })

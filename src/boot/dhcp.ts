@@ -2,9 +2,10 @@
  * Tells DHCP about a node that is to boot from the network. With `[dhcp] dhcp_provider = none` that is the dnsmasq that
  * Ferrite runs, if it runs one, which follows the ports and boot interfaces of nodes. With `dnsmasq` it is one of the
  * operator's: a file of options for each node and a file for each NIC, in directories that it watches; a NIC that is to be
- * told nothing any more stays, with `ignore`, because that dnsmasq does not notice a file that goes.
+ * told nothing any more stays, with `ignore`, because that dnsmasq does not notice a file that goes. With `neutron` the
+ * node's network interface has the DHCP server of its networks told.
  *
- * Source: boot facts, "DHCP providers" (ironic/dhcp/dnsmasq.py, ironic/common/pxe_utils.py restated); dnsmasq(8),
+ * Source: boot facts, "DHCP providers" (ironic/dhcp/dnsmasq.py, neutron.py, ironic/common/pxe_utils.py restated); dnsmasq(8),
  * dhcp-optsdir, dhcp-hostsdir; the option number 255 stands for the address of the next server.
  */
 import { readFile, rm, writeFile } from 'node:fs/promises'
@@ -12,7 +13,7 @@ import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import type { Config } from '#config/options.ts'
 import type { Port } from '#db/ports.ts'
-import type { NodeContext } from '#drivers/driver.ts'
+import type { DhcpOption, NodeContext } from '#drivers/driver.ts'
 import { InvalidInput, messageOf } from '#lib/fault.ts'
 import { checkBootFile, loaderName, type WayName } from './boot-files.ts'
 import { deployBootMode } from './boot-mode.ts'
@@ -20,7 +21,9 @@ import { deployBootMode } from './boot-mode.ts'
 /** @throws InvalidInput when the files cannot be written, or the loader is not configured or has too long a name */
 export async function tellDhcp(ctx: NodeContext, way: WayName, ports: readonly Port[]): Promise<void> {
   const { config, node } = ctx
-  if (config.dhcp.dhcp_provider !== 'dnsmasq') return ctx.portsChanged()
+  const { dhcp_provider: provider } = config.dhcp
+  const setDhcpOptions = provider === 'neutron' ? ctx.interfaces.network.setDhcpOptions : undefined
+  if (provider !== 'dnsmasq' && !setDhcpOptions) return ctx.portsChanged()
   const arch = typeof node.properties.cpu_arch === 'string' ? node.properties.cpu_arch : 'x86_64'
   const mode = await deployBootMode(ctx)
   const loader = loaderName(config, way, { arch, mode })
@@ -29,11 +32,13 @@ export async function tellDhcp(ctx: NodeContext, way: WayName, ports: readonly P
       `Cannot boot node ${node.uuid} by ${way}: no loader is configured for ${arch}-${mode}; expected one in [pxe] ${way.includes('ipxe') ? 'ipxe' : 'pxe'}_bootfile_name_by_arch`,
     )
   }
+  const options = dhcpOptions(config, way, loader)
+  if (setDhcpOptions) return setDhcpOptions(ctx, options)
   const macs = ports.map(port => port.address.toLowerCase())
-  const options = dhcpOptions(config, way, loader).map(option => `tag:${node.uuid},${option}\n`)
+  const lines = options.map(option => `tag:${node.uuid},${inDnsmasq(option)}\n`)
   await put(
     join(config.dnsmasq.dhcp_optsdir, `ironic-${node.uuid}.conf`),
-    `${MACS}${macs.join(' ')}\n${options.join('')}`,
+    `${MACS}${macs.join(' ')}\n${lines.join('')}`,
   )
   for (const { address, extra } of ports) {
     const mac = address.toLowerCase()
@@ -57,26 +62,31 @@ export async function forgetNode(config: Config, uuid: string): Promise<void> {
   await rm(options, { force: true })
 }
 
-/** The options of one node, in the notation of dnsmasq: IPv4 and IPv6. */
-export function dhcpOptions({ deploy, pxe }: Config, way: WayName, loader: string): string[] {
+/** The options of one node: IPv4 and IPv6. */
+export function dhcpOptions({ deploy, pxe }: Config, way: WayName, loader: string): DhcpOption[] {
   const server = pxe.tftp_server
   const script = checkBootFile(`${deploy.http_url}/boot.ipxe`)
   const overHttp = way === 'http' || way === 'http-ipxe'
   const isIpxe = way === 'ipxe' || way === 'http-ipxe'
   const first = checkBootFile(overHttp ? `${deploy.http_url}/${loader}` : loader)
   const first6 = overHttp ? first : `tftp://${isIPv6(server) ? `[${server}]` : server}/${loader}`
+  const option = (number: number, value: string, family: 4 | 6 = 4): DhcpOption => ({ number, value, family })
   return [
     ...(isIpxe
       ? [
-          `tag:!ipxe,67,${first}`,
-          `tag:ipxe,67,${script}`,
-          `tag:!ipxe6,option6:59,${first6}`,
-          `tag:ipxe6,option6:59,${script}`,
+          { ...option(67, first), tag: '!ipxe' },
+          { ...option(67, script), tag: 'ipxe' },
+          { ...option(59, first6, 6), tag: '!ipxe6' },
+          { ...option(59, script, 6), tag: 'ipxe6' },
         ]
-      : [`67,${first}`, `option6:59,${first6}`]),
-    ...(overHttp ? ['60,HTTPClient'] : []),
-    ...(overHttp || isIPv6(server) ? [] : [`66,${server}`, `150,${server}`, `255,${server}`]),
+      : [option(67, first), option(59, first6, 6)]),
+    ...(overHttp ? [option(60, 'HTTPClient')] : []),
+    ...(overHttp || isIPv6(server) ? [] : [66, 150, 255].map(number => option(number, server))),
   ]
+}
+
+function inDnsmasq({ number, value, family, tag }: DhcpOption): string {
+  return `${tag === undefined ? '' : `tag:${tag},`}${family === 6 ? 'option6:' : ''}${number},${value}`
 }
 
 const MACS = '# MAC addresses: '

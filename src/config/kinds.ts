@@ -129,19 +129,17 @@ export function boolean<const D extends boolean | null>(spec: Spec<D>): Option<V
   return option('boolean', 'true or false', spec, asBoolean)
 }
 
-/** One of a few words. `notYet`: Ironic knows the word, Ferrite refuses it rather than doing something else. */
+/** One of a few words. */
 export function choice<const C extends string, const D extends C | null>(
-  spec: Spec<D> & { choices: readonly C[]; notYet?: readonly NoInfer<C>[] },
+  spec: Spec<D> & { choices: readonly C[] },
 ): Option<Value<D, C>> {
-  const allowed = spec.choices.filter(word => !spec.notYet?.includes(word))
-  const expected = `one of ${allowed.join(', ')}`
+  const expected = `one of ${spec.choices.join(', ')}`
   const made = option<Value<D, C>, D>('choice', expected, spec, text => {
     const found = spec.choices.find(word => word === text)
-    if (found === undefined) throw new Unfit(expected + didYouMean(text, allowed))
-    if (!allowed.includes(found)) throw new Unfit(`${expected} (this version does not do ${found} yet)`)
+    if (found === undefined) throw new Unfit(expected + didYouMean(text, spec.choices))
     return found
   })
-  return { ...made, choices: allowed }
+  return { ...made, choices: spec.choices }
 }
 
 /** A path that begins with a dot is taken from the working directory; a bare name may be a program's. */

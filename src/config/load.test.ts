@@ -184,11 +184,6 @@ describe('bad files name file, section, line, what was found and what was expect
       '[agent]\nimage_download_source = htp',
       [/found "htp", expected one of http, local, swift; did you mean http\?$/],
     ],
-    [
-      'choice that is not done yet',
-      '[dhcp]\ndhcp_provider = neutron',
-      [/expected one of .* \(this version does not do neutron yet\)$/],
-    ],
     ['list of choices', '[conductor]\npermitted_image_formats = raw,qcow', [/found "qcow"; did you mean qcow2\?$/]],
     ['empty list item', '[DEFAULT]\nenabled_hardware_types = a,,b', [/found nothing between two commas$/]],
     ['relative path', '[conductor]\nfile_url_allowed_paths = /a,b', [/expected absolute paths .*found "b"$/]],

@@ -206,7 +206,18 @@ export interface StorageInterface extends Validated {
   bootVolumes?(ctx: NodeContext): Promise<readonly IscsiVolume[]>
 }
 
+/** What DHCP is to tell a machine. */
+export interface DhcpOption {
+  number: number
+  value: string
+  family: 4 | 6
+  /** In the notation of dnsmasq, `!ipxe` say: only those that (do not) have it are told. */
+  tag?: string
+}
+
 export interface NetworkInterface extends Validated {
+  /** Has the DHCP server of the node's networks tell its ports so. Absent where none is told through it. */
+  setDhcpOptions?(ctx: NodeContext, options: readonly DhcpOption[]): Promise<void>
   /** Connects the node's ports to the network of this purpose. */
   attach(ctx: FlowContext, network: RamdiskMode | 'tenant'): Promise<void>
   detach(ctx: FlowContext, network: RamdiskMode | 'tenant'): Promise<void>

@@ -6,11 +6,10 @@ import { jsonRpcOptions } from './service.ts'
 export const dhcp = {
   dhcp_provider: choice({
     choices: ['none', 'dnsmasq', 'neutron'],
-    notYet: ['neutron'],
     default: 'none',
     ironic: 'neutron',
     effective: true,
-    help: 'Who tells DHCP about nodes: none = nobody (a server of yours, or [ferrite] manage_dnsmasq); dnsmasq = files for a dnsmasq of yours.',
+    help: 'Who tells DHCP about nodes: none = nobody (a server of yours, or [ferrite] manage_dnsmasq); dnsmasq = files for a dnsmasq of yours; neutron = options of Neutron ports, for nodes of the network interface neutron.',
   }),
 }
 

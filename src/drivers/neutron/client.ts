@@ -21,6 +21,15 @@ const NeutronPort = Type.Object({
   network_id: Type.String(),
   mac_address: Type.String(),
   'binding:vif_type': Type.Optional(Type.Union([Type.String(), Type.Null()])),
+  extra_dhcp_opts: Type.Optional(
+    Type.Array(
+      Type.Object({
+        opt_name: Type.String(),
+        opt_value: Type.Union([Type.String(), Type.Null()]),
+        ip_version: Type.Optional(Type.Integer()),
+      }),
+    ),
+  ),
 })
 export type NeutronPort = Static<typeof NeutronPort>
 
@@ -63,6 +72,12 @@ export function neutronOf(ctx: Pick<NodeContext, 'config' | 'shared' | 'signal'>
     async portsWith(network: string, macs: readonly string[]): Promise<readonly NeutronPort[]> {
       if (macs.length === 0) return []
       const query = [`network_id=${network}`, ...macs.map(mac => `mac_address=${encodeURIComponent(mac)}`)].join('&')
+      return checked('list ports', await ask('GET', `ports?${query}`), body => manyPorts.Check(body)).ports
+    },
+
+    /** In any network. */
+    async portsOf(macs: readonly string[]): Promise<readonly NeutronPort[]> {
+      const query = macs.map(mac => `mac_address=${encodeURIComponent(mac)}`).join('&')
       return checked('list ports', await ask('GET', `ports?${query}`), body => manyPorts.Check(body)).ports
     },
 

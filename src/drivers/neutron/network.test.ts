@@ -174,3 +174,24 @@ test('what is wrong is said', async () => {
   await using booting = await world({ ports: [port(first, { pxe_enabled: false })] })
   await assert.rejects(network.attach(booting.ctx, 'deploy'), /none of its ports boots from the network/)
 })
+
+test('the DHCP server of its networks tells the machine what to boot; what it told before stays', async () => {
+  const cards = [
+    port(first, { extra: { 'client-id': 'ff:00' }, pxe_enabled: true }),
+    port(second, { pxe_enabled: false }),
+  ]
+  await using w = await world({ ports: cards })
+  const options = [
+    { number: 67, value: 'undionly.kpxe', family: 4, tag: '!ipxe' },
+    { number: 59, value: 'http://192.0.2.1:8090/boot.ipxe', family: 6 },
+  ] as const
+  await assert.rejects(network.setDhcpOptions(w.ctx, options), /Neutron has no port of 52:54:00:00:00:01/)
+  await network.attach(w.ctx, 'deploy')
+  await network.setDhcpOptions(w.ctx, [{ number: 59, value: 'an older URL', family: 6 }])
+  await network.setDhcpOptions(w.ctx, options)
+  assert.deepEqual(w.in('provisioning')[0]?.extra_dhcp_opts, [
+    { opt_name: '61', opt_value: 'ff:00' },
+    { opt_name: 'tag:!ipxe,67', opt_value: 'undionly.kpxe', ip_version: 4 },
+    { opt_name: '59', opt_value: 'http://192.0.2.1:8090/boot.ipxe', ip_version: 6 },
+  ])
+})

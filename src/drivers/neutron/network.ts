@@ -32,6 +32,27 @@ export default {
     throw new InvalidInput(`Cannot connect node ${ctx.node.uuid} to a network: it has no ports; expected at least one`)
   },
 
+  async setDhcpOptions(ctx, options) {
+    const { node, ports } = ctx
+    const neutron = neutronOf(ctx)
+    const macs = macsOf(ports.filter(port => port.pxe_enabled))
+    const there = macs.length === 0 ? [] : await neutron.portsOf(macs)
+    if (there.length === 0) {
+      throw new NeutronRefused(
+        `Cannot have DHCP boot node ${node.uuid}: Neutron has no port of ${macs.join(', ') || 'a port with pxe_enabled'}`,
+      )
+    }
+    const wanted = options.map(({ number, value, family, tag }) => {
+      return { opt_name: `${tag === undefined ? '' : `tag:${tag},`}${number}`, opt_value: value, ip_version: family }
+    })
+    const isNamed = ({ opt_name }: { opt_name: string }) => wanted.some(option => option.opt_name === opt_name)
+    for (const { id, extra_dhcp_opts: present = [] } of there) {
+      // Others stay: who the card is, say.
+      const kept = present.filter(option => !isNamed(option))
+      await neutron.updatePort(id, { extra_dhcp_opts: [...kept, ...wanted] })
+    }
+  },
+
   async attach(ctx, purpose) {
     const neutron = neutronOf(ctx)
     if (purpose === 'tenant') await bind(ctx, neutron)
