@@ -9,6 +9,8 @@ import { metavar } from './parse.ts'
 export const serviceCommands = {
   serve: 'run the service: API, conductor, boot and image server',
   config: 'explain the configuration options',
+  backup: 'write database and keys into an archive, while the service runs',
+  restore: 'put them back from an archive',
   ramdisk: 'build the ramdisk that runs on nodes',
   iso: 'make a bootable ISO of that ramdisk',
   lab: 'virtual machines with BMCs to try things on',

@@ -3,7 +3,6 @@
  * what it shows. `node list` must answer fast from a cold start, so nothing here imports what it does not need, and no
  * schema library is loaded unless a wait needs it.
  */
-import { readFile } from 'node:fs/promises'
 import { Fault } from '#lib/fault.ts'
 import { Api } from './client.ts'
 import type { AnyInput, Options } from './command.ts'
@@ -63,8 +62,8 @@ async function showHelp(words: readonly string[], terminal: Terminal): Promise<n
 }
 
 async function showVersion(terminal: Terminal): Promise<number> {
-  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
-  const { version } = JSON.parse(text) as { version: string } // our own package.json
+  const { default: metadata } = await import('../../package.json', { with: { type: 'json' } })
+  const { version } = metadata
   terminal.out.write(`ferrite ${version}\n`)
   return 0
 }
