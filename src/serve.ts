@@ -16,6 +16,7 @@ import { openDatabase } from '#db/database.ts'
 import type { PoolOptions } from '#db/postgres.ts'
 import { loadRegistry } from '#drivers/registry.ts'
 import { systemClock } from '#lib/clock.ts'
+import { eventLoopLoad } from '#lib/event-loop.ts'
 import { Fault, messageOf } from '#lib/fault.ts'
 import { openMetrics } from '#metrics/metrics.ts'
 import { createApp } from '#server/app.ts'
@@ -82,6 +83,7 @@ async function serve(files: string[]): Promise<number> {
     clock,
     log: log.child({ part: 'conductor' }),
     portsChanged,
+    load: eventLoopLoad(),
   })
 
   const apiLog = log.child({ part: 'api' })

@@ -62,6 +62,11 @@ export class CommandBoard {
     return found
   }
 
+  /** Does a command run that is not waited for? */
+  get isWorking(): boolean {
+    return this.#running.size > 0
+  }
+
   /** Resolves when the command is done; at once when it already is. */
   async wait(id: string): Promise<CommandResult> {
     await this.#running.get(id)

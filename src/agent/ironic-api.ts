@@ -6,7 +6,7 @@
  */
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
-import { type HeartbeatBody, LookupAnswer } from '#protocol/agent.ts'
+import { type CommandHeader, commandHeader, type HeartbeatBody, LookupAnswer } from '#protocol/agent.ts'
 import type { AgentContext } from './context.ts'
 import { AgentFault } from './errors.ts'
 import { type HttpAnswer, RequestFailed, readText, request } from './http.ts'
@@ -74,13 +74,20 @@ export class IronicApi {
   }
 
   /** @throws RequestFailed, ApiRefused; anything but 202 is a refusal */
-  async heartbeat(nodeUuid: string, body: HeartbeatBody): Promise<void> {
-    const answer = await this.#call('POST', `/v1/heartbeat/${nodeUuid}`, HEARTBEAT_VERSION, body)
+  async heartbeat(nodeUuid: string, body: HeartbeatBody, command: CommandHeader): Promise<void> {
+    const told = { [commandHeader]: command }
+    const answer = await this.#call('POST', `/v1/heartbeat/${nodeUuid}`, HEARTBEAT_VERSION, body, told)
     const text = await readJson(answer)
     if (answer.status !== 202) throw refused('Heartbeat', answer.status, text)
   }
 
-  async #call(method: 'GET' | 'POST', path: string, newest: string, json?: unknown): Promise<HttpAnswer> {
+  async #call(
+    method: 'GET' | 'POST',
+    path: string,
+    newest: string,
+    json?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<HttpAnswer> {
     const { options } = this.#context
     const server = await this.#version()
     return await this.#tryAll(base =>
@@ -91,6 +98,7 @@ export class IronicApi {
           'Content-Type': 'application/json',
           Accept: 'application/json',
           'X-OpenStack-Ironic-API-Version': isAtLeast(server, newest) ? newest : server,
+          ...headers,
           ...(options.globalRequestId === null ? {} : { 'X-OpenStack-Request-ID': options.globalRequestId }),
         },
         ...(json === undefined ? {} : { json }),

@@ -108,7 +108,7 @@ export async function runAgent(args: readonly string[], signal: AbortSignal, tol
   heartbeat = startHeartbeat({
     send: async () => {
       await presence.refresh()
-      await api.heartbeat(answer.node.uuid, presence.heartbeat(token()))
+      await api.heartbeat(answer.node.uuid, presence.heartbeat(token()), board.isWorking ? 'running' : 'none')
     },
     timeoutMs: () => answer.config.heartbeat_timeout * 1000,
     onFailure: async error => {

@@ -7,6 +7,7 @@ import type { Found } from '#db/inspections.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
 import type { VirtualMedia } from '#drivers/driver.ts'
+import type { CommandHeader } from '#protocol/agent.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
 import type { Indicator, MediaDevice } from '#protocol/management.ts'
 import type { Plan } from '#protocol/plan.ts'
@@ -193,9 +194,10 @@ export interface ConductorService {
 
   /**
    * The agent of a node called under the token that is known of it, and told nothing new: that is noted soon, together
-   * with others, and its flow is woken.
+   * with others, and its flow is woken. `command`: whether one runs, where the agent says so; while one does, the flow
+   * is woken now and then only.
    */
-  agentCalled(nodeUuid: string, token: string): Promise<void>
+  agentCalled(nodeUuid: string, token: string, command?: CommandHeader): Promise<void>
 
   /** A row changed that a flow may wait for. */
   wake(nodeUuid: string, event: 'heartbeat' | 'inspection data'): Promise<void>

@@ -37,8 +37,10 @@ import {
 } from '#db/nodes.ts'
 import type { Flow, FlowContext } from '#drivers/driver.ts'
 import type { Clock } from '#lib/clock.ts'
+import { type Load, noLoad } from '#lib/event-loop.ts'
 import { Conflict, Fault, messageOf, NotFound } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
+import type { CommandHeader } from '#protocol/agent.ts'
 import type { Caller } from './conductor.ts'
 import { FlowCourse } from './flow-course.ts'
 import type { Args, Failure, FlowDefinition } from './flow-definition.ts'
@@ -79,6 +81,8 @@ export interface EngineOptions {
   errorLimit: number
   /** Agents that have nothing to tell call no sooner after their last call. */
   regularCallMs: number
+  /** How busy this process is: what can wait is put off. Default: never. */
+  load?: Load
   /** Does a node in maintenance wait for its agent until that is lifted, instead of failing? Default: it does. */
   waitsInMaintenance?(): boolean
   definitions: readonly FlowDefinition[]
@@ -104,7 +108,8 @@ export class FlowEngine {
 
   constructor(options: EngineOptions) {
     this.#options = options
-    this.#pace = new LookPace(options.clock, { signal: this.#stop.signal, regularMs: options.regularCallMs })
+    const { load = noLoad, regularCallMs: regularMs } = options
+    this.#pace = new LookPace(options.clock, { signal: this.#stop.signal, regularMs, busy: () => load.busy() })
     this.#leases = new FlowLeases(options)
     this.#course = new FlowCourse(options, { leases: this.#leases, pace: this.#pace })
     this.#peers = options.peers ?? alone(options.hostname)
@@ -141,9 +146,9 @@ export class FlowEngine {
     await (event === 'heartbeat' ? this.#pace.called(nodeUuid, wake) : wake())
   }
 
-  /** The node's agent called and told nothing new: its command may have ended. */
-  async heard(nodeUuid: string): Promise<void> {
-    await this.#pace.heard(nodeUuid, () => this.#wakeNow(nodeUuid, 'heartbeat'))
+  /** The node's agent called and told nothing new, but perhaps whether its command still runs: it may have ended. */
+  async heard(nodeUuid: string, command?: CommandHeader): Promise<void> {
+    await this.#pace.heard(nodeUuid, command, () => this.#wakeNow(nodeUuid, 'heartbeat'))
   }
 
   async #wakeNow(nodeUuid: string, event: string): Promise<void> {
@@ -380,7 +385,7 @@ export class FlowEngine {
   // The loop: find what can run, run it, sleep until the next is due or somebody kicks.
 
   async #work(): Promise<void> {
-    const { db, clock, hostname, log } = this.#options
+    const { db, clock, hostname, log, load = noLoad } = this.#options
     while (!this.#stop.signal.aborted) {
       this.#kickedAlready = false
       const kicked = new Promise<void>(resolve => {
@@ -388,10 +393,12 @@ export class FlowEngine {
       })
       let waitMs = lookAtLeastEveryMs
       try {
-        const due = (await runnableFlows(db, hostname, { nowMs: clock.now(), limit: batch })).filter(
-          flow => !this.#running.has(flow.id),
-        )
-        for (const flow of due) this.#launch(flow)
+        for (const flow of await runnableFlows(db, hostname, { nowMs: clock.now(), limit: batch })) {
+          if (this.#stop.signal.aborted || this.#running.has(flow.id)) continue
+          this.#launch(flow)
+          // Whoever asks something meanwhile does not wait for all of them.
+          await load.breathe()
+        }
         const next = await nextWakeMs(db, hostname)
         if (next !== null) waitMs = Math.min(waitMs, Math.max(20, next - clock.now()))
       } catch (error) {

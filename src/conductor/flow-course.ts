@@ -81,7 +81,7 @@ export class FlowCourse {
     const nowMs = clock.now()
     if (wait.release) this.#leases.forget(flow.id, token)
     const isCalled = wait.release && wait.on.length > 0
-    const everyMs = isCalled ? this.#pace.looked(flow.node_uuid, wait.everyMs) : wait.everyMs
+    const everyMs = isCalled ? this.#pace.looked(flow.node_uuid, wait.name, wait.everyMs) : wait.everyMs
     await inTransaction(db, async trx => {
       const node = await mustFind(trx, flow.node_uuid)
       const wake = Math.min(nowMs + everyMs, wait.deadlineMs ?? Number.POSITIVE_INFINITY)

@@ -21,6 +21,7 @@ import { cleanImageStore } from '#images/instance.ts'
 import { listImages } from '#images/listing.ts'
 import { releaseInstanceImage } from '#images/published.ts'
 import type { Clock } from '#lib/clock.ts'
+import { type Load, noLoad } from '#lib/event-loop.ts'
 import { Conflict, Fault, InvalidInput, messageOf, NodeLocked, NotFound } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
@@ -75,6 +76,8 @@ export interface ConductorOptions {
   channel?: Channel | undefined
   /** The same database over a connection that work does not wait for. Default: `db`. */
   lifeline?: Db | undefined
+  /** How busy the process is. Default: never so much that anything is put off. */
+  load?: Load
   /** Tells DHCP and boot files that the ports of a node are others now. */
   portsChanged(node: Node): Promise<void>
 }
@@ -87,7 +90,7 @@ export interface Conductor extends ConductorService {
 export function createConductor(options: ConductorOptions): Conductor {
   const { db, config, registry, clock, log } = options
   const hostname = config.DEFAULT.host
-  const { shared = new Shared() } = options
+  const { shared = new Shared(), load = noLoad } = options
   const never = new AbortController().signal
 
   async function nodeContext(node: Node, signal: AbortSignal = never): Promise<NodeContext> {
@@ -156,6 +159,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     errorLimit: config.DEFAULT.log_in_db_max_size,
     // The agent's least pause between heartbeats. Source: ironic-python-agent, heartbeat jitter.
     regularCallMs: 0.3 * config.api.ramdisk_heartbeat_timeout * 1000,
+    load,
     waitsInMaintenance: () => config.conductor.allow_provisioning_in_maintenance,
     definitions: [
       verify,
@@ -482,10 +486,10 @@ export function createConductor(options: ConductorOptions): Conductor {
       }
     },
     allocate: uuid => allocator.search(uuid),
-    async agentCalled(uuid, token) {
+    async agentCalled(uuid, token, command) {
       heartbeatsHeard.tell({ news: false })
       heartbeats.note(uuid, token)
-      await engine.heard(uuid)
+      await engine.heard(uuid, command)
     },
     wake(uuid, event) {
       if (event === 'heartbeat') heartbeatsHeard.tell({ news: true })

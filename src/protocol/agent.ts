@@ -1,7 +1,8 @@
 /**
  * What the conductor and the agent in the ramdisk say to each other: commands and their results, lookup, heartbeat,
  * steps, image_info, the hardware inventory. The shapes are those of ironic-python-agent, so that either side can be
- * swapped for Ironic's; the one thing of our own is `progress` in a running command's result, which Ironic ignores.
+ * swapped for Ironic's; of our own are `progress` in a running command's result and a header of heartbeats, which Ironic
+ * ignores.
  * It holds no transport and no behaviour.
  *
  * Source: openstack/ironic-python-agent `extensions/base.py`, `hardware.py`, `inspector.py`; openstack/ironic
@@ -54,6 +55,14 @@ export const CommandResult = Type.Object({
   progress: Type.Optional(Progress),
 })
 export type CommandResult = Static<typeof CommandResult>
+
+/**
+ * The header by which a Ferrite agent's heartbeat says whether a command runs: one that runs needs no look, one that has
+ * ended does. Ironic reads no such header; agents of others do not send it.
+ */
+export const commandHeader = 'ferrite-command'
+export const commandHeaderValues = ['running', 'none'] as const
+export type CommandHeader = (typeof commandHeaderValues)[number]
 
 export const CommandList = Type.Object({ commands: Type.Array(CommandResult) })
 export const CommandRequest = Type.Object({ name: Text, params: Loose })

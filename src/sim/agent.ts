@@ -121,7 +121,12 @@ export class SimAgent {
     }
     await this.#beat(async () => {
       try {
-        await this.#world.api.heartbeat(base, answer.node.uuid, body, this.#life.signal)
+        await this.#world.api.heartbeat(
+          base,
+          answer.node.uuid,
+          { body, command: commands.isWorking ? 'running' : 'none' },
+          this.#life.signal,
+        )
       } catch (error) {
         // The node was deleted and perhaps enrolled anew: whoever this machine is now, the API knows.
         if (error instanceof ApiRefused && error.status === 404) answer = await this.#lookup(base)

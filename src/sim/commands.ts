@@ -57,6 +57,11 @@ export class Commands {
     return this.#results.find(result => result.id === id)
   }
 
+  /** Does a command run that is not waited for? */
+  get isWorking(): boolean {
+    return this.#running.size > 0
+  }
+
   /** Resolves when the command is done. */
   async ended(id: string): Promise<void> {
     await this.#running.get(id)

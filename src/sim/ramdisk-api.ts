@@ -7,7 +7,14 @@
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Fault } from '#lib/fault.ts'
-import { type HeartbeatBody, InspectionAnswer, type InspectionData, LookupAnswer } from '#protocol/agent.ts'
+import {
+  type CommandHeader,
+  commandHeader,
+  type HeartbeatBody,
+  InspectionAnswer,
+  type InspectionData,
+  LookupAnswer,
+} from '#protocol/agent.ts'
 import type { Answer, Call, Network } from './network.ts'
 
 /** The service answered, and refused. */
@@ -44,9 +51,15 @@ export class RamdiskApi {
   }
 
   /** Anything but 202 is a refusal. @throws as above */
-  async heartbeat(base: string, nodeUuid: string, body: HeartbeatBody, signal: AbortSignal): Promise<void> {
+  async heartbeat(
+    base: string,
+    nodeUuid: string,
+    beat: { body: HeartbeatBody; command: CommandHeader },
+    signal: AbortSignal,
+  ): Promise<void> {
     const url = `${base}/v1/heartbeat/${nodeUuid}`
-    const answer = await this.#call(base, '1.68', { method: 'POST', url, json: body, signal })
+    const told = { [commandHeader]: beat.command }
+    const answer = await this.#call(base, '1.68', { method: 'POST', url, json: beat.body, headers: told, signal })
     if (answer.status !== 202) throw new ApiRefused('Heartbeat', answer)
   }
 
@@ -65,7 +78,11 @@ export class RamdiskApi {
       this.#versions.delete(base)
       throw error
     })
-    const headers = { accept: 'application/json', 'x-openstack-ironic-api-version': older(served, wanted) }
+    const headers = {
+      ...call.headers,
+      accept: 'application/json',
+      'x-openstack-ironic-api-version': older(served, wanted),
+    }
     return await this.#network.call({ ...call, headers })
   }
 

@@ -15,6 +15,7 @@ import { portsByAddress } from '#db/ports.ts'
 import { Forbidden, InvalidInput, NotFound } from '#lib/fault.ts'
 import { withoutSlashesAtEnd } from '#lib/slashes.ts'
 import { isTrue } from '#lib/truth.ts'
+import { type CommandHeader, commandHeader, commandHeaderValues } from '#protocol/agent.ts'
 import { timestamp } from '#protocol/field.ts'
 import { provision } from '#protocol/states.ts'
 import { type Answer, type Call, type Endpoint, endpoint } from '../endpoint.ts'
@@ -207,12 +208,17 @@ async function takeHeartbeat(call: HeartbeatCall, { nodeUuid, agent }: Calling):
   }
   const token = query.agent_token ?? ''
   if (agent && agent.heartbeats > 0 && isKnown(told, agent)) {
-    await call.conductor.agentCalled(nodeUuid, token)
+    await call.conductor.agentCalled(nodeUuid, token, commandOf(call.header(commandHeader)))
     return
   }
   const recorded = await recordHeartbeat(db, nodeUuid, token, { ...told, at: timestamp(call.clock.now()) })
   if (!recorded) throw new InvalidInput('Cannot take the heartbeat: the machine was switched off meanwhile')
   await call.conductor.wake(nodeUuid, 'heartbeat')
+}
+
+/** Whether a command runs, by an agent that says so. */
+function commandOf(said: string | undefined): CommandHeader | undefined {
+  return commandHeaderValues.find(value => value === said)
 }
 
 interface Calling {
