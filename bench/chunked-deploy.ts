@@ -7,7 +7,7 @@
  *   node bench/chunked-deploy.ts [--gib 20] [--data-mib 1024] [--dir /tmp]
  */
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
@@ -25,6 +25,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { run } from '#lib/run.ts'
 import type { ImageTraffic } from '#protocol/chunked-image.ts'
 import { Bench, type Node } from '../test/faults/bench.ts'
 import type { BenchMachine } from '../test/faults/machine.ts'
@@ -163,7 +164,8 @@ interface Outcome {
 }
 
 async function deploy(machine: BenchMachine, file: string, target: 'active' | 'rebuild'): Promise<Outcome> {
-  const image_os_hash_value = hashes.get(file) ?? execFileSync('sha256sum', [file]).toString().slice(0, 64)
+  // Not by a blocking call: connections to the service end meanwhile, and this process would not hear of it.
+  const image_os_hash_value = hashes.get(file) ?? (await run('sha256sum', [file])).stdout.slice(0, 64)
   hashes.set(file, image_os_hash_value)
   const info = {
     image_source: `file://${file}`,
@@ -178,8 +180,7 @@ async function deploy(machine: BenchMachine, file: string, target: 'active' | 'r
   const seconds = (performance.now() - startedMs) / 1000
   const { image_traffic: traffic } = node.driver_internal_info as { image_traffic: ImageTraffic } // as served
   const size = String(traffic.image_bytes)
-  const { status, stdout } = spawnSync('cmp', ['-n', size, file, machine.disk.device])
-  assert.equal(status, 0, `the disk is not what the image is: ${stdout}`)
+  await run('cmp', ['-n', size, file, machine.disk.device])
   return { traffic, passed: wire.passed - passedBefore, seconds }
 }
 

@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Pool } from 'undici'
+import { run } from '#lib/run.ts'
 import { Bench } from '../test/faults/bench.ts'
 
 const mib = 2 ** 20
@@ -47,13 +48,15 @@ try {
   const image = makeQcow2(join(dir, 'image.qcow2'))
   const callers: Caller[] = []
   for (let index = 0; index < Number(values.nodes); index++) callers.push(await enrol(index))
+  // Not by a blocking call: connections to the service end meanwhile, and this process would not hear of it.
+  const image_os_hash_value = (await run('sha256sum', [image])).stdout.slice(0, 64)
   const machine = await bench.enrol('deployed', { diskMib: (Number(values.gib) + 1) * 1024 })
   await bench.bring(machine, 'manage', 'manageable')
   await bench.bring(machine, 'provide', 'available')
   await bench.set(machine, '/instance_info', {
     image_source: `file://${image}`,
     image_os_hash_algo: 'sha256',
-    image_os_hash_value: execFileSync('sha256sum', [image]).toString().slice(0, 64),
+    image_os_hash_value,
     image_disk_format: 'qcow2',
   })
   console.log(`load average ${loadavg()[0]?.toFixed(2)}, ${values.nodes} nodes, ${values.rate} heartbeats a second`)
