@@ -12,7 +12,7 @@ import { readConnection } from './connection.ts'
 import { postgresClient } from './postgres.ts'
 
 export interface Channel {
-  /** Hands every message to `hear` from now on, our own as well. */
+  /** Hands every message to `hear` as well from now on, our own included. */
   listen(hear: (message: string) => void): void
   /** Sends a message to all, if it can. At most 7000 bytes. */
   send(message: string): void
@@ -45,7 +45,7 @@ export async function openChannel(
   const { process, clock, log } = options
   let client: pg.Client | undefined
   let closed = false
-  let hear: (message: string) => void = () => {}
+  const hearers: ((message: string) => void)[] = []
   /** A connection does one thing at a time: what is asked of it meanwhile waits here. */
   let busy: Promise<unknown> = Promise.resolve()
   const inTurn = <T>(ask: () => Promise<T>): Promise<T> => {
@@ -57,7 +57,9 @@ export async function openChannel(
   const connect = async () => {
     const made = postgresClient(address)
     made.on('error', () => {}) // 'end' follows
-    made.on('notification', message => hear(message.payload ?? ''))
+    made.on('notification', message => {
+      for (const hear of hearers) hear(message.payload ?? '')
+    })
     await made.connect()
     try {
       await made.query(keepalive)
@@ -99,8 +101,8 @@ export async function openChannel(
 
   await connect()
   return {
-    listen(to) {
-      hear = to
+    listen(hear) {
+      hearers.push(hear)
     },
     send(message) {
       inTurn(async () => client?.query('SELECT pg_notify($1, $2)', [name, message])).catch(() => {})

@@ -1,4 +1,5 @@
 /** The log of events as a feed: in the order of their numbers, with what decides who may see each. */
+import { PostgresAdapter, sql } from 'kysely'
 import type { Db } from './database.ts'
 import type { Event } from './events.ts'
 import { prepared } from './prepared.ts'
@@ -54,6 +55,24 @@ export async function latestEvents(
   if (types && 'only' in types) query = query.where('events.kind', 'in', types.only)
   else if (types && types.allBut.length > 0) query = query.where('events.kind', 'not in', types.allBut)
   return (await query.execute()).map(readFed).reverse()
+}
+
+/** Transactions of the database, by their numbers. */
+export interface Transactions {
+  /** Every transaction before this one is over. */
+  oldest: bigint
+  /** The one that begins next. */
+  next: bigint
+}
+
+/** Undefined on SQLite, where numbers are taken in the order in which they become visible. */
+export async function transactionsNow(db: Db): Promise<Transactions | undefined> {
+  if (!(db.getExecutor().adapter instanceof PostgresAdapter)) return undefined
+  const { rows } = await sql<{ oldest: string; next: string }>`
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS oldest, pg_snapshot_xmax(pg_current_snapshot())::text AS next
+  `.execute(db)
+  const [row] = rows
+  return row && { oldest: BigInt(row.oldest), next: BigInt(row.next) }
 }
 
 /** The number of the newest event; 0 where there is none. */

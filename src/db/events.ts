@@ -23,6 +23,16 @@ export async function appendEvent(
     kind: event.kind,
     data: JSON.stringify(event.data ?? {}),
   })
+  for (const ring of bells) ring()
+}
+
+/** Whom to tell that this process has appended; the transaction may go on for a while. */
+const bells = new Set<() => void>()
+
+/** Calls `ring` whenever this process appends an event, until what is returned is called. */
+export function onAppended(ring: () => void): () => void {
+  bells.add(ring)
+  return () => void bells.delete(ring)
 }
 
 type EventValues = { at: string; node_uuid: string | null; flow_id: number | null; kind: string; data: string }

@@ -10,6 +10,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { TlsOptions } from 'node:tls'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Channel } from '#db/channel.ts'
 import { Sightings } from '#db/sightings.ts'
 import { type Minor, maximum, minimum, versionText } from '#protocol/microversion.ts'
 import { answerOptions, logAnswer, notFound, refuse, send } from './answer-request.ts'
@@ -17,6 +18,7 @@ import { type Authenticator, type Identity, noauth, nobody } from './auth.ts'
 import { parseBody } from './body.ts'
 import type { Endpoint, World } from './endpoint.ts'
 import { endpoints as allEndpoints } from './endpoints.ts'
+import { ringBell } from './event-bell.ts'
 import { eventHub } from './event-hub.ts'
 import { NoRoute } from './faults.ts'
 import { fleetSource } from './fleet.ts'
@@ -64,6 +66,8 @@ export interface AppOptions extends Omit<World, 'fleet' | 'sightings' | 'hub'> {
   policy?: Policy
   /** Default: all. */
   endpoints?: readonly Endpoint[]
+  /** To the other processes. Default: there are none. */
+  channel?: Pick<Channel, 'listen' | 'send'> | undefined
   /** Serve over TLS. Default: without. */
   tls?: TlsOptions | undefined
   /** Serve metrics. Default: without. */
@@ -77,6 +81,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   const { api } = config
   const fleet = fleetSource({ ...options, heartbeatTimeoutS: config.conductor.heartbeat_timeout })
   const world: World = { ...options, fleet, sightings: new Sightings(options), hub: eventHub(options) }
+  const stopBell = ringBell(world.hub, options.channel)
   const onDistrust = (address: string, reason: string) => {
     const written = world.sightings.distrusted(address, reason)
     written.catch(error => log.warn({ err: error }, 'what was seen of a caller could not be written down'))
@@ -177,6 +182,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.addHook('preClose', async () => {
     for (const socket of sockets) socket.destroy()
   })
+  app.addHook('onClose', async () => stopBell())
   // A stream ends with the service, not with its client: nothing waits for it.
   app.addHook('preClose', () => world.hub.close())
   addHealthcheck(app, config.healthcheck)
