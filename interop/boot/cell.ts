@@ -34,16 +34,19 @@ export interface CellTimes {
 /** All cells of these ways: each kind of firmware that a way has, over each BMC protocol. */
 export function cellsOf(ways: readonly Way[]): Cell[] {
   return ways.flatMap(boot =>
-    Object.entries(boot.firmware).flatMap(([firmware, { title }]) =>
-      (boot.bmcs ?? Object.keys(bmcs)).map(bmc => ({
+    Object.entries(boot.firmware).flatMap(([name, { title }]) => {
+      const firmware = name as FirmwareName // the keys of a way's table
+      const kind: FirmwareKind = firmwareKinds[firmware]
+      const able = Object.keys(bmcs).filter(bmc => [boot.bmcs, kind.bmcs].every(some => some?.includes(bmc) ?? true))
+      return able.map(bmc => ({
         name: `${boot.name}/${firmware.toLowerCase().replace('uefi, secure boot', 'secure')}/${bmc}`,
         title,
         packages: [],
         boot,
-        firmware: firmware as FirmwareName, // the keys of a way's table
+        firmware,
         bmc,
-      })),
-    ),
+      }))
+    }),
   )
 }
 

@@ -7,6 +7,8 @@ export interface FirmwareKind {
   readonly machine: MachineOptions
   /** Capabilities that the instance asks for. */
   readonly capabilities: Readonly<Record<string, string>>
+  /** The BMC protocols that can bring it about; absent: any. */
+  readonly bmcs?: readonly string[]
   /** What the kernel says on a machine that is as it should be; absent where it says nothing of that. */
   readonly kernelSays?: RegExp
 }
@@ -18,6 +20,7 @@ export const firmwareKinds = {
   'UEFI, secure boot': {
     firmware: 'uefi',
     machine: {},
+    bmcs: ['redfish'],
     capabilities: { boot_mode: 'uefi', secure_boot: 'true' },
     kernelSays: /secureboot: Secure boot enabled/,
   },
