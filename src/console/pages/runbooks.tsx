@@ -59,12 +59,11 @@ export default function Runbooks() {
       template={{
         name: 'CUSTOM_WIPE',
         description: 'Erases all disks.',
-        traits: ['CUSTOM_WIPE'],
         steps: [{ interface: 'deploy', step: 'erase_devices', args: {}, order: 1 }],
       }}
-      hint="A node may use it that has one of its traits; order says which step comes first."
+      hint="order says which step comes first. Its name is its first trait; others by: ferrite runbook trait add."
       empty="New runbook gives a list of steps a name."
-      editable={['name', 'description', 'steps', 'traits', 'disable_ramdisk', 'public', 'owner', 'extra']}
+      editable={['name', 'description', 'steps', 'disable_ramdisk', 'public', 'owner', 'extra']}
     />
   )
 }

@@ -15,7 +15,6 @@ import {
   ToolbarItem,
 } from '@patternfly/react-core'
 import { ExpandableRowContent, Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table'
-import type { UseQueryResult } from '@tanstack/react-query'
 import { type ReactNode, useState } from 'react'
 import { FaultAlert } from './fault-alert.tsx'
 import { Loading } from './loading.tsx'
@@ -26,6 +25,10 @@ export interface ListColumn<T> {
   text(item: T): string | number
   /** What it shows, where that is more than the text. */
   shown?(item: T): ReactNode
+  /** In percent of the table; without it, as much as its content takes. */
+  readonly width?: 10 | 15 | 20 | 25 | 30 | 40 | 50
+  /** What it shows is one word. */
+  readonly isWord?: true
 }
 
 interface Props<T> {
@@ -34,7 +37,8 @@ interface Props<T> {
   readonly about: ReactNode
   /** "list the runbooks". */
   readonly what: string
-  readonly query: UseQueryResult<readonly T[]>
+  /** As react-query has it, or put together of such. */
+  readonly query: { readonly data: readonly T[] | undefined; readonly error: unknown; refetch(): unknown }
   readonly columns: readonly ListColumn<T>[]
   readonly keyOf: (item: T) => string
   /** Where there is nothing: how it comes to be. */
@@ -82,8 +86,8 @@ export function ListPage<T>({ title, about, what, query, actions, above, ...rest
           )}
         </ToolbarContent>
       </Toolbar>
-      {error && <FaultAlert error={error} what={what} onRetry={() => void refetch()} />}
-      {!data && !error && <Loading what={title} />}
+      {error != null && <FaultAlert error={error} what={what} onRetry={() => void refetch()} />}
+      {!data && error == null && <Loading what={title} />}
       {data && <Listed {...rest} title={title} items={data} search={search} onForget={() => setSearch('')} />}
     </PageSection>
   )
@@ -129,9 +133,11 @@ function Listed<T>({ title, items, columns, keyOf, empty, details, rowActions, s
         <Thead>
           <Tr>
             {details && <Th screenReaderText="Details" />}
-            {columns.map(({ label }, index) => (
+            {columns.map(({ label, width }, index) => (
               <Th
                 key={label}
+                modifier="nowrap"
+                {...(width ? { width } : {})}
                 sort={{
                   columnIndex: index,
                   sortBy: sorting ? { index: sorting.index, direction: sorting.direction } : {},
@@ -153,8 +159,8 @@ function Listed<T>({ title, items, columns, keyOf, empty, details, rowActions, s
                 {details && (
                   <Td expand={{ rowIndex, isExpanded, onToggle: () => toggle(key), expandId: `details-${rowIndex}` }} />
                 )}
-                {columns.map(({ label, text, shown: show }) => (
-                  <Td key={label} dataLabel={label}>
+                {columns.map(({ label, text, isWord, shown: show }) => (
+                  <Td key={label} dataLabel={label} modifier={isWord ? 'nowrap' : 'breakWord'}>
                     {show ? show(item) : text(item) === '' ? <span className="ferrite-subtle">–</span> : text(item)}
                   </Td>
                 ))}

@@ -108,7 +108,9 @@ export function EditRecord({ noun, path, queryKey, start, ident, hint, onClose }
 
 /** JSON Patch (RFC 6902) of the entries on top that are others now. */
 function patchOf(before: Record<string, unknown>, after: Record<string, unknown>): object[] {
-  const changed = Object.entries(after).filter(([name, value]) => JSON.stringify(before[name]) !== JSON.stringify(value))
+  const changed = Object.entries(after).filter(
+    ([name, value]) => JSON.stringify(before[name]) !== JSON.stringify(value),
+  )
   const gone = Object.keys(before).filter(name => !(name in after))
   return [
     ...changed.map(([name, value]) => ({ op: name in before ? 'replace' : 'add', path: `/${name}`, value })),

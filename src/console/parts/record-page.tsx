@@ -1,11 +1,11 @@
 /** A list of records that can be made, changed and deleted as JSON: what its pages have in common. */
-import { Button, ToolbarItem } from '@patternfly/react-core'
+import { Button, Flex, ToolbarItem } from '@patternfly/react-core'
 import PlusIcon from '@patternfly/react-icons/dist/esm/icons/plus-icon'
 import { useQuery } from '@tanstack/react-query'
 import { type ReactNode, useState } from 'react'
 import { all, get, part } from '../api.ts'
-import { FaultAlert } from './fault-alert.tsx'
 import { Json } from './facts.tsx'
+import { FaultAlert } from './fault-alert.tsx'
 import { type ListColumn, ListPage } from './list-page.tsx'
 import { Loading } from './loading.tsx'
 import { DeleteRecord, EditRecord } from './record-dialogs.tsx'
@@ -65,7 +65,7 @@ export function RecordPage<T extends Record_>(props: Props<T>) {
           </ToolbarItem>
         }
         rowActions={({ uuid, name }) => (
-          <span className="ferrite-actions">
+          <Flex flexWrap={{ default: 'nowrap' }} gap={{ default: 'gapMd' }}>
             {editable.length > 0 && (
               <Button
                 variant="link"
@@ -75,7 +75,7 @@ export function RecordPage<T extends Record_>(props: Props<T>) {
               >
                 Change
               </Button>
-            )}{' '}
+            )}
             <Button
               variant="link"
               isInline
@@ -85,7 +85,7 @@ export function RecordPage<T extends Record_>(props: Props<T>) {
             >
               Delete
             </Button>
-          </span>
+          </Flex>
         )}
       />
       {open?.kind === 'new' && <EditRecord {...kind} start={template} hint={hint} onClose={close} />}
