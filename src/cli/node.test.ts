@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { insertFlow, putStep, updateFlow, writeProgress } from '#db/flows.ts'
 import { takeLease } from '#db/nodes.ts'
 import { keepPiece } from '#db/ramdisk-logs.ts'
 import { startApi, type TestApi } from '#server/test-api.ts'
@@ -219,8 +220,11 @@ test('node plan deploy', async () => {
   assert.ok(to_state !== undefined && validation !== undefined)
   await cli.fails('node plan deploy nobody', 1, /HTTP 404/)
   await cli.ok('node maintenance set n1')
-  await cli.fails('node plan deploy n1', 1, /would be refused now, for 1 reason/)
+  const { status, out, err } = await cli.run('node plan deploy n1 -f json')
   await cli.ok('node maintenance unset n1')
+  assert.equal(status, 1)
+  assert.match(err, /would be refused now, for 1 reason/)
+  assert.deepEqual(JSON.parse(out).refusals, ['invalid-input: it is in maintenance'])
 })
 test('node plan rebuild', () => planned('rebuild'))
 test('node plan undeploy', () => planned('undeploy'))
@@ -232,11 +236,11 @@ test('node plan manage', () => planned('manage'))
 test('node plan adopt', () => planned('adopt'))
 test('node plan clean', async () => {
   await cli.fails('node plan clean n1', 2, /Missing option/)
-  await planned('clean', '--clean-steps [{"interface":"deploy","step":"x"}]')
+  await planned('clean', `--clean-steps '[{"interface":"deploy","step":"x"}]'`)
 })
 test('node plan service', async () => {
   await cli.fails('node plan service n1', 2, /Missing option/)
-  await planned('service', '--service-steps [{"interface":"deploy","step":"x"}]')
+  await planned('service', `--service-steps '[{"interface":"deploy","step":"x"}]'`)
 })
 
 test('node inject nmi', async () => {
@@ -503,3 +507,77 @@ test('node logs', async () => {
   )
   await cli.fails('node logs n1 --list --follow', 2, /exclude each other/)
 })
+
+test('node timeline', async () => {
+  const { uuid } = await stored('n1')
+  await cli.fails('node timeline n1', 1, /has had no run/)
+  await runOf(String(uuid), 'deploy', [
+    ['a place to deploy', 0, 5],
+    ['boot deploy: on: wait', 5, 8],
+  ])
+  const rows = await cli.list('node timeline n1')
+  assert.deepEqual(
+    rows.map(({ phase, seconds }) => [phase, seconds]),
+    [
+      ['queue', 5],
+      ['bmc', 3],
+    ],
+  )
+  assert.deepEqual(Object.keys(rows[0] ?? {}), ['phase', 'step', 'seconds', 'bytes', 'rate_bytes_per_s', 'what'])
+  const [last] = await cli.list('node timeline n1 --runs')
+  assert.deepEqual([last?.kind, last?.outcome, last?.unattributed_s], ['deploy', 'done', 0])
+  assert.equal((await cli.list(`node timeline n1 --run ${last?.id}`)).length, 2)
+  await cli.fails('node timeline n1 --run 99999', 1, /no run 99999/)
+  assert.match(await cli.ok('node timeline n1 -f csv -c phase -c seconds'), /queue.*5/)
+})
+
+test('node history', async () => {
+  assert.deepEqual(
+    (await cli.list('node history n1 --long')).map(({ phase }) => phase),
+    ['queue', 'bmc'],
+  )
+})
+
+test('node watch', async () => {
+  const { uuid } = await stored('n1')
+  assert.equal((await cli.one('node watch n1')).outcome, 'done')
+  const id = await runOf(String(uuid), 'clean', [['a place to clean', 0, null]])
+  const progress = { step: 'deploy.erase_devices', phase: 'erase', bytes: 2 ** 20, total_bytes: 4 * 2 ** 20 }
+  const figures = { rate_bytes_per_s: 2 ** 20, eta_s: 3, updated_at: new Date().toISOString() }
+  await writeProgress(api.db, id, { ...progress, ...figures })
+  let looks = 0
+  cli.onSleep = async () => {
+    looks += 1
+    if (looks === 2)
+      await updateFlow(api.db, id, { state: 'failed', error: 'the disk is dead', ended_at: new Date().toISOString() })
+  }
+  const { status, out, err } = await cli.run('node watch n1 -f json')
+  cli.onSleep = undefined
+  assert.equal(status, 1)
+  assert.match(err, /n1: clean {2}queue {2}erase {2}25 % {2}1\.0 MiB of 4\.0 MiB {2}1\.0 MiB\/s/)
+  assert.match(err, /The clean of node n1 was failed: the disk is dead/)
+  assert.equal(JSON.parse(out).outcome, 'failed')
+  await cli.fails('node watch nobody', 1, /nobody/)
+})
+
+/** A run with these records, in seconds from its start; one without an end is under way. */
+async function runOf(uuid: string, kind: string, records: [name: string, from: number, to: number | null][]) {
+  const beganMs = Date.now() - 60_000
+  const time = (seconds: number) => new Date(beganMs + seconds * 1000).toISOString()
+  const asked = { requested_by: null, requested_project: null, request_id: null, conductor: 'host-1', lease_token: 1 }
+  const id = await insertFlow(api.db, { node_uuid: uuid, kind, args: {}, ...asked, nowMs: beganMs })
+  for (const [seq, [name, from, to]] of records.entries()) {
+    await putStep(api.db, id, {
+      name,
+      seq,
+      state: to === null ? 'started' : 'done',
+      result: undefined,
+      deadlineMs: null,
+      started_at: time(from),
+      ended_at: to === null ? null : time(to),
+    })
+  }
+  const end = records.at(-1)?.[2]
+  if (typeof end === 'number') await updateFlow(api.db, id, { state: 'done', ended_at: time(end) })
+  return id
+}
