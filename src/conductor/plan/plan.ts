@@ -140,7 +140,8 @@ async function validationOf(ctx: NodeContext): Promise<Plan['validation']> {
 async function imageOf(ctx: NodeContext): Promise<{ facts: PlannedImage } | { note: string }> {
   try {
     const { shown, format, sizeBytes, checksum, served, stored } = await imageFacts(ctx)
-    const kept = stored && (await listImages(ctx.config.pxe.instance_master_path)).find(({ id }) => id === stored)
+    const all = stored === null ? [] : await listImages(ctx.config.pxe.instance_master_path)
+    const kept = all.find(({ id }) => id === stored)
     return {
       facts: {
         source: shown,
@@ -148,7 +149,7 @@ async function imageOf(ctx: NodeContext): Promise<{ facts: PlannedImage } | { no
         size_bytes: kept ? kept.sizeBytes : sizeBytes,
         checksum: checksum && `${checksum.algo}:${checksum.value}`,
         fetched_by: served ? 'service' : 'agent',
-        in_cache: Boolean(kept),
+        in_cache: kept !== undefined,
       },
     }
   } catch (error) {
