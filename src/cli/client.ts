@@ -13,6 +13,7 @@ import {
   exchange,
   isRefused,
   type Method,
+  openStream,
   type Transport,
   Unreachable,
 } from './http.ts'
@@ -136,6 +137,32 @@ export class Api {
     }
     if ('status' in found) throw apiError(found, this.#settings.version)
     return found
+  }
+
+  /**
+   * The data of server-sent events as they come, until the service ends them or `signal` does. Nothing is tried again.
+   * Source: HTML standard, "Server-sent events".
+   * @throws Unreachable, ApiError
+   */
+  async *follow(path: string, query: Query, signal: AbortSignal): AsyncGenerator<string> {
+    const headers = { ...this.#login, 'X-OpenStack-Ironic-API-Version': this.#version }
+    const url = this.#url(path, query)
+    const request = { ...this.#asked, method: 'GET', url, headers } as const
+    const answer = await openStream(request, this.#settings, signal)
+    if ('status' in answer) throw apiError(answer, this.#settings.version)
+    let rest = ''
+    try {
+      for await (const text of answer) {
+        const blocks = (rest + text).split('\n\n')
+        rest = blocks.pop() ?? ''
+        for (const block of blocks) {
+          const data = /^data: (.*)$/m.exec(block)?.[1]
+          if (data !== undefined) yield data
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted) throw new Unreachable(`The stream of ${path} broke off`, { cause: error })
+    }
   }
 
   async #request(

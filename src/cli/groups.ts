@@ -37,6 +37,14 @@ export const groups: Readonly<Record<string, Group>> = {
     load: async () => (await import('./node-hardware.ts')).inventory,
   },
   'node history': { about: 'what has happened', load: async () => (await import('./node-history.ts')).commands },
+  'node timeline': {
+    about: 'where the time of a run went',
+    load: async () => (await import('./node-timeline.ts')).timelineCommands,
+  },
+  'node watch': {
+    about: 'how far a run is',
+    load: async () => (await import('./node-timeline.ts')).watchCommands,
+  },
   'node plan': { about: 'what a verb would do', load: async () => (await import('./node-plan.ts')).commands },
   'node logs': { about: "what a node's ramdisk tells", load: async () => (await import('./node-logs.ts')).commands },
   'node passthru': { about: 'vendor methods', load: async () => (await import('./node-passthru.ts')).commands },
@@ -61,6 +69,7 @@ export const groups: Readonly<Record<string, Group>> = {
   shard: { about: 'names that nodes are divided by', load: async () => (await import('./shard.ts')).commands },
   driver: { about: 'hardware types', load: async () => (await import('./driver.ts')).commands },
   conductor: { about: 'processes that work on nodes', load: async () => (await import('./conductor.ts')).commands },
+  event: { about: 'what happens', load: async () => (await import('./event.ts')).commands },
   create: { about: 'register what files describe', load: async () => (await import('./create.ts')).commands },
   apply: { about: 'make nodes what a file says', load: async () => (await import('./apply.ts')).commands },
   export: { about: 'hand over to another service', load: async () => (await import('./export.ts')).commands },

@@ -101,6 +101,39 @@ async function send(
 }
 
 /**
+ * Opens an answer without an end: its texts as they come, until the other side ends it or `signal` does. Errors come as
+ * whole answers.
+ * @throws Unreachable
+ */
+export async function openStream(
+  request: Request,
+  transport: Transport,
+  signal: AbortSignal,
+): Promise<Answer | AsyncIterable<string>> {
+  const { method, url, headers: given } = request
+  const headers = { 'User-Agent': 'ferrite', ...given, Accept: 'text/event-stream' }
+  const { insecure, ca, cert, key } = transport.tls
+  const tls = { rejectUnauthorized: !insecure, ca, cert, key }
+  try {
+    const send = url.protocol === 'https:' ? (await import('node:https')).request : httpRequest
+    const asking = send(url, { method, headers, signal, ...tls })
+    const came = Promise.withResolvers<IncomingMessage>()
+    asking.on('error', came.reject).on('response', came.resolve)
+    asking.end()
+    const response = await came.promise
+    const { statusCode: status = 0, headers: told } = response
+    transport.trace?.(`${method} ${url.origin}${url.pathname}${url.search} -> ${status}`)
+    response.setEncoding('utf8')
+    if (status === 200) return response
+    let text = ''
+    for await (const chunk of response) text += chunk
+    return { status, headers: told, text }
+  } catch (error) {
+    throw asUnreachable(error, request)
+  }
+}
+
+/**
  * The sentence inside an error body: `error_message` holds a JSON text again (or an object), with `faultstring` or
  * `description`; middleware answers `error.message`, a proxy whatever it likes.
  */

@@ -19,6 +19,10 @@ const longColumns = [
 ]
 
 export const commands: Commands = {
+  '': {
+    about: 'Show where the time of a run went, as node timeline does',
+    load: async () => (await import('./node-timeline.ts')).timeline,
+  },
   list: command({
     about: 'List what has happened to a node',
     args: { node },

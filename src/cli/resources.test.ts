@@ -4,8 +4,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { appendEvent } from '#db/events.ts'
 import { startApi, type TestApi } from '#server/test-api.ts'
+import { run } from './main.ts'
 import { TestClient } from './test-client.ts'
+import { testTerminal } from './test-terminal.ts'
 
 let api: TestApi
 let cli: TestClient
@@ -522,5 +525,55 @@ describe('create', () => {
     await cli.fails(`create ${good} ${await file('c.yaml', 'a: [')}`, 1, /neither JSON nor YAML/)
     await cli.fails(`create ${good} ${folder}/missing.json`, 1, /Cannot read .*missing\.json/)
     await gone('nodes/never')
+  })
+})
+
+describe('events', () => {
+  const happens = (kind: string) => appendEvent(api.db, { nowMs: Date.now(), kind, data: { what: kind } })
+
+  test('event list', async () => {
+    for (const kind of ['power', 'step started', 'power']) await happens(kind)
+    const rows = await cli.list('event list --type power --limit 2')
+    assert.deepEqual(
+      rows.map(({ type, kind }) => [type, kind]),
+      [
+        ['power', 'power'],
+        ['power', 'power'],
+      ],
+    )
+    assert.deepEqual(Object.keys(rows[0] ?? {}), ['id', 'at', 'node_uuid', 'type', 'kind', 'data'])
+    const [only] = await cli.list(`event list --limit 1 --before ${rows[1]?.id}`)
+    assert.equal(only?.kind, 'step started')
+    await cli.fails('event list --type nonsense', 2, /nonsense/)
+    await cli.fails('event list --node nobody', 1, /HTTP 404/)
+  })
+
+  test('event watch', async () => {
+    const [last] = await cli.list('event list --limit 1')
+    const terminal = testTerminal({ env: { OS_ENDPOINT: api.url } })
+    const watching = run(['event', 'watch', '--type', 'power', '--after', String(last?.id)], terminal)
+    let text = ''
+    for (let told = 0; told < 2; told++) {
+      await happens('power')
+      for (const end = performance.now() + 60_000; text.split('\n').length < told + 2; ) {
+        assert.ok(performance.now() < end, `no line came: ${text}`)
+        await new Promise(resolve => setTimeout(resolve, 10))
+        text += terminal.takeOut()
+      }
+    }
+    terminal.interrupt()
+    assert.equal(await watching, 0)
+    const events = text
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    assert.deepEqual(
+      events.map(({ kind, type }) => [kind, type]),
+      [
+        ['power', 'power'],
+        ['power', 'power'],
+      ],
+    )
+    await cli.fails('event watch --type log', 1, /HTTP 400/)
   })
 })
