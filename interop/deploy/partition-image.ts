@@ -30,10 +30,11 @@ export async function makePartitionImage(
   { onRaid = false } = {},
 ): Promise<PartitionImage> {
   const path = join(world.lab.imageFolder, `${loader}.img`)
-  await copyRoot(world.image.raw, path)
+  const draft = join(await world.folder('partition-image-draft'), 'root.img')
+  await copyRoot(world.image.raw, draft)
   // The root file system brings room for what is added.
   const tree = await world.folder('partition-image')
-  await run('mount', ['-o', 'loop', path, tree])
+  await run('mount', ['-o', 'loop', draft, tree])
   try {
     for (const directory of await unpacked([...packages[loader], ...(onRaid ? ['mdadm'] : [])])) {
       // /lib and /sbin are links in the tree, and directories in packages.
@@ -49,8 +50,12 @@ export async function makePartitionImage(
     await rm(join(tree, 'etc/systemd/system/multi-user.target.wants/ferrite-grow-root.service'), { force: true })
     if (onRaid) await startFromRaid(tree)
   } finally {
+    await run('sync', ['--file-system', tree])
     await run('umount', ['--recursive', tree])
   }
+  // Whoever made a mount namespace meanwhile has the draft mounted still, and it may change.
+  await run('cp', ['--sparse=always', draft, path])
+  await run('e2fsck', ['-f', '-p', path])
   return {
     image_source: `file://${path}`,
     image_type: 'partition',
