@@ -51,7 +51,8 @@ export const ages = [
 ] as const
 export type Age = (typeof ages)[number]['id']
 
-export function ageOf(node: Pick<FleetNode, 'provision_updated_at'>, nowMs: number): Age {
-  const ms = inStateMs(node, nowMs) ?? Number.POSITIVE_INFINITY
-  return ages.find(age => ms < age.endMs)?.id ?? 'more'
+/** Undefined where it is not known: a node that has never moved. */
+export function ageOf(node: Pick<FleetNode, 'provision_updated_at'>, nowMs: number): Age | undefined {
+  const ms = inStateMs(node, nowMs)
+  return ms === undefined ? undefined : (ages.find(age => ms < age.endMs)?.id ?? 'more')
 }

@@ -96,7 +96,7 @@ test('a deployment is seen as it goes: state, log, progress, outcome', { timeout
   await log.getByText(`line ${told - 1} of the ramdisk`).waitFor({ timeout: 60_000 })
   t.diagnostic(`${told} pieces of the log were shown as they came`)
 
-  await page.getByRole('link', { name: 'Timeline' }).click()
+  await page.getByRole('tab', { name: 'Timeline' }).click()
   const bar = page.locator('.ferrite-run-now [role=progressbar]')
   const seen: number[] = []
   await trial.until('the bar of progress moves', async () => {
@@ -116,7 +116,7 @@ test('a failure is explained, with what to do', { timeout: 180_000 }, async () =
   const page = await trial.open(`/nodes/${broken}`)
   await page.getByRole('link', { name: 'Why, and what to do' }).click()
   await page.getByRole('heading', { name: 'What to do' }).waitFor()
-  const explained = await page.getByRole('region', { name: 'Why?' }).innerText()
+  const explained = await page.getByRole('tabpanel', { name: 'Why?' }).innerText()
   assert.match(explained, /checksum|hash/i)
   assert.ok((await page.locator('ol.ferrite-lines > li').count()) > 0, 'there is something to do')
   await picture(page, 'node-why')
@@ -157,7 +157,7 @@ test('every page is there, in light and dark, and axe finds nothing', { timeout:
     for (const dark of [false, true]) {
       const page = await trial.open(path, { dark })
       await page.getByRole('heading', { level: 1 }).first().waitFor({ timeout: 60_000 })
-      await page.locator('.ferrite-loading').waitFor({ state: 'detached', timeout: 60_000 })
+      await page.waitForFunction(() => document.querySelector('.ferrite-loading') === null, null, { timeout: 60_000 })
       for (const line of await violations(page)) found.push(`${path}${dark ? ' (dark)' : ''}: ${line}`)
       await picture(page, `${path.slice(1).replaceAll(/[/:]/g, '-') || 'overview'}${dark ? '-dark' : ''}`)
       await page.context().close()

@@ -56,6 +56,8 @@ const tabs = [
   tab('why', 'Why?', () => import('./node/why.tsx')),
 ]
 
+const panelId = 'node-tab'
+
 /** While somebody works on the node it is looked at without being told: progress makes no events. */
 const busyMs = 2000
 const idleMs = 30_000
@@ -105,6 +107,7 @@ export default function NodePage() {
 }
 
 function Known({ node }: { node: Node }) {
+  const { tab } = useParams()
   const [action, setAction] = useState<Action>()
   useTitle(node.name ?? node.uuid)
   return (
@@ -112,7 +115,7 @@ function Known({ node }: { node: Node }) {
       <PageSection>
         <Head node={node} onAction={setAction} />
         {isBusy(node) && <RunNow node={node} />}
-        {node.last_error !== null && (
+        {node.last_error !== null && tab !== 'why' && (
           <Alert
             variant="danger"
             isInline
@@ -248,7 +251,6 @@ function NodeTabs({ node }: TabProps) {
         activeKey={present.id}
         onSelect={(_, id) => void navigate(`/nodes/${part(ident)}${id === 'overview' ? '' : `/${id}`}`)}
         aria-label="About the node"
-        component="nav"
         className="ferrite-tabs"
       >
         {tabs.map(({ id, label }) => (
@@ -256,18 +258,19 @@ function NodeTabs({ node }: TabProps) {
             key={id}
             eventKey={id}
             title={<TabTitleText>{label}</TabTitleText>}
+            tabContentId={panelId}
             href={`/ui/nodes/${part(ident)}${id === 'overview' ? '' : `/${id}`}`}
             onClick={event => event.preventDefault()}
           />
         ))}
       </Tabs>
-      <section aria-label={present.label} className="ferrite-tab" key={present.id}>
+      <div role="tabpanel" id={panelId} aria-label={present.label} className="ferrite-tab" key={present.id}>
         <Boundary key={present.id}>
           <Suspense fallback={<Loading what={present.label} />}>
             <Body node={node} />
           </Suspense>
         </Boundary>
-      </section>
+      </div>
     </>
   )
 }

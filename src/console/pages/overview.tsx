@@ -50,7 +50,7 @@ function Cards({ fleet: { nodes } }: { fleet: Fleet }) {
   const maintained = nodes.filter(node => node.maintenance)
   return (
     <>
-      <Grid hasGutter md={6} lg={4} xl2={2} className="ferrite-tiles">
+      <Grid hasGutter span={6} md={4} xl={2} className="ferrite-tiles">
         <Tile label="Nodes" count={nodes.length} to="/nodes" />
         <Tile
           label="Available"

@@ -17,8 +17,8 @@ const entryPoint = 'src/console/main.tsx'
 /** What every bundle depends on, besides its modules: the packages, and how it is made. */
 const always = ['package-lock.json', 'src/console/tsconfig.json', 'src/server/ui/bundle.ts']
 const worthwhile = new Set(['.js', '.css', '.svg'])
-/** Folders of earlier sources that stay beside a new one: pages that are open still load from them. */
-const keptBuilds = 3
+/** How long folders of earlier sources stay beside a new one: pages that are open still load from them. */
+const keepBuildsMs = 3_600_000
 
 /** What `build.json` says. */
 export interface ConsoleBuild {
@@ -48,7 +48,7 @@ export async function hasSources(): Promise<boolean> {
  */
 export async function buildConsole({ directory }: { directory: string }): Promise<string> {
   const builds = await buildsIn(resolve(directory))
-  for (const folder of builds) if (await isOfPresentSources(folder)) return folder
+  for (const { folder } of builds) if (await isOfPresentSources(folder)) return folder
   const unfinished = join(resolve(directory), `unfinished-${randomUUID()}`)
   try {
     const described = await bundle(unfinished)
@@ -57,9 +57,10 @@ export async function buildConsole({ directory }: { directory: string }): Promis
     await writeFile(join(unfinished, 'build.json'), `${JSON.stringify(described, null, 1)}\n`)
     await rename(unfinished, folder).catch(async error => {
       // Another process was quicker; its folder holds the same.
-      if (!(await buildsIn(resolve(directory))).includes(folder)) throw error
+      if (!(await isOfPresentSources(folder))) throw error
     })
-    for (const old of builds.slice(keptBuilds - 1)) await rm(old, { recursive: true, force: true })
+    const old = builds.filter(({ builtMs }) => builtMs < Date.now() - keepBuildsMs)
+    for (const build of old) await rm(build.folder, { recursive: true, force: true })
     return folder
   } finally {
     await rm(unfinished, { recursive: true, force: true })
@@ -74,7 +75,7 @@ export async function readBuild(folder: string): Promise<ConsoleBuild> {
 /** The newest build in a directory, whatever it was made of; undefined where there is none. */
 export async function newestBuild(directory: string): Promise<string | undefined> {
   const [newest] = await buildsIn(resolve(directory))
-  return newest
+  return newest?.folder
 }
 
 /** Modules first; then the one style sheet, of those parts whose modules are in use. */
@@ -198,8 +199,8 @@ async function compress(file: string): Promise<void> {
 }
 
 async function isOfPresentSources(folder: string): Promise<boolean> {
-  const { sources } = await readBuild(folder)
-  const hash = await hashOf(sources).catch(() => '') // One of them is gone.
+  const build = await readBuild(folder).catch(() => undefined) // Another process removed it.
+  const hash = build && (await hashOf(build.sources).catch(() => undefined)) // One of them is gone.
   return hash === basename(folder)
 }
 
@@ -211,7 +212,7 @@ async function hashOf(sources: readonly string[]): Promise<string> {
 }
 
 /** Newest first. */
-async function buildsIn(directory: string): Promise<string[]> {
+async function buildsIn(directory: string): Promise<{ folder: string; builtMs: number }[]> {
   const names = await readdir(directory).catch((): string[] => [])
   const folders = names.filter(name => /^[0-9a-f]{16}$/.test(name)).map(name => join(directory, name))
   const dated = await Promise.all(
@@ -223,8 +224,5 @@ async function buildsIn(directory: string): Promise<string[]> {
       ),
     })),
   )
-  return dated
-    .filter(({ builtMs }) => builtMs > 0)
-    .sort((a, b) => b.builtMs - a.builtMs)
-    .map(({ folder }) => folder)
+  return dated.filter(({ builtMs }) => builtMs > 0).sort((a, b) => b.builtMs - a.builtMs)
 }

@@ -64,13 +64,17 @@ export function consoleFiles({ directory, log }: { directory: string; log: Log }
     },
     async file(name, encodings) {
       if (builds.size === 0) await opened()
-      const folder = [...builds].find(([, build]) => build.files.includes(name))?.[0]
-      return folder === undefined ? undefined : fileOf(folder, name, encodings)
+      for (const [folder, build] of [...builds].reverse()) {
+        const found = build.files.includes(name) ? await fileOf(folder, name, encodings) : undefined
+        if (found) return found
+      }
+      return undefined
     },
   }
 }
 
-async function fileOf(folder: string, name: string, encodings: string): Promise<ServedFile> {
+/** Undefined where its folder is no longer there: another process has built since. */
+async function fileOf(folder: string, name: string, encodings: string): Promise<ServedFile | undefined> {
   const path = join(folder, name)
   const accepted = encodings.split(',').map(one => one.split(';')[0]?.trim())
   const forms = [
@@ -90,8 +94,9 @@ async function fileOf(folder: string, name: string, encodings: string): Promise<
     const length = { 'content-encoding': encoding, 'content-length': String(found.size) }
     return { headers: { ...headers, ...length }, body: createReadStream(path + suffix) }
   }
-  const { size } = await stat(path)
-  return { headers: { ...headers, 'content-length': String(size) }, body: createReadStream(path) }
+  const whole = await stat(path).catch(() => undefined)
+  if (!whole) return undefined
+  return { headers: { ...headers, 'content-length': String(whole.size) }, body: createReadStream(path) }
 }
 
 function pageOf({ scripts, styles, firstLoad }: ConsoleBuild): ServedFile {

@@ -1,6 +1,7 @@
 /** Where the time of each run went: every second in a phase, and for the run under way what is still to come. */
 import { ExpandableSection, Label } from '@patternfly/react-core'
 import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table'
+import { useState } from 'react'
 import type { Phase, PhaseName, Run } from '#protocol/timeline.ts'
 import { bytes, rate } from '../../parts/amounts.ts'
 import { Asked } from '../../parts/asked.tsx'
@@ -15,6 +16,14 @@ export default function TimelineTab({ node }: TabProps) {
       {({ model, runs }) => (
         <>
           <p className="ferrite-subtle">Compared with runs of {model}.</p>
+          <ul className="ferrite-legend ferrite-small">
+            {Object.entries(groups).map(([name, phases]) => (
+              <li key={name} title={phases.join(', ')}>
+                <span className={`ferrite-key ferrite-phase-${name}`} aria-hidden="true" />
+                {name}
+              </li>
+            ))}
+          </ul>
           {runs.length === 0 && <p>Nothing has been done to this node yet.</p>}
           {runs.map((run, index) => (
             <RunSection key={run.id} run={run} isFirst={index === 0} />
@@ -28,6 +37,8 @@ export default function TimelineTab({ node }: TabProps) {
 function RunSection({ run, isFirst }: { run: Run; isFirst: boolean }) {
   const expected = run.now?.to_come.reduce((sum, phase) => sum + phase.seconds, 0) ?? 0
   const whole = Math.max(run.seconds + expected, 0.001)
+  const [isOpen, setOpen] = useState(isFirst)
+  const count = run.phases.length
   return (
     <section className="ferrite-run">
       <div className="ferrite-between">
@@ -60,9 +71,9 @@ function RunSection({ run, isFirst }: { run: Run; isFirst: boolean }) {
       </div>
       {run.error !== null && <p className="ferrite-overdue">{run.error}</p>}
       <ExpandableSection
-        toggleText={`${run.phases.length} phases`}
-        isDetached={false}
-        {...(isFirst ? { defaultExpanded: true } : {})}
+        toggleText={count === 1 ? 'One phase' : `${count} phases`}
+        isExpanded={isOpen}
+        onToggle={(_, open) => setOpen(open)}
       >
         <Phases phases={run.phases} />
       </ExpandableSection>

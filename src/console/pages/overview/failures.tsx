@@ -27,7 +27,7 @@ export function Failures({ nodes, nowMs }: { nodes: readonly FleetNode[]; nowMs:
       <Tbody>
         {newest.slice(0, most).map(node => (
           <Tr key={node.uuid}>
-            <Td dataLabel="Node">
+            <Td dataLabel="Node" modifier="nowrap">
               <Link to={`/nodes/${part(node.uuid)}`}>{node.name ?? node.uuid}</Link>
             </Td>
             <Td dataLabel="State">
