@@ -26,7 +26,7 @@ export const generic = {
   inspect: { agent: () => import('../agent/inspect.ts'), 'no-inspect': () => import('./no-inspect.ts') },
   management: { noop: () => import('./noop-management.ts') },
   network: {
-    flat: () => import('./flat-network.ts'),
+    flat: () => import('../neutron/flat-network.ts'),
     neutron: () => import('../neutron/network.ts'),
     noop: () => import('./noop-network.ts'),
   },

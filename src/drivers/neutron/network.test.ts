@@ -9,6 +9,7 @@ import type { FlowContext } from '../driver.ts'
 import { testContext } from '../test-context.ts'
 import { NeutronRefused } from './client.ts'
 import { startFakeNeutron } from './fake-neutron.ts'
+import flat from './flat-network.ts'
 import network from './network.ts'
 
 const link = { switch_id: '0a:1b:2c:3d:4e:5f', port_id: 'Eth1/1' }
@@ -194,4 +195,38 @@ test('the DHCP server of its networks tells the machine what to boot; what it to
     { opt_name: 'tag:!ipxe,67', opt_value: 'undionly.kpxe', ip_version: 4 },
     { opt_name: '59', opt_value: 'http://192.0.2.1:8090/boot.ipxe', ip_version: 6 },
   ])
+})
+
+test('one network for all: VIFs are bound for the deployment as for the instance, cleaning has ports of its own', async () => {
+  const attached = port(first, { internal_info: { tenant_vif_port_id: 'vif-1' }, pxe_enabled: true })
+  await using w = await world({ ports: [attached] })
+  await flat.validate(w.ctx)
+  await flat.attach(w.ctx, 'clean')
+  assert.deepEqual(
+    w.in('cleaning').map(each => each.mac_address),
+    [first],
+  )
+  await flat.detach(w.ctx, 'clean')
+  assert.equal(w.neutron.ports.size, 0)
+  w.neutron.ports.set('vif-1', { id: 'vif-1', network_id: 'all', mac_address: 'fa:16:3e:00:00:01' })
+  const host = () => w.neutron.ports.get('vif-1')?.['binding:host_id']
+  await flat.attach(w.ctx, 'deploy')
+  await flat.setDhcpOptions(w.ctx, [{ number: 67, value: 'undionly.kpxe', family: 4 }])
+  assert.partialDeepStrictEqual(w.neutron.ports.get('vif-1'), {
+    mac_address: first,
+    extra_dhcp_opts: [{ opt_name: '67', opt_value: 'undionly.kpxe', ip_version: 4 }],
+  })
+  await flat.detach(w.ctx, 'deploy')
+  await flat.attach(w.ctx, 'tenant')
+  assert.equal(host(), w.ctx.node.uuid)
+  await flat.detach(w.ctx, 'tenant')
+  assert.equal(host(), '')
+})
+
+test('one network for all, and nobody who would have to know', async () => {
+  await using w = await world({ neutron: { endpoint_override: null, cleaning_network: null } })
+  await flat.validate(w.ctx)
+  await flat.attach(w.ctx, 'deploy')
+  await flat.detach(w.ctx, 'deploy')
+  assert.equal(w.neutron.ports.size, 0)
 })
