@@ -143,7 +143,7 @@ function Connection() {
       <Tooltip content="What happens is shown as it happens">
         <span className="ferrite-live" role="status">
           <span className="ferrite-live-dot" aria-hidden="true" />
-          Live
+          <span className="ferrite-live-word">Live</span>
         </span>
       </Tooltip>
     )

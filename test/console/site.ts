@@ -89,6 +89,12 @@ export async function startTrial({ nodes }: { nodes: number }): Promise<Trial> {
   }
 }
 
+/** Keeps what a page looks like in docs/screenshots, where FERRITE_SCREENSHOTS=1. */
+export async function picture(page: Page, name: string): Promise<void> {
+  const path = join(import.meta.dirname, '../../docs/screenshots', `${name}.png`)
+  if (process.env.FERRITE_SCREENSHOTS === '1') await page.screenshot({ path })
+}
+
 /** What axe finds wrong with a page, a line each. */
 export async function violations(page: Page): Promise<string[]> {
   return page.evaluate(async () => {
