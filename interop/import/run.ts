@@ -46,6 +46,8 @@ async function move(place: LoopbackPlace): Promise<void> {
 
   await using ferrite = await startService({
     config: {
+      // Two services that both look after the machines would correct each other.
+      conductor: { sync_power_state_interval: 0 },
       DEFAULT: {
         enabled_hardware_types: 'fake-hardware,redfish',
         enabled_inspect_interfaces: 'fake,no-inspect,redfish,agent',
@@ -64,9 +66,7 @@ async function move(place: LoopbackPlace): Promise<void> {
   const taken = await timed('ferrite import ironic', async () => ferriteRun(importing, ferrite.endpoint))
   assert.equal(counted(taken, 'node', 'moved'), nodeCount, JSON.stringify(taken.filter(row => row.outcome !== 'moved')))
   assert.deepEqual(contentOf(first), written, 'the Ironic that was read is as it was')
-  const between = await timed('baremetal node show, of Ferrite', () =>
-    showAll(new Baremetal(ferrite).at('1.82'), names),
-  )
+  const between = await timed('baremetal node show, of Ferrite', () => showAll(new Baremetal(ferrite), names))
   assertSame(between, before, differsAlways)
   const again = ferriteRun(importing, ferrite.endpoint)
   assert.equal(counted(again, 'node', 'there already'), nodeCount)

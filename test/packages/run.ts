@@ -21,6 +21,18 @@ const root = resolve(import.meta.dirname, '../..')
 const folder = await mkdtemp(join(tmpdir(), 'ferrite-packages-'))
 const debian = join(folder, 'root')
 const running: ChildProcess[] = []
+const env = {
+  PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+  DEBIAN_FRONTEND: 'noninteractive',
+  HOME: '/nonexistent',
+  LC_ALL: 'C.UTF-8',
+}
+const config = (state: string) => [
+  '--config-file',
+  '/etc/ferrite/ferrite.conf',
+  '--config-file',
+  `/etc/ferrite/${basename(state)}.conf`,
+]
 try {
   await ensureHostPackages(['mmdebstrap'], line => console.log(line))
   await test()
@@ -106,13 +118,6 @@ interface ServiceAt {
   readonly http: number
 }
 
-const config = (state: string) => [
-  '--config-file',
-  '/etc/ferrite/ferrite.conf',
-  '--config-file',
-  `/etc/ferrite/${basename(state)}.conf`,
-]
-
 /** Beside the package's own configuration: a port of this test, and what simulated machines need. */
 async function configure({ state, api, http }: ServiceAt): Promise<void> {
   const text = [
@@ -162,13 +167,6 @@ async function stop(child: ChildProcess): Promise<void> {
   const gone = once(child, 'exit')
   child.kill('SIGTERM')
   await gone
-}
-
-const env = {
-  PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-  DEBIAN_FRONTEND: 'noninteractive',
-  HOME: '/nonexistent',
-  LC_ALL: 'C.UTF-8',
 }
 
 function inside(command: string, args: readonly string[]) {
