@@ -435,6 +435,20 @@ test('a port that may not boot, and one that is not there', async () => {
   assert.equal(without.cause, 'no-boot-port')
 })
 
+test('where a silent card is connected is told', async () => {
+  const uuid = await machine()
+  const link = { switch_id: '0a:1b:2c:3d:4e:5f', switch_info: 'rack7-sw1', port_id: 'Eth1/7' }
+  await db
+    .updateTable('ports')
+    .set({ local_link_connection: JSON.stringify(link) })
+    .execute()
+  const { cause, evidence } = diagnoseBoot(await bootRecord(db, uuid, timestamp(startMs)), usual)
+  assert.deepEqual(
+    [cause, evidence[0]],
+    ['no-dhcp', `${mac} is known to be connected to port Eth1/7 of switch rack7-sw1`],
+  )
+})
+
 test('whoever asks in a loop, or under ever new addresses, fills no database', async () => {
   const uuid = await machine()
   let nowMs = startMs

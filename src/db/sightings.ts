@@ -8,7 +8,7 @@ import type { BootRecord, Hop, Outage, Stranger, Trouble } from '#protocol/boot.
 import { timestamp } from '#protocol/field.ts'
 import type { Db } from './database.ts'
 import { appendEvent } from './events.ts'
-import { portsByAddress, portsOf } from './ports.ts'
+import { type Port, portsByAddress, portsOf } from './ports.ts'
 import { bootsOf, logOf } from './ramdisk-logs.ts'
 
 /** The same trouble, or stranger, is written this often. */
@@ -123,6 +123,7 @@ export async function bootRecord(db: Db, nodeUuid: string, since: string): Promi
     since,
     macs: ports.filter(port => port.pxe_enabled).map(port => port.address),
     otherMacs,
+    switchPorts: ports.filter(port => port.pxe_enabled).flatMap(switchPortOf),
     hops: seen.filter(({ data }) => !isOther(data)).map(({ at, data }) => ({ at, hop: data.hop, data })),
     askedInVain: seen.filter(({ data }) => isOther(data)).map(({ at, data }) => ({ at, mac: data.mac })),
     troubles: events.filter(isOfBoot).map(({ at, data }) => ({ ...data, at })),
@@ -130,6 +131,13 @@ export async function bootRecord(db: Db, nodeUuid: string, since: string): Promi
     outage: await outageSince(db, since),
     lastWords: (await troubledLines(db, nodeUuid, since)).slice(-mostWords),
   }
+}
+
+function switchPortOf({ address: mac, local_link_connection: link }: Port): BootRecord['switchPorts'] {
+  const [name, portName] = [link.switch_info || link.switch_id, link.port_id]
+  return typeof name === 'string' && typeof portName === 'string' && portName !== ''
+    ? [{ mac, switchName: name, portName }]
+    : []
 }
 
 /** The last outage, where it is not over or was not when the machine was switched on. */

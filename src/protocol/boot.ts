@@ -54,6 +54,8 @@ export interface BootRecord {
   /** MAC addresses of ports that may boot from the network, and of those that may not. */
   macs: readonly string[]
   otherMacs: readonly string[]
+  /** Where those that may boot are connected, as inspection (LLDP) or an operator told. */
+  switchPorts: readonly { mac: string; switchName: string; portName: string }[]
   hops: readonly { hop: Hop; at: string; data: Readonly<Record<string, unknown>> }[]
   troubles: readonly (Trouble & { at: string })[]
   strangers: readonly Stranger[]

@@ -8,7 +8,7 @@ export function nothingSeen(record: BootRecord, setting: BootSetting): Diagnosis
   const nothing = setting.managed
     ? `No DHCP request of ${whoOf(record.macs)} reached interface ${setting.dhcpInterface ?? '?'}`
     : `Nothing was fetched from Ferrite by ${whoOf(record.macs)}`
-  return (
+  const found =
     ofProgress(nothing, setting.bmc?.firmware?.progress) ??
     withoutLink(nothing, record, setting) ??
     disabledPort(record) ??
@@ -16,7 +16,11 @@ export function nothingSeen(record: BootRecord, setting: BootSetting): Diagnosis
     wrongDevice(nothing, record, setting) ??
     unknownCard(record) ??
     (setting.managed ? noDhcp(nothing) : unseen(nothing))
-  )
+  return { ...found, evidence: [...found.evidence, ...record.switchPorts.map(connected)] }
+}
+
+function connected({ mac, switchName, portName }: BootRecord['switchPorts'][number]): string {
+  return `${mac} is known to be connected to port ${portName} of switch ${switchName}`
 }
 
 function withoutLink(nothing: string, { macs }: BootRecord, { bmc }: BootSetting): Diagnosis | undefined {
