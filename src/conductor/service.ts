@@ -62,6 +62,7 @@ import { SensorWatch } from './sensors.ts'
 import { Shared } from './shared.ts'
 import { actionTold, asked, moveTold } from './told.ts'
 import { Watch } from './watch.ts'
+import { deliverWebhook } from './webhook.ts'
 import { explain, type Problem } from './why/explain.ts'
 
 export interface ConductorOptions {
@@ -288,6 +289,11 @@ export function createConductor(options: ConductorOptions): Conductor {
       name: 'how long runs took',
       everyS: () => 2,
       run: signal => runMemory.round({ isOurs: conductor => conductor === hostname, signal }),
+    },
+    {
+      name: 'events to a webhook',
+      everyS: () => 1,
+      run: signal => deliverWebhook({ db, config, clock, log, hostname }, signal),
     },
     { name: 'old events', everyS: () => 3600, run: signal => prune({ db, config, clock, log }, signal) },
     {

@@ -251,6 +251,19 @@ CREATE TABLE phase_times (
   PRIMARY KEY (model, kind, phase, occurrence)
 );
 
+-- Where events are delivered to, and how far that is: one process delivers at a time, any may go on.
+CREATE TABLE event_sinks (
+  name TEXT PRIMARY KEY,
+  -- Number of the last event that was delivered, or was not to be.
+  position BIGINT NOT NULL,
+  -- Who delivers, and until when nobody else does.
+  holder TEXT,
+  until_ms BIGINT NOT NULL DEFAULT 0,
+  -- Deliveries in a row that failed, and when the next is tried.
+  failures INTEGER NOT NULL DEFAULT 0,
+  retry_at_ms BIGINT NOT NULL DEFAULT 0
+);
+
 -- Places for work of which only so much may run at a time: who asked for one, and who has one.
 CREATE TABLE admissions (
   flow_id BIGINT PRIMARY KEY REFERENCES flows (id) ON DELETE CASCADE,

@@ -93,6 +93,14 @@ export interface Tables {
     samples: string
     updated_at: string
   }
+  event_sinks: {
+    name: string
+    position: number
+    holder: string | null
+    until_ms: Generated<number>
+    failures: Generated<number>
+    retry_at_ms: Generated<number>
+  }
   events: {
     id: Generated<number>
     at: string

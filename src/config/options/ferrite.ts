@@ -1,5 +1,5 @@
 /** [ferrite]: what Ironic has no option for. */
-import { boolean, derived, host, integer, list, path, port, string, url } from '../kinds.ts'
+import { boolean, choice, derived, host, integer, list, path, port, string, url } from '../kinds.ts'
 
 export const ferrite = {
   http_host: host({
@@ -82,6 +82,43 @@ export const ferrite = {
     mutable: true,
     effective: true,
     help: "Megabytes that archives of ramdisks' logs may take in [agent] deploy_logs_local_path; the oldest make room, the newest always stays. 0: no limit.",
+  }),
+
+  webhook_url: url({
+    default: null,
+    secret: true,
+    mutable: true,
+    effective: true,
+    help: 'Events are posted to this URL as they happen (docs/events.md). Unset: nowhere.',
+  }),
+  webhook_header: string({
+    default: 'Authorization',
+    matches: /^[A-Za-z0-9-]+$/,
+    expected: 'the name of an HTTP header',
+    mutable: true,
+    effective: true,
+    help: 'Header that [ferrite] webhook_secret is sent in.',
+  }),
+  webhook_secret: string({
+    default: null,
+    secret: true,
+    mutable: true,
+    effective: true,
+    help: 'What proves to the receiver of events that they come from here, such as "Bearer TOKEN".',
+  }),
+  webhook_types: list({
+    default: ['state', 'step', 'power', 'boot'],
+    choices: ['state', 'step', 'power', 'boot', 'other'],
+    mutable: true,
+    effective: true,
+    help: 'Types of events that are posted.',
+  }),
+  webhook_format: choice({
+    default: 'ferrite',
+    choices: ['ferrite', 'ironic'],
+    mutable: true,
+    effective: true,
+    help: "ferrite: a list of events as the API has them. ironic: each change of state and of power in the form of Ironic's notifications.",
   }),
 
   manage_dnsmasq: boolean({
