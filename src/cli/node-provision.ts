@@ -41,7 +41,7 @@ function provision(verb: Verb, { about, reaches, options = {}, body }: Provision
     args: { nodes: anyNodes },
     options: all,
     async run(input: AnyInput, context) {
-      const names = await selectedNodes(input, { verb, reaches }, context)
+      const names = await selectedNodes(input, verb, context)
       const request = { target: verb, ...(await body?.(input, context)) }
       const size = (option: 'canary' | 'wave') => {
         const given = reaches === undefined ? undefined : input.options[option]

@@ -1,5 +1,5 @@
 /** Which nodes a verb is for: those named, or all, or all that the service finds by filters. */
-import type { ProvisionState, Verb } from '#protocol/states.ts'
+import type { Verb } from '#protocol/states.ts'
 import type { AnyInput, Context, Options } from './command.ts'
 import { UsageError } from './parse.ts'
 
@@ -12,10 +12,10 @@ export const selectionOptions = {
   },
 } satisfies Options
 
-/** Named nodes; those of a service that holds none of the filters' are none. @throws UsageError */
+/** The nodes as they were named, or those that the filters find and that the verb fits. @throws UsageError */
 export async function selectedNodes(
   input: AnyInput,
-  { verb, reaches }: { readonly verb: Verb; readonly reaches: ProvisionState | undefined },
+  verb: Verb,
   { api, reporter }: Pick<Context, 'api' | 'reporter'>,
 ): Promise<string[]> {
   const named = [input.args.nodes ?? []].flat()
@@ -37,7 +37,7 @@ export async function selectedNodes(
   const { isProvisionState, verbTarget } = await import('#protocol/states.ts')
   const fit = found.filter(({ provision_state }) => {
     const state = String(provision_state)
-    return state !== reaches && isProvisionState(state) && verbTarget(state, verb) !== undefined
+    return isProvisionState(state) && verbTarget(state, verb) !== undefined
   })
   const left = found.length - fit.length
   if (left > 0) reporter.notice(`Leaving out ${left} of ${found.length} nodes: they are in other states`)
