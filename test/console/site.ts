@@ -11,7 +11,7 @@ import { ensureHostPackages, forConsole } from '#lab/host-packages.ts'
 import { usual } from '#sim/settings.ts'
 import { Site } from '#sim/site.ts'
 
-const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+export const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
 export interface Trial extends AsyncDisposable {
   readonly url: string
