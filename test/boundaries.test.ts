@@ -18,7 +18,7 @@ const allowed: Record<string, readonly string[]> = {
   timeline: ['lib', 'protocol', 'db'],
   conductor: ['lib', 'protocol', 'config', 'db', 'images', 'boot', 'drivers', 'timeline'],
   server: ['lib', 'protocol', 'config', 'db', 'conductor', 'timeline'],
-  metrics: ['lib', 'protocol', 'config', 'db', 'images', 'drivers', 'conductor'],
+  metrics: ['lib', 'protocol', 'config', 'db', 'images', 'drivers', 'conductor', 'timeline'],
   agent: ['lib', 'protocol'],
   backup: ['lib', 'protocol', 'config', 'db'],
   cli: ['lib', 'protocol'],

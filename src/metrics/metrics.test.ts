@@ -12,6 +12,7 @@ import { HardwareFault } from '#drivers/driver.ts'
 import { timed } from '#drivers/measured.ts'
 import { systemClock } from '#lib/clock.ts'
 import { timestamp } from '#protocol/field.ts'
+import { RunMemory } from '#timeline/remember.ts'
 import { type Metrics, openMetrics } from './metrics.ts'
 
 async function open(db: Db): Promise<Metrics> {
@@ -92,6 +93,9 @@ test('work: flows by their end and cause, counted once written; nothing after th
     },
   })
   const metrics = await open(world.db)
+  const memory = new RunMemory({ db: world.db, clock: systemClock })
+  const round = () => memory.round({ isOurs: () => true, signal: new AbortController().signal })
+  await round()
   const verify = async (end: string) => {
     const uuid = await world.addNode('enroll')
     await world.engine.begin({ nodeUuid: uuid, kind: 'verify', args: {}, event: 'manage', caller })
@@ -107,6 +111,9 @@ test('work: flows by their end and cause, counted once written; nothing after th
     'ferrite_flow_duration_seconds_count{flow="verify",outcome="failed"} 1',
     'ferrite_flow_failures_total{flow="verify",code="hardware"} 1',
   ])
+  await round()
+  const spent = await lines(metrics, 'ferrite_phase_duration_seconds_count')
+  assert.ok(spent.length > 0 && spent.every(line => / 1$/.test(line) && line.includes('flow="verify"')), spent.join())
   const statements = Number(
     (await lines(metrics, 'ferrite_database_statement_duration_seconds_count'))[0]?.split(' ')[1],
   )

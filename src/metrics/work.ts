@@ -8,6 +8,7 @@ import { bmcAnswers } from '#drivers/measured.ts'
 import { imagesAsked } from '#images/measured.ts'
 import { Counter, type Family, Histogram } from '#lib/instruments.ts'
 import { requestsAnswered } from '#server/measured.ts'
+import { phasesSpent } from '#timeline/measured.ts'
 
 /** Seconds: of work on machines, from a power change to the erasure of large disks. */
 const longWork = [1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 43_200]
@@ -33,6 +34,12 @@ export function listenToWork(): { families: Family[]; stop(): void } {
     name: 'ferrite_step_duration_seconds',
     help: 'How long steps of deployments, cleanings and services took that ended well.',
     labels: ['flow', 'step'],
+    bounds: longWork,
+  })
+  const phases = new Histogram({
+    name: 'ferrite_phase_duration_seconds',
+    help: 'How long pieces of work that ended well were in each phase: booting, writing, waiting for the BMC and so on.',
+    labels: ['flow', 'phase'],
     bounds: longWork,
   })
   const calls = new Counter({
@@ -75,6 +82,7 @@ export function listenToWork(): { families: Family[]; stop(): void } {
       if (state === 'failed') failures.add({ flow, code: code ?? '' })
     }),
     stepsEnded.listen(({ flow, step, durationMs }) => steps.observe({ flow, step }, durationMs / 1000)),
+    phasesSpent.listen(({ flow, phase, durationMs }) => phases.observe({ flow, phase }, durationMs / 1000)),
     heartbeats.listen(({ news }) => calls.add({ news: String(news) })),
     bmcAnswers.listen(({ protocol, outcome, durationMs }) => bmcs.observe({ protocol, outcome }, durationMs / 1000)),
     statementsDone.listen(({ engine, failed, durationMs }) =>
@@ -88,7 +96,7 @@ export function listenToWork(): { families: Family[]; stop(): void } {
     }),
   ]
   return {
-    families: [flows, failures, steps, calls, bmcs, statements, images, requests, endpoints],
+    families: [flows, failures, steps, phases, calls, bmcs, statements, images, requests, endpoints],
     stop() {
       for (const end of ends) end()
     },

@@ -9,6 +9,8 @@ import { findNode } from '#db/nodes.ts'
 import { addPhaseTimes } from '#db/phase-times.ts'
 import { endedRuns } from '#db/timeline-rows.ts'
 import type { Clock } from '#lib/clock.ts'
+import type { Stretch } from './attribute.ts'
+import { phasesSpent } from './measured.ts'
 import { milestonesOf } from './milestones.ts'
 import { modelOfNode } from './model.ts'
 import { attributed } from './timeline.ts'
@@ -46,6 +48,7 @@ export class RunMemory {
     const node = await findNode(this.#db, run.node_uuid)
     const [told] = await attributed(this.#db, run.node_uuid, [run], nowMs)
     if (!node || !told) return
+    tellPhases(run.kind, told.stretches)
     const { workS, milestones } = milestonesOf(told.stretches)
     const lost = told.stretches.filter(({ phase }) => phase === 'unattributed')
     const lostS = lost.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0) / 1000
@@ -58,5 +61,14 @@ export class RunMemory {
     }))
     const whole = { phase: 'run', occurrence: 0, sample: { seconds: workS, leftS: 0, bytes: null } }
     await inTransaction(this.#db, trx => addPhaseTimes(trx, { model, kind: run.kind, nowMs }, [whole, ...phases]))
+  }
+}
+
+/** A phase that comes several times in a run is told once, with all of its time. */
+function tellPhases(flow: string, stretches: readonly Stretch[]): void {
+  if (!phasesSpent.isHeard) return
+  for (const [phase, all] of Map.groupBy(stretches, stretch => stretch.phase)) {
+    const durationMs = all.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)
+    phasesSpent.tell({ flow, phase, durationMs })
   }
 }
