@@ -435,6 +435,17 @@ test('a port that may not boot, and one that is not there', async () => {
   assert.equal(without.cause, 'no-boot-port')
 })
 
+test('a machine that may only be slow is told from one that stopped long ago', async () => {
+  const uuid = await machine()
+  const sightings = new Sightings({ db, clock: { now: () => startMs + 26_000 } })
+  for (const hop of ['script', 'kernel', 'ramdisk'] as const) await sightings.hop({ hop, mac })
+  const record = await bootRecord(db, uuid, timestamp(startMs))
+  const last = (afterMs: number) =>
+    diagnoseBoot(record, { ...usual, until: timestamp(startMs + afterMs) }).actions.at(-1)
+  assert.match(last(60_000) ?? '', /its last sign came 34 s before .* more than 60 s, \[conductor\] deploy_callback/)
+  assert.doesNotMatch(last(1_800_000) ?? '', /slow/)
+})
+
 test('where a silent card is connected is told', async () => {
   const uuid = await machine()
   const link = { switch_id: '0a:1b:2c:3d:4e:5f', switch_info: 'rack7-sw1', port_id: 'Eth1/7' }

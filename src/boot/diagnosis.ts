@@ -42,6 +42,8 @@ export interface BootSetting {
   /** Where the agent is told that the API is. */
   apiUrl: string
   bmc?: BmcView
+  /** When it was waited for no longer; absent: the boot is still waited for. */
+  until?: string
   /** Of boots from the network. */
   served?: Served
   /** What is published for the node, and cannot be booted. */
@@ -61,7 +63,24 @@ export function diagnoseBoot(record: BootRecord, setting: BootSetting): Diagnosi
     ofNetwork(record, setting) ??
     nothingSeen(record, setting)
   const seen = record.hops.length > 0 ? [toldHops(record)] : []
-  return { ...diagnosis, evidence: [...diagnosis.evidence, ...seen, `switched on at ${clockTime(record.since)}`] }
+  return {
+    ...diagnosis,
+    evidence: [...diagnosis.evidence, ...seen, `switched on at ${clockTime(record.since)}`],
+    actions: [...diagnosis.actions, ...patience(record, setting)],
+  }
+}
+
+/** A machine that is slow looks like one that has stopped. */
+const slowS = 120
+
+function patience({ hops, since }: BootRecord, { until }: BootSetting): string[] {
+  const last = hops.at(-1)
+  if (until === undefined || !last) return []
+  const seconds = (from: string) => Math.round((Date.parse(until) - Date.parse(from)) / 1000)
+  if (seconds(last.at) > slowS) return []
+  return [
+    `if it is only slow (its last sign came ${seconds(last.at)} s before the time was up): give it more than ${seconds(since)} s, [conductor] deploy_callback_timeout, clean_callback_timeout …`,
+  ]
 }
 
 /** As a text, for errors: the sentence, then the first thing to do. */

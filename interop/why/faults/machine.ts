@@ -1,6 +1,6 @@
 /** On QEMU machines: real firmware, kernels and disks, as far as they matter. */
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Explanation } from '#protocol/why.ts'
 import { bootMessage, type DiskImage, hashOfStart, makeImage } from '../../../test/vm/disk-image.ts'
@@ -22,6 +22,15 @@ async function available(world: World, port: object = {}, driverInfo: Record<str
 }
 
 const why = async (world: World) => (await world.service.api.get(`/v1/nodes/${world.uuid}/why`)) as Explanation // as served
+
+/** What says its name and stops. */
+async function putBootSector(from: string, to: string): Promise<void> {
+  await using image = await open(from)
+  await using disk = await open(to, 'r+')
+  const sector = Buffer.alloc(512)
+  await image.read(sector, 0, sector.length, 0)
+  await disk.write(sector, 0, sector.length, 0)
+}
 
 async function failure(world: World): Promise<Explanation> {
   await world.bring('active', 'deploy failed')
@@ -45,13 +54,15 @@ export default [
   },
   {
     name: 'vm-boot-order',
-    broken: 'the BMC forgets the boot device, and the empty disk boots',
+    broken: 'the BMC forgets the boot device, and the system on the disk boots',
     on: 'machine',
     config: impatient,
     cause: 'wrong-boot-device',
     names: /boot device/,
     async explained(world) {
-      await available(world)
+      const image = await available(world)
+      // Firmware goes on from an empty disk, to the network.
+      await putBootSector(image.file, world.disk)
       await world.lab.fault(world.machine.name, 'bmc-ignore-boot')
       return failure(world)
     },

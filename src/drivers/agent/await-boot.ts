@@ -167,7 +167,8 @@ async function silent(ctx: FlowContext, since: string, timeoutS: number): Promis
 
 /** In words; the whole is kept, for soon the machine is off, and its files are gone. */
 export async function explained(ctx: FlowContext, since: string): Promise<string> {
-  const diagnosis = await explainSilence(ctx.db, ctx.flow.nodeUuid, { since, ...(await bootSetting(ctx)) })
+  const until = timestamp(ctx.clock.now())
+  const diagnosis = await explainSilence(ctx.db, ctx.flow.nodeUuid, { since, until, ...(await bootSetting(ctx)) })
   await ctx.flow.event('boot diagnosis', { ...diagnosis })
   return inWords(diagnosis)
 }
