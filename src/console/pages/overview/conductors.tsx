@@ -27,7 +27,7 @@ export function Conductors({ nodes, nowMs }: { nodes: readonly FleetNode[]; nowM
             <Th>Host</Th>
             <Th>Group</Th>
             <Th>Health</Th>
-            <Th>Last sign of life</Th>
+            <Th>Heard of</Th>
             <Th>Nodes</Th>
             <Th>Under way</Th>
           </Tr>
@@ -42,9 +42,7 @@ export function Conductors({ nodes, nowMs }: { nodes: readonly FleetNode[]; nowM
                   {alive ? 'alive' : 'not heard of'}
                 </Label>
               </Td>
-              <Td dataLabel="Last sign of life">
-                {updated_at ? `${duration(nowMs - Date.parse(updated_at))} ago` : '–'}
-              </Td>
+              <Td dataLabel="Heard of">{updated_at ? `${duration(nowMs - Date.parse(updated_at))} ago` : '–'}</Td>
               <Td dataLabel="Nodes">
                 <Link to={`/nodes?conductor=${encodeURIComponent(hostname)}`}>
                   {served(hostname).length.toLocaleString()}
