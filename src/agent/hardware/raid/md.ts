@@ -52,6 +52,11 @@ export async function arrayOf(device: string): Promise<MdArray | null> {
   }
 }
 
+/** Whether the kernel runs any. A machine without mdadm has none. */
+export async function hasArrays(): Promise<boolean> {
+  return (await listArrays().catch(() => [])).length > 0
+}
+
 /** A device that no array has. */
 export function freeArrayDevice(arrays: readonly MdArray[]): string {
   for (let number = 0; ; number++) {

@@ -14,7 +14,7 @@ import { rereadPartitions } from '../../hardware/device-use.ts'
 import { withMount } from '../../hardware/mounts.ts'
 import { pathsTo } from '../../hardware/multipath.ts'
 import { type FoundPartition, findPartition, hasUuid, probe } from '../../hardware/probe.ts'
-import { arrayOf, type MdArray } from '../../hardware/raid/md.ts'
+import { arrayOf, hasArrays, type MdArray } from '../../hardware/raid/md.ts'
 import { settle } from '../../hardware/sys-files.ts'
 import { type EspPlace, findEspMirror, isEsp, makeBiosBootPartitions, mirrorEsp } from './array-members.ts'
 import { addEntry, canListEntries } from './boot-entries.ts'
@@ -39,7 +39,7 @@ interface Disk extends BootRequest {
 }
 
 /**
- * @param findDevice asked for the disk; what it throws counts as a failure to make it bootable
+ * @param findDevice asked for the disk when there is something to do on it
  * @throws AgentFault DeviceNotFound, InvalidImage, CommandExecutionError, unless failures are to be ignored
  */
 export async function installBootloader(
@@ -54,18 +54,20 @@ export async function installBootloader(
   }
   const isWholeDisk = request.rootUuid === null || /^0x[0-9a-f]{8}$/i.test(request.rootUuid)
   try {
-    const device = await findDevice()
-    const disk: Disk = { ...request, device, array: await arrayOf(device) }
-    if (present === 'bios' && isWholeDisk && disk.array === null) {
+    const bringsItsOwn = present === 'bios' && isWholeDisk
+    if (bringsItsOwn && !(await hasArrays())) {
       agent.log.info('A whole-disk image: it brings its own boot loader')
       return
     }
-    await rereadPartitions(disk.device)
+    const device = await findDevice()
+    const disk: Disk = { ...request, device, array: await arrayOf(device) }
+    await rereadPartitions(device)
+    if (bringsItsOwn) {
+      if (disk.array !== null) await bootArrayByBios(disk.array, await guessRoot(device), context)
+      return
+    }
     if (present === 'uefi' && (await registerLoaders(disk, context))) return
     if (!isWholeDisk) await bootPartitionImage(disk, request.rootUuid ?? '', context)
-    else if (present === 'bios' && disk.array !== null) {
-      await bootArrayByBios(disk.array, await guessRoot(device), context)
-    }
   } catch (error) {
     if (!request.ignoreFailure) throw error
     agent.log.error(`Making the disk bootable failed, which is to be ignored: ${messageOf(error)}`)
