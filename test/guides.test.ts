@@ -4,8 +4,11 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { knownFaults, pages } from '../scripts/guides.ts'
+import { globalOptions } from '../src/cli/global-options.ts'
 import { findCommand } from '../src/cli/groups.ts'
 import { serviceCommands } from '../src/cli/help.ts'
+import { outputOptions } from '../src/cli/output.ts'
+import { parse } from '../src/cli/parse.ts'
 import { shellWords } from '../src/cli/test-client.ts'
 import { commandsOf, fits, guides } from './guides/console-blocks.ts'
 
@@ -26,8 +29,12 @@ for (const guide of globSync('*.md', { cwd: guides })) {
     for (const { line, command } of commandsOf(guide)) {
       const [program, ...words] = shellWords(command)
       assert.equal(program, 'ferrite', `${guide}:${line}`)
-      const known = Object.hasOwn(serviceCommands, words[0] ?? '') || (await findCommand(words))
-      assert.ok(known, `${guide}:${line}: ${command}`)
+      if (Object.hasOwn(serviceCommands, words[0] ?? '')) continue
+      const found = await findCommand(words)
+      assert.ok(found, `${guide}:${line}: ${command}`)
+      const { shows } = found.command
+      const common = shows === undefined ? globalOptions : { ...globalOptions, ...outputOptions[shows] }
+      assert.doesNotThrow(() => parse(found.command, words.slice(found.used), common), `${guide}:${line}: ${command}`)
     }
   })
 
