@@ -8,6 +8,7 @@ import {
   command,
   type Item,
   type Options,
+  type Output,
 } from './command.ts'
 import { node, nodePath } from './node-path.ts'
 import { deployBody, deployOptions, stepBody, stepOptions } from './node-provision.ts'
@@ -25,18 +26,20 @@ function plan(verb: Verb, what: string, { options = {}, body }: Planned = {}): A
     about: `Say what ${what} would do, and why it would be refused now, without doing it`,
     args: { node },
     options: { ...options, ...raw } as Options,
-    shows: 'one',
+    shows: 'list',
     async run(input: AnyInput, context) {
       const name = String(input.args.node)
       const request = { target: verb, ...(await body?.(input, context)) }
       const found = await context.api.create(`${nodePath(name)}/plan`, request)
       const refusals = list(found.refusals)
-      const item = input.options.raw ? found : told(found)
-      if (refusals.length === 0) return { kind: 'one', item }
+      const output: Output = input.options.raw
+        ? { kind: 'one', item: found }
+        : { kind: 'list', columns: ['part', 'what'], items: told(found) }
+      if (refusals.length === 0) return output
       const failure = new WouldBeRefused(
         `${what} of node ${name} would be refused now, for ${refusals.length} reason(s): see above`,
       )
-      return { kind: 'one', item, failure }
+      return { ...output, failure }
     },
   })
 }
@@ -61,25 +64,22 @@ export const commands: Commands = {
   adopt: plan('adopt', 'an adoption'),
 }
 
-/** The plan in lines for people, under the service's names. */
-function told(plan: Item): Item {
-  const { verb, from_state, ends_in, boots, power_complete, steps_complete } = plan
-  return {
-    verb,
-    from_state,
-    ends_in,
-    refusals: list(plan.refusals).map(({ code, message }) => `${code}: ${message}`),
-    steps: [...list(plan.steps).map(stepLine), ...(steps_complete ? [] : ['… and what the agent adds'])],
-    power: [
-      ...list(plan.power).map(({ to, why }) => `${to}: ${why}`),
-      ...(power_complete ? [] : ['… and what some steps do, which is not known beforehand']),
-    ],
-    boots,
-    disks: list(plan.disks).map(diskLine),
-    image: isItem(plan.image) ? imageLine(plan.image) : null,
-    duration: isItem(plan.duration) ? durationLine(plan.duration) : 'not known: no earlier run of this model',
-    notes: plan.notes,
+/** The plan in lines for people, each with the part that it is of. */
+function told(plan: Item): Item[] {
+  const { from_state, ends_in, boots, power_complete, steps_complete, image, duration } = plan
+  const steps = list(plan.steps).map(stepLine)
+  const power = list(plan.power).map(({ to, why }) => `${to}: ${why}`)
+  const parts: Readonly<Record<string, readonly unknown[]>> = {
+    refusal: list(plan.refusals).map(({ code, message }) => `${message} (${code})`),
+    course: [`${from_state} to ${ends_in ?? 'nowhere: it is not possible now'}, booting ${boots} time(s)`],
+    disk: list(plan.disks).map(diskLine),
+    image: isItem(image) ? [imageLine(image)] : [],
+    duration: [isItem(duration) ? durationLine(duration) : 'not known: no earlier run of this model'],
+    step: steps_complete ? steps : [...steps, '… and what the agent adds'],
+    power: power_complete ? power : [...power, '… and what some steps do, which is not known beforehand'],
+    note: Array.isArray(plan.notes) ? plan.notes : [],
   }
+  return Object.entries(parts).flatMap(([part, lines]) => lines.map(what => ({ part, what })))
 }
 
 function stepLine(

@@ -210,21 +210,24 @@ test('node why', async () => {
 
 /** What the service plans for a node that is there. */
 async function planned(verb: string, options = ''): Promise<void> {
-  const { from_state, power, boots } = await cli.one(`node plan ${verb} n1 ${options}`)
-  assert.deepEqual([typeof from_state, power, boots], ['string', ['power on: for tests'], 1], verb)
+  const { from_state, power, boots } = await cli.one(`node plan ${verb} n1 --raw ${options}`)
+  assert.deepEqual([typeof from_state, power, boots], ['string', [{ to: 'power on', why: 'for tests' }], 1], verb)
 }
 
 test('node plan deploy', async () => {
   await planned('deploy')
-  const { to_state, validation } = await cli.one('node plan deploy n1 --raw')
-  assert.ok(to_state !== undefined && validation !== undefined)
+  const rows = await cli.list('node plan deploy n1')
+  assert.deepEqual(
+    rows.find(({ part }) => part === 'power'),
+    { part: 'power', what: 'power on: for tests' },
+  )
   await cli.fails('node plan deploy nobody', 1, /HTTP 404/)
   await cli.ok('node maintenance set n1')
   const { status, out, err } = await cli.run('node plan deploy n1 -f json')
   await cli.ok('node maintenance unset n1')
   assert.equal(status, 1)
   assert.match(err, /would be refused now, for 1 reason/)
-  assert.deepEqual(JSON.parse(out).refusals, ['invalid-input: it is in maintenance'])
+  assert.deepEqual(JSON.parse(out)[0], { part: 'refusal', what: 'it is in maintenance (invalid-input)' })
 })
 test('node plan rebuild', () => planned('rebuild'))
 test('node plan undeploy', () => planned('undeploy'))
