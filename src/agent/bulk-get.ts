@@ -28,10 +28,12 @@ export interface BulkRequest {
   line?: BulkLine
 }
 
-/** A connection that is used for one request after the other. */
+/** A connection that is used for one request after the other; the one that follows a broken one reads into its memory. */
 export class BulkLine {
   #resting: Incoming | null = null
   #origin = ''
+  /** Left to the collector, which does not hurry for it, each break would cost as much again. */
+  readonly buffers: readonly Uint8Array[] = newBuffers()
 
   /** The connection that rests here, if it is one to this server and still open. */
   take(url: URL): Incoming | null {
@@ -63,9 +65,10 @@ export async function bulkGet(wanted: BulkRequest): Promise<BulkAnswer | null> {
   const { url, timeoutMs, signal, line } = wanted
   if (url.protocol !== 'http:' || url.username !== '') return null
   const rested = line?.take(url) ?? null
-  if (rested === null) return await exchange(new Incoming(url, timeoutMs, signal), wanted)
+  const fresh = () => new Incoming(url, { timeoutMs, signal, buffers: line?.buffers ?? newBuffers() })
+  if (rested === null) return await exchange(fresh(), wanted)
   // The server may end a resting connection at the moment it is used again: that is no failure of the request.
-  return await exchange(rested, wanted).catch(() => exchange(new Incoming(url, timeoutMs, signal), wanted))
+  return await exchange(rested, wanted).catch(() => exchange(fresh(), wanted))
 }
 
 async function exchange(incoming: Incoming, { url, headers, line }: BulkRequest): Promise<BulkAnswer | null> {
@@ -97,14 +100,23 @@ async function exchange(incoming: Incoming, { url, headers, line }: BulkRequest)
 /** What arrived and was not read yet; the socket rests while all buffers are in use. */
 class Incoming {
   readonly socket: Socket
-  readonly #free: Uint8Array[] = Array.from({ length: BUFFERS }, () => new Uint8Array(READ_BYTES))
+  readonly #free: Uint8Array[]
   readonly #pieces: { buffer: Uint8Array; length: number }[] = []
   #lent: Uint8Array | null = null
   #ended = false
   #failure: Error | null = null
   #wake: (() => void) | null = null
 
-  constructor(url: URL, timeoutMs: number, signal: AbortSignal | undefined) {
+  /** @param options.buffers nobody else's until the socket is destroyed */
+  constructor(
+    url: URL,
+    {
+      timeoutMs,
+      signal,
+      buffers,
+    }: { timeoutMs: number; signal: AbortSignal | undefined; buffers: readonly Uint8Array[] },
+  ) {
+    this.#free = [...buffers]
     const port = Number(url.port || 80)
     const host = url.hostname.replace(/^\[|\]$/g, '')
     this.socket = connect({
@@ -169,6 +181,10 @@ class Incoming {
     this.#wake?.()
     this.#wake = null
   }
+}
+
+function newBuffers(): Uint8Array[] {
+  return Array.from({ length: BUFFERS }, () => new Uint8Array(READ_BYTES))
 }
 
 class Body {
