@@ -51,7 +51,14 @@ export default function Nodes() {
   const filters = useMemo(() => readFilters(new URLSearchParams(address)), [address])
   const columns = useMemo(() => chosenColumns(new URLSearchParams(address)), [address])
   const sorting = sortingOf(query)
-  const shown = useShown(useDeferredValue(fleet?.nodes), useDeferredValue(filters), sorting, nowMs)
+  // Only these filters look at the time; without them nothing is sorted anew as it passes.
+  const dependsOnTime = filters.age !== undefined || filters.view === 'overdue'
+  const shown = useShown(
+    useDeferredValue(fleet?.nodes),
+    useDeferredValue(filters),
+    sorting,
+    dependsOnTime ? nowMs : undefined,
+  )
   const chosen = shown.filter(node => selected.has(node.uuid))
   const onSelect = (uuids: readonly string[], isSelected: boolean) =>
     setSelected(now => {
@@ -132,11 +139,11 @@ function useShown(
   nodes: readonly FleetNode[] | undefined,
   filters: Filters,
   { by, descending }: Sorting,
-  nowMs: number,
+  nowMs: number | undefined,
 ): readonly FleetNode[] {
   return useMemo(() => {
     const column: Column | undefined = allColumns.find(one => one.id === by)
-    const kept = (nodes ?? []).filter(node => holds(filters, node, nowMs))
+    const kept = (nodes ?? []).filter(node => holds(filters, node, nowMs ?? Date.now()))
     if (!column) return kept
     const keyed = kept.map(node => ({ node, key: column.sortBy(node) }))
     keyed.sort(({ key: a }, { key: b }) =>

@@ -3,7 +3,7 @@
  * table like any other to who listens to it: rows know their number, and how many there are.
  */
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { memo, useLayoutEffect, useRef, useState } from 'react'
+import { memo, useCallback, useLayoutEffect, useRef, useState } from 'react'
 import type { FleetNode } from '../../fleet.ts'
 import type { Column } from './columns.tsx'
 
@@ -28,12 +28,13 @@ interface Props {
 
 export function NodeTable({ nodes, columns, nowMs, sorting, onSort, selected, onSelect }: Props) {
   const frame = useRef<HTMLDivElement>(null)
+  const keyOf = useCallback((index: number) => nodes[index]?.uuid ?? index, [nodes])
   const rows = useVirtualizer({
     count: nodes.length,
     getScrollElement: () => frame.current,
     estimateSize: () => rowHeight,
     overscan,
-    getItemKey: index => nodes[index]?.uuid ?? index,
+    getItemKey: keyOf,
   })
   const items = rows.getVirtualItems()
   const before = items[0]?.start ?? 0
