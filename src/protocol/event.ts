@@ -9,7 +9,7 @@ import { Nullable } from './field.ts'
 const kinds = {
   state: ['requested', 'provision state', 'aborted', 'ended', 'action', 'unlocked'],
   step: ['step started', 'step finished', 'playbook task', 'playbook ended', 'image written', 'inspection rules'],
-  power: ['power', 'power seen', 'power failure', 'power recovered'],
+  power: ['power asked', 'power', 'power seen', 'power failure', 'power recovered'],
   boot: ['boot hop', 'boot trouble', 'boot again', 'boot diagnosis', 'boot service', 'stranger'],
 } as const
 
