@@ -11,6 +11,9 @@ import { run } from '#lib/run.ts'
 import type { AgentContext } from '../context.ts'
 import { readOrNull, settle } from './sys-files.ts'
 
+/** They wait for paths that do not answer, and the machine must not wait with them for ever. */
+const limitMs = 120_000
+
 /** Whether a device is one that the device mapper made. */
 export const isMapped = (device: string): boolean => /^dm-\d+$/.test(basename(device))
 
@@ -30,13 +33,13 @@ export async function joinPaths(wwns: readonly (string | null)[], { settings, lo
   if (!isTwice || !settings.ownsMachine) return false
   try {
     await run('modprobe', ['dm_multipath'])
-    await run('multipath', ['-v1'])
+    await run('multipath', ['-v1'], { signal: AbortSignal.timeout(limitMs) })
   } catch (error) {
     log.warn(`Disks that look like paths to one are taken for several: ${messageOf(error)}`)
     return false
   }
   // It fails where it runs already. Without it a path that comes back is not used again, and nothing is lost.
-  await run('multipathd', []).catch(() => {})
+  await run('multipathd', [], { signal: AbortSignal.timeout(limitMs) }).catch(() => {})
   await settle()
   return true
 }
