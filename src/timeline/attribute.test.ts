@@ -22,6 +22,7 @@ const run = (endS: number | null, more: Partial<Evidence['run']> = {}): Evidence
   kind: 'deploy',
   state: endS === null ? 'waiting' : 'done',
   error_code: null,
+  progress: null,
   started_at: at(0),
   ended_at: endS === null ? null : at(endS),
   ...more,
@@ -68,6 +69,13 @@ test('a boot of which only the agent is heard', () => {
   assert.deepEqual(kernels, [{ beganMs: beganMs + 70_000, initMs: beganMs + 79_500 }])
   const seen = [hop(90, 'lookup')]
   assert.equal(shown({ run: run(100), records, seen, kernels }), 'boot 70, kernel 9.5, agent 20.5')
+})
+
+test('a medium: fetched by firmware while it boots, or by a BMC before it does', () => {
+  const records = [record('boot deploy: on: wait', 0, 5), record('agent of deploy', 5, 60)]
+  const fetched = (atS: number) => [hop(atS, 'medium', { bytes: 100, seconds: 4 }), hop(50, 'lookup')]
+  assert.equal(shown({ run: run(60), records, seen: fetched(20) }), 'bmc 5, firmware 11, fetch 4, kernel 30, agent 10')
+  assert.equal(shown({ run: run(60), records, seen: fetched(4) }), 'bmc 5, boot 45, agent 10')
 })
 
 test('files of somebody else: from the first request on', () => {
@@ -121,6 +129,9 @@ test('what nobody recorded is nobody’s, unless the run broke off there', () =>
 test('of a run under way the last phase is that of the step at work', () => {
   const begun = record('deploy with agent 1 deploy.write_image: begin', 0, 1)
   assert.equal(shown({ run: run(null), records: [begun] }, 20), 'conductor 1, write 19')
-  assert.equal(shown({ run: run(null), records: [record('agent of deploy', 0, null)] }, 20), 'boot 20')
+  assert.equal(shown({ run: run(null), records: [record('agent of deploy', 0, null)] }, 20), 'firmware 20')
   assert.equal(shown({ run: run(null) }, 3), 'conductor 3')
+  const figures = { bytes: 1, total_bytes: 2, rate_bytes_per_s: null, eta_s: null, updated_at: at(1) }
+  const progress = { step: 'deploy.write_image', phase: 'image: download', ...figures }
+  assert.equal(shown({ run: run(null, { progress }) }, 20), 'image 20')
 })

@@ -23,7 +23,7 @@ export interface Stretch {
 
 /** What is known of a run. */
 export interface Evidence {
-  run: Pick<RunRow, 'kind' | 'state' | 'error_code' | 'started_at' | 'ended_at'>
+  run: Pick<RunRow, 'kind' | 'state' | 'error_code' | 'started_at' | 'ended_at' | 'progress'>
   /** In the order of their beginning. */
   records: readonly { name: string; started_at: string; ended_at: string | null }[]
   seen: readonly SeenRow[]
@@ -67,25 +67,29 @@ export function attribute(evidence: Evidence, nowMs: number): Stretch[] {
     const mark = planMark(name)
     if (mark?.is === 'begin') step = mark.step
     if (isBootWait(name))
-      for (const part of bootParts(marks, { fromMs: atMs, toMs }, run.kind)) add(part.phase, part.toMs, part.what)
+      for (const part of bootParts(marks, { fromMs: atMs, toMs, lasts: ended_at === null }, run.kind))
+        add(part.phase, part.toMs, part.what)
     add(phaseOfRecord(name, step), toMs, name)
     if (mark?.is === 'end') step = undefined
   }
   if (run.ended_at !== null) pause(endMs, run.state !== 'done')
   // What is at work is recorded when it ends.
-  else add(step ? phaseOfStep(step) : 'conductor', endMs, 'at work')
+  else
+    add(run.progress?.phase.startsWith('image: ') ? 'image' : step ? phaseOfStep(step) : 'conductor', endMs, 'at work')
   return withBytes(joined(found), { fetches: fetchesIn(hops), seen: evidence.seen })
 }
 
 /** The parts of a wait for a boot. */
 function* bootParts(
   marks: readonly BootMark[],
-  { fromMs, toMs }: { fromMs: number; toMs: number },
+  { fromMs, toMs, lasts }: { fromMs: number; toMs: number; lasts: boolean },
   kind: string,
 ): Generator<{ phase: PhaseName; toMs: number; what: string }> {
   const inside = marks.filter(({ atMs }) => atMs > fromMs && atMs < toMs)
-  const before = marks.findLast(({ atMs }) => atMs <= fromMs && fromMs - atMs < recentMs)
-  const seesHops = inside.some(({ phase }) => phase === 'dhcp' || phase === 'fetch')
+  // A BMC may have fetched its medium before the machine was on.
+  const before = marks.findLast(({ atMs, ofMedium }) => atMs <= fromMs && fromMs - atMs < recentMs && !ofMedium)
+  // While nothing is heard yet it is the firmware's turn.
+  const seesHops = inside.some(({ phase }) => phase === 'dhcp' || phase === 'fetch') || (lasts && inside.length === 0)
   let now: Pick<BootMark, 'phase' | 'what'> =
     before && before.phase !== 'agent'
       ? before

@@ -10,6 +10,8 @@ export interface BootMark {
   atMs: number
   phase: PhaseName
   what: string
+  /** An ISO was fetched: by firmware, or by a BMC, which does so before the machine is on. */
+  ofMedium?: boolean
 }
 
 /** A file that the machine fetched. */
@@ -71,7 +73,8 @@ export function bootMarks(seen: readonly SeenRow[], kernels: readonly KernelTime
       hasRamdisk = false
       continue
     }
-    if (hop === 'medium') {
+    const ofMedium = hop === 'medium'
+    if (ofMedium) {
       hasKernel = true
       hasRamdisk = true
     }
@@ -83,8 +86,9 @@ export function bootMarks(seen: readonly SeenRow[], kernels: readonly KernelTime
       atMs: fromMs,
       phase: 'fetch',
       what: `fetches ${hop === 'tftp' || hop === 'ipxe' ? 'its loader' : `its ${hop}`}`,
+      ofMedium,
     })
-    if (isLoaded) marks.push({ atMs, phase: 'kernel', what: 'kernel and ramdisk are loaded' })
+    if (isLoaded) marks.push({ atMs, phase: 'kernel', what: 'kernel and ramdisk are loaded', ofMedium })
   }
   for (const { beganMs, initMs } of kernels) {
     marks.push({ atMs: beganMs, phase: 'kernel', what: 'the kernel runs' })
