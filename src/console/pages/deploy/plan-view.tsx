@@ -1,6 +1,5 @@
 /** A plan, for somebody who is about to let it happen: what stands in the way first, then what is lost, then the course. */
 import { Alert, Card, CardBody, CardTitle, Label, List, ListItem, OrderType, Stack } from '@patternfly/react-core'
-import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table'
 import type { Plan, PlannedDisk } from '#protocol/plan.ts'
 import { bytes, diskSize } from '../../parts/amounts.ts'
 import { Facts } from '../../parts/facts.tsx'
@@ -112,35 +111,27 @@ function Disks({ disks }: { disks: readonly PlannedDisk[] }) {
     <Card>
       <CardTitle component="h2">Disks</CardTitle>
       <CardBody>
-        <Table variant="compact" borders={false} aria-label="Disks">
-          <Thead>
-            <Tr>
-              <Th>Disk</Th>
-              <Th>Serial number</Th>
-              <Th>Size</Th>
-              <Th width={40}>What becomes of it</Th>
-            </Tr>
-          </Thead>
-          <Tbody>
-            {disks.map((disk, index) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: disks of a BMC may have the same names
-              <Tr key={index}>
-                <Td dataLabel="Disk">
-                  {disk.name ?? '–'}
-                  {disk.model !== null && <div className="ferrite-small">{disk.model}</div>}
-                </Td>
-                <Td dataLabel="Serial number">{disk.serial ?? '–'}</Td>
-                <Td dataLabel="Size">{disk.size_bytes === null ? '–' : diskSize(disk.size_bytes)}</Td>
-                <Td dataLabel="What becomes of it">
-                  <Label isCompact color={fates[disk.fate]}>
-                    {disk.fate}
-                  </Label>
-                  <div className="ferrite-small">{disk.why}</div>
-                </Td>
-              </Tr>
-            ))}
-          </Tbody>
-        </Table>
+        <List isPlain isBordered>
+          {disks.map((disk, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: disks of a BMC may have the same names
+            <ListItem key={index}>
+              <strong>{disk.name ?? 'A disk'}</strong>{' '}
+              <Label isCompact color={fates[disk.fate]}>
+                {disk.fate}
+              </Label>
+              <div>
+                {[
+                  disk.serial === null ? 'no serial number known' : `serial number ${disk.serial}`,
+                  disk.size_bytes === null ? null : diskSize(disk.size_bytes),
+                  disk.model,
+                ]
+                  .filter(Boolean)
+                  .join(', ')}
+              </div>
+              <div className="ferrite-small">{disk.why}</div>
+            </ListItem>
+          ))}
+        </List>
       </CardBody>
     </Card>
   )

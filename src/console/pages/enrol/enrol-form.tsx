@@ -191,6 +191,9 @@ interface InfoProps {
   readonly onChange: (info: Readonly<Record<string, string>>) => void
 }
 
+/** What every BMC wants to know. */
+const access = /_(address|username|password)$/
+
 /** The fields that the driver declares; those of its BMC first, the rest on demand. */
 function DriverInfo({ driver, info, onChange }: InfoProps) {
   const [all, setAll] = useState(false)
@@ -204,9 +207,7 @@ function DriverInfo({ driver, info, onChange }: InfoProps) {
     <Asked query={query} what={`read what ${driver} needs`}>
       {properties => {
         const names = Object.keys(properties)
-        const first = names.filter(name =>
-          /_(address|username|password)$|required/i.test(`${name} ${isNeeded(properties[name])}`),
-        )
+        const first = names.filter(name => access.test(name) || isNeeded(properties[name]) !== '')
         const shown = all || first.length === 0 ? names : first
         return (
           <Form>
