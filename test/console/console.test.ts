@@ -4,14 +4,18 @@
  * anybody but the service. Screenshots go to docs/screenshots where FERRITE_SCREENSHOTS=1.
  */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { pages } from '../../src/console/pages.ts'
 import { picture, startTrial, type Trial, violations } from './site.ts'
 
 const tabs = 'timeline inventory disks network firmware steps logs console history validate why'.split(' ')
 const [busy, broken, idle] = ['sim-1', 'sim-2', 'sim-3'] as const
 /** Pages that docs/screenshots has. */
 const pictured = new Set(['/', '/nodes', `/nodes/${busy}`, `/nodes/${busy}/disks`, `/nodes/${busy}/timeline`])
+
+/** The table of pages; not by a plain import, for what is behind it is of browsers, and checked as such. */
+const table: string = join(import.meta.dirname, '../../src/console/pages.ts')
+const { pages }: { pages: readonly { path: string }[] } = await import(table)
 
 let trial: Trial
 before(
@@ -33,8 +37,8 @@ async function become(name: string, target: string, state: string): Promise<void
 }
 
 async function stateOf(name: string): Promise<string> {
-  const { provision_state } = await (await trial.call('GET', `/v1/nodes/${name}?fields=provision_state`)).json()
-  return provision_state
+  const answer = await trial.call('GET', `/v1/nodes/${name}?fields=provision_state`)
+  return ((await answer.json()) as { provision_state: string }).provision_state // as was asked for
 }
 
 async function deploy(name: string, info: Record<string, string>): Promise<void> {
@@ -150,13 +154,10 @@ test('every page is there, in light and dark, and axe finds nothing', { timeout:
     await page.emulateMedia({ colorScheme: 'light' })
     await page.goto(`${trial.url}/ui${path}`)
     await page.getByRole('heading', { level: 1 }).first().waitFor({ timeout: 60_000 })
-    await page.waitForFunction(() => document.querySelector('.ferrite-loading') === null, null, { timeout: 60_000 })
+    await page.waitForFunction('ferriteTest.isLoaded()', null, { timeout: 60_000 })
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme })
-      await page.waitForFunction(
-        isDark => document.documentElement.classList.contains('pf-v6-theme-dark') === isDark,
-        colorScheme === 'dark',
-      )
+      await page.waitForFunction(`ferriteTest.isDark() === ${colorScheme === 'dark'}`)
       for (const line of await violations(page)) found.push(`${path} (${colorScheme}): ${line}`)
       if (pictured.has(path)) await picture(page, `${nameOf(path)}${colorScheme === 'dark' ? '-dark' : ''}`)
     }
@@ -169,7 +170,7 @@ test('small windows show every page without scrolling sideways', { timeout: 300_
   for (const path of ['/', '/nodes', `/nodes/${busy}`]) {
     const page = await trial.open(path, { width: 420, height: 800 })
     await page.getByRole('heading', { level: 1 }).first().waitFor({ timeout: 60_000 })
-    const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+    const wider = await page.evaluate<number>('ferriteTest.excess()')
     assert.ok(wider <= 1, `${path} is ${wider} px wider than its window`)
     await picture(page, `small-${nameOf(path)}`)
     await page.context().close()

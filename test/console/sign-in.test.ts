@@ -13,7 +13,7 @@ import { silent } from '#lib/log.ts'
 import { startFakeKeystone } from '#server/auth/fake-keystone.ts'
 import { openAccess } from '#server/auth/open.ts'
 import { startApi } from '#server/test-api.ts'
-import { axe, picture, violations } from './site.ts'
+import { picture, prepare, violations } from './site.ts'
 
 let browser: Browser
 let directory: string
@@ -36,7 +36,7 @@ async function opened(overrides: Overrides) {
   const api = stack.use(await startApi({}, { ...access, ui: config }))
   const context = await browser.newContext()
   stack.defer(() => context.close())
-  await context.addInitScript({ path: axe })
+  await prepare(context)
   const page = await context.newPage()
   await page.goto(`${api.url}/ui/nodes`, { timeout: 120_000 })
   await page.getByRole('heading', { name: 'Sign in to Ferrite' }).waitFor({ timeout: 60_000 })
@@ -45,6 +45,8 @@ async function opened(overrides: Overrides) {
 }
 
 const isIn = (page: Page) => page.getByRole('heading', { name: 'Nodes', level: 1 }).waitFor({ timeout: 60_000 })
+
+const stored = (page: Page) => page.evaluate<string>('ferriteTest.stored()')
 
 test('by name and password', { timeout: 240_000 }, async () => {
   const file = join(directory, 'htpasswd')
@@ -61,11 +63,11 @@ test('by name and password', { timeout: 240_000 }, async () => {
   await isIn(page)
   await page.reload()
   await isIn(page)
-  assert.equal(await page.evaluate(() => JSON.stringify(localStorage).includes('Basic')), false)
+  assert.match(await stored(page), /"tab":\{.*Basic.*"browser":\{(?!.*Basic)/, 'in the tab, and nowhere else')
   await page.getByRole('button', { name: 'zoë' }).click()
   await page.getByRole('menuitem', { name: 'Sign out' }).click()
   await page.getByRole('heading', { name: 'Sign in to Ferrite' }).waitFor()
-  assert.equal(await page.evaluate(() => JSON.stringify(sessionStorage).includes('Basic')), false)
+  assert.doesNotMatch(await stored(page), /Basic/)
 })
 
 test('by a token of Keystone, until it is revoked', { timeout: 240_000 }, async () => {

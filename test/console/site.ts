@@ -11,8 +11,6 @@ import { ensureHostPackages, forConsole } from '#lab/host-packages.ts'
 import { usual } from '#sim/settings.ts'
 import { Site } from '#sim/site.ts'
 
-export const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
-
 export interface Trial extends AsyncDisposable {
   readonly url: string
   readonly site: Site
@@ -58,7 +56,7 @@ export async function startTrial({ nodes }: { nodes: number }): Promise<Trial> {
         colorScheme: dark ? 'dark' : 'light',
         reducedMotion: 'reduce',
       })
-      await context.addInitScript({ path: axe })
+      await prepare(context)
       const page = await context.newPage()
       page.on('console', message => {
         if (['error', 'warning'].includes(message.type())) troubles.push(`${path}: ${message.text()}`)
@@ -96,20 +94,12 @@ export async function picture(page: Page, name: string): Promise<void> {
 }
 
 /** What axe finds wrong with a page, a line each. */
-export async function violations(page: Page): Promise<string[]> {
-  return page.evaluate(async () => {
-    const { axe } = window as unknown as {
-      axe: {
-        run(
-          options: object,
-        ): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>
-      }
-    } // the script that every page begins with
-    const { violations } = await axe.run({
-      runOnly: { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] },
-    })
-    return violations.flatMap(({ id, nodes }) =>
-      nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary.replaceAll('\n', ' ')}`),
-    )
-  })
+export function violations(page: Page): Promise<string[]> {
+  return page.evaluate<string[]>('ferriteTest.violations()')
+}
+
+/** What every page of the tests begins with: axe, and what they run in it. */
+export async function prepare(context: BrowserContext): Promise<void> {
+  await context.addInitScript({ path: createRequire(import.meta.url).resolve('axe-core/axe.min.js') })
+  await context.addInitScript({ path: join(import.meta.dirname, 'in-page.js') })
 }

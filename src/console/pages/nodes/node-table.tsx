@@ -10,6 +10,8 @@ import type { Column } from './columns.tsx'
 const rowHeight = 40
 /** On both sides of what is in sight: a flick of the wheel finds rows that are there already. */
 const overscan = 24
+/** The list counts as scrolling for this long after it moved. */
+const scrollingMs = 60_000
 
 export interface Sorting {
   readonly by: string
@@ -34,6 +36,8 @@ export function NodeTable({ nodes, columns, nowMs, sorting, onSort, selected, on
     getScrollElement: () => frame.current,
     estimateSize: () => rowHeight,
     overscan,
+    // What is drawn while it scrolls is drawn at once, within the frame; what is drawn at rest may come a frame late.
+    isScrollingResetDelay: scrollingMs,
     getItemKey: keyOf,
   })
   const items = rows.getVirtualItems()
