@@ -38,6 +38,7 @@ const ownCommands = [
   'event list',
   'event watch',
   'node history',
+  'node console attach',
   'node logs',
   'node timeline',
   'node unlock',
