@@ -27,6 +27,7 @@ test('ten thousand nodes scroll without a blank frame', { timeout: 900_000 }, as
   const page = await trial.open('/nodes')
   const began = performance.now()
   await page.getByText('10,000 nodes').waitFor({ timeout: 120_000 })
+  await page.locator('.ferrite-frame').waitFor({ timeout: 60_000 })
   t.diagnostic(`all were read in ${Math.round(performance.now() - began)} ms`)
   const measured = await page.evaluate<{ frames: number; rowsInDocument: number; blanks: string[] }>(
     'ferriteTest.scrollThrough()',
