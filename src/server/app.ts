@@ -34,8 +34,8 @@ import { requestsAnswered } from './measured.ts'
 import { normalPath, outsideOf, routeTable } from './paths.ts'
 import { type Policy, unrestricted } from './policy/policy.ts'
 import { prepare, type Ready, readRequest } from './read-request.ts'
-import { addUi, type UiConfig, uiPath } from './ui/routes.ts'
 import { isForSocket, serveSocket } from './sockets.ts'
+import { addUi, type UiConfig, uiPath } from './ui/routes.ts'
 import { negotiate } from './versions.ts'
 
 declare module 'fastify' {
