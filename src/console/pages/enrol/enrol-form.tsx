@@ -22,7 +22,7 @@ import { Link } from 'react-router'
 import { ask, get, part } from '../../api.ts'
 import { Asked } from '../../parts/asked.tsx'
 import { Facts } from '../../parts/facts.tsx'
-import { FaultAlert } from '../../parts/fault-alert.tsx'
+import { FaultAlert, messageOf } from '../../parts/fault-alert.tsx'
 
 const macPattern = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i
 const hidden = '••••••'
@@ -53,14 +53,7 @@ export function EnrolForm({ mac }: { mac: string | undefined }) {
   return (
     <>
       {making.error && <FaultAlert error={making.error} what="enrol the machine" />}
-      {making.data && (
-        <Alert variant="success" isInline title={`Enrolled as ${making.data.name ?? making.data.uuid}`}>
-          <p>
-            <Link to={`/nodes/${making.data.uuid}`}>Its page</Link> shows what it does
-            {draft.manages ? ': its BMC is asked now.' : '.'}
-          </p>
-        </Alert>
-      )}
+      {making.data && <Outcome enrolled={making.data} manages={draft.manages} />}
       <Wizard height={520} onSave={() => making.mutate()} isVisitRequired>
         <WizardStep id="driver" name="Hardware type" footer={{ isNextDisabled: !canGo, isCancelHidden: true }}>
           <DriverChoice driver={draft.driver} onChange={driver => change({ driver, info: {} })} />
@@ -141,8 +134,35 @@ export function EnrolForm({ mac }: { mac: string | undefined }) {
   )
 }
 
-/** The node, its ports, and the first verb; what was made before something failed stays, and its page tells. */
-async function enrol(draft: Draft, macs: readonly string[]): Promise<{ uuid: string; name: string | null }> {
+function Outcome({ enrolled: { uuid, name, problem }, manages }: { enrolled: Enrolled; manages: boolean }) {
+  const title = `Enrolled as ${name ?? uuid}`
+  const page = <Link to={`/nodes/${uuid}`}>Its page</Link>
+  if (problem !== null) {
+    return (
+      <Alert variant="warning" component="h2" isInline title={`${title}, and then something was refused`}>
+        <p>{messageOf(problem)}</p>
+        <p>{page} lets it be mended; it need not be enrolled again.</p>
+      </Alert>
+    )
+  }
+  return (
+    <Alert variant="success" component="h2" isInline title={title}>
+      <p>
+        {page} shows what it does{manages ? ': its BMC is asked now.' : '.'}
+      </p>
+    </Alert>
+  )
+}
+
+interface Enrolled {
+  readonly uuid: string
+  readonly name: string | null
+  /** What was refused after the node had been made; it is there all the same. */
+  readonly problem: unknown
+}
+
+/** The node, its ports, and the first verb. */
+async function enrol(draft: Draft, macs: readonly string[]): Promise<Enrolled> {
   const driver_info = Object.fromEntries(Object.entries(draft.info).filter(([, value]) => value !== ''))
   const made = await ask<{ uuid: string; name: string | null }>('POST', '/v1/nodes', {
     body: {
@@ -152,9 +172,13 @@ async function enrol(draft: Draft, macs: readonly string[]): Promise<{ uuid: str
       ...(draft.resourceClass === '' ? {} : { resource_class: draft.resourceClass }),
     },
   })
-  for (const address of macs) await ask('POST', '/v1/ports', { body: { node_uuid: made.uuid, address } })
-  if (draft.manages) await ask('PUT', `/v1/nodes/${part(made.uuid)}/states/provision`, { body: { target: 'manage' } })
-  return made
+  try {
+    for (const address of macs) await ask('POST', '/v1/ports', { body: { node_uuid: made.uuid, address } })
+    if (draft.manages) await ask('PUT', `/v1/nodes/${part(made.uuid)}/states/provision`, { body: { target: 'manage' } })
+    return { ...made, problem: null }
+  } catch (problem) {
+    return { ...made, problem }
+  }
 }
 
 interface Driver {
@@ -191,8 +215,11 @@ interface InfoProps {
   readonly onChange: (info: Readonly<Record<string, string>>) => void
 }
 
-/** What every BMC wants to know. */
-const access = /_(address|username|password)$/
+/** How the driver calls what every BMC wants to know: where it is, and who asks. */
+function accessOf(names: readonly string[]): string[] {
+  const prefix = names.find(name => name.endsWith('_address'))?.replace(/address$/, '') ?? ''
+  return ['address', 'username', 'password'].map(what => prefix + what)
+}
 
 /** The fields that the driver declares; those of its BMC first, the rest on demand. */
 function DriverInfo({ driver, info, onChange }: InfoProps) {
@@ -207,7 +234,8 @@ function DriverInfo({ driver, info, onChange }: InfoProps) {
     <Asked query={query} what={`read what ${driver} needs`}>
       {properties => {
         const names = Object.keys(properties)
-        const first = names.filter(name => access.test(name) || isNeeded(properties[name]) !== '')
+        const access = accessOf(names)
+        const first = names.filter(name => access.includes(name) || isNeeded(properties[name]) !== '')
         const shown = all || first.length === 0 ? names : first
         return (
           <Form>
