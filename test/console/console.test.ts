@@ -69,7 +69,7 @@ test('the first page loads less than 300 kB of JavaScript', { timeout: 180_000 }
   page.on('response', response => {
     if (response.url().endsWith('.js')) bytes += Number(response.headers()['content-length'])
   })
-  await page.goto(`${trial.url}/ui/`, { waitUntil: 'networkidle' }).catch(() => {})
+  await page.goto(`${trial.url}/ui/`, { waitUntil: 'networkidle', timeout: 120_000 }).catch(() => {})
   await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor({ timeout: 60_000 })
   t.diagnostic(`${bytes} bytes`)
   assert.ok(bytes > 50_000 && bytes < 300_000, `${bytes} bytes`)
@@ -152,7 +152,7 @@ test('every page is there, in light and dark, and axe finds nothing', { timeout:
   const page = await trial.open('/')
   for (const path of pages.flatMap(one => pathsOf(one.path))) {
     await page.emulateMedia({ colorScheme: 'light' })
-    await page.goto(`${trial.url}/ui${path}`)
+    await page.goto(`${trial.url}/ui${path}`, { timeout: 120_000 })
     await page.getByRole('heading', { level: 1 }).first().waitFor({ timeout: 60_000 })
     await page.waitForFunction('ferriteTest.isLoaded()', null, { timeout: 60_000 })
     for (const colorScheme of ['light', 'dark'] as const) {
