@@ -31,7 +31,7 @@ const config = (state: string) => [
   '--config-file',
   '/etc/ferrite/ferrite.conf',
   '--config-file',
-  `/etc/ferrite/${basename(state)}.conf`,
+  `/etc/ferrite/test-${basename(state)}.conf`,
 ]
 try {
   await ensureHostPackages(['mmdebstrap'], line => console.log(line))
@@ -132,7 +132,7 @@ async function configure({ state, api, http }: ServiceAt): Promise<void> {
     ],
     ...['[conductor]', 'automated_clean = true', '[deploy]', 'erase_devices_priority = 0'],
   ]
-  await writeFile(join(debian, `etc/ferrite/${basename(state)}.conf`), `${text.join('\n')}\n`)
+  await writeFile(join(debian, `etc/ferrite/test-${basename(state)}.conf`), `${text.join('\n')}\n`)
 }
 
 async function started(at: ServiceAt): Promise<ChildProcess> {
