@@ -162,16 +162,18 @@ class Connection implements DatabaseConnection {
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    await this.reach()
-    const result = this.#store.run(query, this)
+    const result = await this.reached(() => this.#store.run(query, this))
     await this.gate.after()
     return result as QueryResult<R> // typed by the query
   }
 
-  /** Resolves when the server can be told something. @throws DatabaseUnavailable */
-  async reach(): Promise<void> {
+  /** Tells the server something as soon as it can be reached. @throws DatabaseUnavailable */
+  async reached<T>(tell: () => T): Promise<T> {
     await this.gate.before()
+    // The process may have died by something else of it that ran between the gate and here.
+    if (!this.gate.isOpen) await new Promise<never>(() => {})
     if (this.isBroken) throw new DatabaseUnavailable('the server has ended this connection: it was silent for too long')
+    return tell()
   }
 
   // biome-ignore lint/correctness/useYield: nobody streams here
@@ -204,16 +206,18 @@ class StoreDriver implements Driver {
 
   async beginTransaction(connection: DatabaseConnection): Promise<void> {
     const mine = connection as Connection // as above
-    await mine.reach()
-    this.#store.row('BEGIN')
-    mine.inTransaction = true
+    await mine.reached(() => {
+      this.#store.row('BEGIN')
+      mine.inTransaction = true
+    })
   }
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {
     const mine = connection as Connection // as above
-    await mine.reach()
-    this.#store.commit()
-    mine.inTransaction = false
+    await mine.reached(() => {
+      this.#store.commit()
+      mine.inTransaction = false
+    })
     await this.#gate.after()
   }
 
