@@ -91,7 +91,18 @@ async function serve(files: string[]): Promise<number> {
   cleanUp.defer(() => access.auth.close?.())
   const tls = await openTls({ config, log: apiLog })
   const ui = config.ferrite.console ? config : undefined
-  const app = createApp({ db, conductor, config, log: apiLog, clock, channel, ...access, tls: tls?.options, ui, metrics })
+  const app = createApp({
+    db,
+    conductor,
+    config,
+    log: apiLog,
+    clock,
+    channel,
+    ...access,
+    tls: tls?.options,
+    ui,
+    metrics,
+  })
   cleanUp.defer(() => close(app))
   await listen(app, config)
   const certificate = tls && cleanUp.use(tls.follow(app.server as Server, clock)) // over TLS it is an HTTPS server
