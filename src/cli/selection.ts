@@ -12,7 +12,10 @@ export const selectionOptions = {
   },
 } satisfies Options
 
-/** The nodes as they were named, or those that the filters find and that the verb fits. @throws UsageError */
+/**
+ * The nodes as they were named, or, in the order of their names, those that the filters find and that the verb fits.
+ * @throws UsageError
+ */
 export async function selectedNodes(
   input: AnyInput,
   verb: Verb,
@@ -41,5 +44,6 @@ export async function selectedNodes(
   })
   const left = found.length - fit.length
   if (left > 0) reporter.notice(`Leaving out ${left} of ${found.length} nodes: they are in other states`)
-  return fit.map(({ name, uuid }) => String(name ?? uuid))
+  const byName = new Intl.Collator('en', { numeric: true })
+  return fit.map(({ name, uuid }) => String(name ?? uuid)).sort(byName.compare)
 }
