@@ -12,7 +12,7 @@ import type { Family } from '#lib/instruments.ts'
 import { provision } from '#protocol/states.ts'
 import { openMetrics } from './metrics.ts'
 
-const folder = join(import.meta.dirname, '..', '..', 'deploy')
+const folder = join(import.meta.dirname, '..', '..', 'packaging', 'monitoring')
 const dashboardPath = join(folder, 'grafana', 'ferrite.json')
 const rulesPath = join(folder, 'prometheus', 'ferrite-alerts.yaml')
 const guidePath = join(import.meta.dirname, '..', '..', 'docs', 'metrics.md')
