@@ -90,7 +90,7 @@ describe('a machine with UEFI', () => {
     assert.deepEqual([node.power_state, node.last_error, node.reservation], ['power on', null, null])
     await world.says(/^web-1 login: /m, from)
     // The firmware was told of the loader, rather than left to find it.
-    await world.says(/Boot entry "ironic1" is \\EFI\\BOOT\\BOOTX64\.EFI on \/dev\/vda/, from)
+    await world.says(/Boot entry "ironic1" is \\EFI\\BOOT\\BOOTX64\.EFI on partition 2 of \/dev\/vda/, from)
     t.diagnostic(`login prompt after ${seconds(began)} s`)
     const after = (await world.status()).counters
     assert.equal(after.power_ons, before.power_ons + 2)
