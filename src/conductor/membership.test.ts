@@ -5,12 +5,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openChannel } from '#db/channel.ts'
-import { listConductors } from '#db/conductors.ts'
+import { listConductors, registerConductor, releaseStrays, retireConductor } from '#db/conductors.ts'
 import { openDatabase } from '#db/database.ts'
+import { holders } from '#db/handover.ts'
+import { takeLease } from '#db/nodes.ts'
 import { freshDatabase, freshPostgres } from '#db/test-database.ts'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
 import { Membership, type MembershipOptions } from './membership.ts'
+import { addNode } from './test-engine.ts'
 
 /** A conductor that has nothing to do. */
 const idle = {
@@ -128,5 +131,26 @@ test('after too long without a sign of life all work is let go, once', async () 
   membership.fenceIfSilent()
   membership.fenceIfSilent()
   assert.equal(fenced, 1)
+  await db.destroy()
+})
+
+test('what stands in the name of a conductor that came back is not let go, whoever thought it was gone', async () => {
+  const db = await freshDatabase()
+  const life = (incarnation: string) => ({ hostname: 'host-1', incarnation, group: '', nowMs: 1, interfaces: [] })
+  const uuid = await addNode(db, 'available')
+  const hold = async () => {
+    const lease = { holder: 'host-1', purpose: 'deploy', nowMs: 1, forMs: 60_000, visible: true }
+    await takeLease(db, uuid, lease)
+  }
+  await registerConductor(db, life('first'))
+  assert.equal(await retireConductor(db, { hostname: 'host-1', incarnation: 'first' }), true)
+  await registerConductor(db, life('second'))
+  await hold()
+  assert.equal(await releaseStrays(db, 'host-1'), false, 'seen as gone before it came back')
+  assert.deepEqual(await holders(db), ['host-1'])
+  assert.equal(await retireConductor(db, { hostname: 'host-1', incarnation: 'second' }), true)
+  await hold()
+  assert.equal(await releaseStrays(db, 'host-1'), true)
+  assert.deepEqual(await holders(db), [])
   await db.destroy()
 })

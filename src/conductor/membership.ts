@@ -9,12 +9,13 @@ import {
   type ConductorRow,
   type EnabledInterface,
   registerConductor,
+  releaseStrays,
   retireConductor,
   touchConductor,
 } from '#db/conductors.ts'
 import type { Db } from '#db/database.ts'
 import { type Fleet, readFleet, type Served } from '#db/fleet.ts'
-import { holders, releaseWork } from '#db/handover.ts'
+import { holders } from '#db/handover.ts'
 import type { Clock } from '#lib/clock.ts'
 import { Fault } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
@@ -254,8 +255,10 @@ export class Membership implements Peers {
     const { clock, db } = this.#options
     this.#straysAtMs = clock.now()
     const gone = (await holders(db)).filter(hostname => !this.#online.has(hostname))
-    for (const hostname of gone) await releaseWork(db, hostname)
-    return gone.length > 0
+    let released = false
+    // One that looked gone may have come back since: this process may have stood still in between.
+    for (const hostname of gone) released = (await releaseStrays(db, hostname)) || released
+    return released
   }
 
   /**

@@ -108,6 +108,27 @@ export async function retireConductor(
   })
 }
 
+/**
+ * Lets go what stands in the name of a conductor that is not online: left by a death in mid-request, or by one long ago.
+ * False: it is online by now, whatever the caller saw, and the work is its own.
+ */
+export async function releaseStrays(db: Db, hostname: string): Promise<boolean> {
+  return inTransaction(db, async trx => {
+    // Whoever starts under this name waits for the row, and so for the end of this.
+    const { numUpdatedRows } = await trx
+      .updateTable('conductors')
+      .set({ online: 0 })
+      .where('hostname', '=', hostname)
+      .where('online', '=', 0)
+      .executeTakeFirst()
+    const isKnown = () =>
+      trx.selectFrom('conductors').select('hostname').where('hostname', '=', hostname).executeTakeFirst()
+    if (numUpdatedRows === 0n && (await isKnown())) return false
+    await releaseWork(trx, hostname)
+    return true
+  })
+}
+
 export async function listConductors(db: Db | Trx): Promise<ConductorRow[]> {
   const { rows } = await allConductors(db, {})
   return rows.map(({ updated_at_ms, ...row }) => ({
