@@ -36,7 +36,8 @@ export interface ServiceProcessOptions {
   onStop?: () => Promise<void>
 }
 
-/** Those of the `ferrite` script, so that what is measured here is what runs elsewhere. */
+/** These two are those of the `ferrite` script, so that what is measured here is what runs elsewhere. */
+const allocator = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '131072' }
 const nodeOptions = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=16', '--heap-growing-percent=80']
 const main = resolve(import.meta.dirname, '../main.ts')
 const startLimitMs = 30_000
@@ -96,7 +97,10 @@ export class ServiceProcess {
     const log = await open(this.logFile, 'a')
     const began = performance.now()
     const args = [...nodeOptions, main, 'serve', '--config-file', this.#configFile]
-    const child = this.#spawn(process.execPath, args, { stdio: ['ignore', log.fd, log.fd] })
+    const child = this.#spawn(process.execPath, args, {
+      stdio: ['ignore', log.fd, log.fd],
+      env: { ...allocator, ...process.env },
+    })
     await log.close()
     this.#child = child
     // Whatever ends this process, an error of its own above all, takes the service along.
