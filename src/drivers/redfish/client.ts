@@ -171,9 +171,9 @@ export class RedfishClient {
     return first
   }
 
-  /** Logs out where there is a session, and closes the connections. */
-  async close(): Promise<void> {
-    const login = await this.#login?.catch(() => undefined)
+  /** Closes the connections, and before that logs out where there is a session; else it expires by itself. */
+  async close({ logsOut }: { logsOut: boolean }): Promise<void> {
+    const login = logsOut ? await this.#login?.catch(() => undefined) : undefined
     if (login?.kind === 'session' && login.path !== null) {
       const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(2000)])
       await this.#transport
