@@ -290,16 +290,17 @@ test('an eject that is still under way is waited for; what stays empty is told w
 })
 
 test('a BMC that is stuck at an image which it cannot fetch is told from one that does not answer', async () => {
-  const stuck = () => new Promise<Response>(resolve => setTimeout(resolve, 1300, new Response(null, { status: 204 })))
+  const stuck = Promise.withResolvers<Response>()
   await using w = await world({
     config: { redfish: { read_timeout: 1 } },
-    before: request => (request.url.endsWith(INSERT) ? stuck() : undefined),
+    before: request => (request.url.endsWith(INSERT) ? stuck.promise : undefined),
   })
   await assert.rejects(insertMedia(w.ctx, 'cdrom', image), (error: Error) => {
     assert.ok(error instanceof MediaNotInserted)
     assert.match(error.message, /203\.0\.113\.9.*did not answer in time; it does answer else: can it reach that URL/)
     return true
   })
+  stuck.resolve(new Response(null, { status: 204 }))
 })
 
 test('a full slot is emptied first, and one that is empty is left alone', async () => {
