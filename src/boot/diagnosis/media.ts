@@ -6,6 +6,8 @@ import type { BootRecord } from '#protocol/boot.ts'
 import type { BootSetting } from '../diagnosis.ts'
 import { clockTime, type Diagnosis, isFirmware, lastTrouble, reached } from './words.ts'
 
+const seeAddress = 'see whether the ramdisk gets an address: DHCP on its network, or network_data of the node'
+
 export function ofMedia(record: BootRecord, { bmc }: BootSetting): Diagnosis | undefined {
   const ofFirmware = record.hops.some(({ hop, data }) => hop.startsWith('dhcp ') && isFirmware(data.client))
   const lost = lastTrouble(record, 'boot device lost')
@@ -40,7 +42,7 @@ export function ofMedia(record: BootRecord, { bmc }: BootSetting): Diagnosis | u
     evidence: [...record.lastWords],
     actions: [
       'see the console: the firmware does not boot the ISO (boot mode, secure boot), or the kernel fails',
-      'see whether the ramdisk gets an address: DHCP on its network, or network_data of the node',
+      seeAddress,
     ],
   }
 }
@@ -54,7 +56,7 @@ export function ofUrl(record: BootRecord): Diagnosis | undefined {
       evidence: [...record.lastWords],
       actions: [
         'see the console: the firmware has too little memory for the ISO, does not boot it (secure boot), or the kernel fails',
-        'see whether the ramdisk gets an address: DHCP on its network, or network_data of the node',
+        seeAddress,
       ],
     }
   }
