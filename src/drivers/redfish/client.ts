@@ -5,6 +5,7 @@
  *
  * Source: DMTF DSP0266 (sessions, ETags, error answers); openstack/sushy connector.py, auth.py (retries, fall-backs).
  */
+import type { Duplex } from 'node:stream'
 import { type Static, type TSchema, Type } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
 import type { Clock } from '#lib/clock.ts'
@@ -14,6 +15,7 @@ import type { Log } from '#lib/log.ts'
 import type { BmcSettings } from './driver-info.ts'
 import { BmcRefused, connectionFailure, faultOf, NotRedfish, refusal, saysSessionsAreUsedUp } from './faults.ts'
 import { type Answer, type Exchange, type Method, openTransport, type Transport } from './transport.ts'
+import { openWebSocket } from './web-socket.ts'
 
 export interface World {
   clock: Clock
@@ -56,6 +58,10 @@ const root = reader(
 )
 export type ServiceRoot = Static<typeof root.validator extends Validator<Record<never, never>, infer S> ? S : never>
 
+/** Machines of a kind link the same from their root: what we read of it is kept once for all of them. By its JSON. */
+const knownRoots = new Map<string, ServiceRoot>()
+const MOST_KNOWN_ROOTS = 200
+
 const collection = reader('collection', Type.Object({ Members: Type.Array(Reference) }))
 
 type Login = { kind: 'none' } | { kind: 'basic' } | { kind: 'session'; token: string; path: string | null }
@@ -66,7 +72,8 @@ export class RedfishClient {
   readonly #transport: Transport
   /** Ends what still runs when the client is closed. */
   readonly #closed = new AbortController()
-  readonly #recent = new Map<string, { answer: Answer; untilMs: number }>()
+  /** By path; undefined while nothing is recent, which is most of the time. */
+  #recent: Map<string, { answer: Answer; untilMs: number }> | undefined
   #login: Promise<Login> | undefined
   #forgetting: NodeJS.Timeout | undefined
   #root: ServiceRoot | undefined
@@ -97,7 +104,7 @@ export class RedfishClient {
     as: Reader<S>,
     options: { signal: AbortSignal; fresh?: boolean },
   ): Promise<{ resource: Static<S>; etag: string | null }> {
-    const recent = this.#recent.get(path)
+    const recent = this.#recent?.get(path)
     const usable = recent !== undefined && !options.fresh && recent.untilMs > this.#world.clock.now()
     const answer = usable ? recent.answer : await this.#authorised({ method: 'GET', path, signal: options.signal })
     if (answer.status !== 200) throw refusal(this.#bmc, 'GET', path, answer)
@@ -144,6 +151,16 @@ export class RedfishClient {
       }
     }
     throw new Error('unreachable: the last form either answers or throws')
+  }
+
+  /**
+   * A WebSocket of the BMC, as a stream of bytes that outlives `signal`. A session that was used last long ago may be
+   * refused: read something before.
+   * @throws BmcUnreachable, BmcAccessDenied, BmcRefused
+   */
+  async openSocket(path: string, signal: AbortSignal, protocols: readonly string[] = []): Promise<Duplex> {
+    const headers = headersOf(this.#bmc, await this.#loggedIn(signal))
+    return await openWebSocket(this.#bmc, path, { headers, protocols, signal })
   }
 
   /**
@@ -199,7 +216,7 @@ export class RedfishClient {
           `with ${typeof answer.body === 'object' ? 'JSON that is no service root' : 'something that is not JSON'}; check redfish_address`,
       )
     }
-    return answer.body as ServiceRoot // checked just above
+    return sharedRoot(root.validator.Clean(answer.body) as ServiceRoot) // checked just above
   }
 
   #withBasic(path: string, signal: AbortSignal): Promise<Answer> {
@@ -207,9 +224,9 @@ export class RedfishClient {
   }
 
   async #change(request: Exchange): Promise<Answer> {
-    const answer = await this.#authorised(request).finally(() => this.#recent.clear())
+    const answer = await this.#authorised(request).finally(() => this.#forget())
     if (answer.status >= 200 && answer.status < 300) return answer
-    throw refusal(this.#bmc, request.method, request.path, answer)
+    throw refusal(this.#bmc, request.method, request.path, answer, request.body)
   }
 
   /** One request with our credentials; a session that the BMC has forgotten is opened anew, once. */
@@ -318,12 +335,26 @@ export class RedfishClient {
 
   #remember(path: string, answer: Answer): void {
     const now = this.#world.clock.now()
+    this.#recent ??= new Map()
     for (const [key, { untilMs }] of this.#recent) if (untilMs <= now) this.#recent.delete(key)
     this.#recent.set(path, { answer, untilMs: now + RECENT_MS })
     // Not left to the next request, which may be minutes away: the answers of a thousand idle BMCs are many megabytes.
     clearTimeout(this.#forgetting)
-    this.#forgetting = setTimeout(() => this.#recent.clear(), RECENT_MS).unref()
+    this.#forgetting = setTimeout(() => this.#forget(), RECENT_MS).unref()
   }
+
+  #forget(): void {
+    clearTimeout(this.#forgetting)
+    this.#forgetting = undefined
+    this.#recent = undefined
+  }
+}
+
+function sharedRoot(body: ServiceRoot): ServiceRoot {
+  const json = JSON.stringify(body)
+  const known = knownRoots.get(json) ?? body
+  if (knownRoots.size < MOST_KNOWN_ROOTS) knownRoots.set(json, known)
+  return known
 }
 
 /** A server error may pass; whether a POST was carried out before a 500 nobody knows, but 503 and 429 say it was not. */

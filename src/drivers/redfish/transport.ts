@@ -42,14 +42,42 @@ const BODY_LIMIT_BYTES = 16 * 1024 * 1024
 const POOL_IDLE_MS = 5000
 
 export function openTransport(bmc: BmcSettings): Transport {
-  let pool: Pool | undefined
-  let underWay = 0
-  let idle: NodeJS.Timeout | undefined
-  let closed = false
+  return new Connections(bmc)
+}
 
-  async function exchange({ method, path, headers, body, signal }: Exchange): Promise<Answer> {
-    pool ??= openPool(bmc)
-    const answer = await pool.request({
+/** One is kept for each BMC, idle for most of its time: what it holds then is little. */
+class Connections implements Transport {
+  readonly #bmc: BmcSettings
+  #pool: Pool | undefined
+  #underWay = 0
+  #idle: NodeJS.Timeout | undefined
+  #isClosed = false
+
+  constructor(bmc: BmcSettings) {
+    this.#bmc = bmc
+  }
+
+  async exchange(request: Exchange): Promise<Answer> {
+    if (this.#isClosed) throw new Error(`The connections to the BMC at ${this.#bmc.origin} are closed`)
+    this.#underWay += 1
+    clearTimeout(this.#idle)
+    try {
+      return await timed('redfish', () => this.#exchange(request), outcomeOf)
+    } finally {
+      this.#underWay -= 1
+      if (this.#underWay === 0 && !this.#isClosed) this.#restSoon()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    clearTimeout(this.#idle)
+    await this.#pool?.destroy()
+  }
+
+  async #exchange({ method, path, headers, body, signal }: Exchange): Promise<Answer> {
+    this.#pool ??= openPool(this.#bmc)
+    const answer = await this.#pool.request({
       method,
       path,
       signal,
@@ -65,28 +93,13 @@ export function openTransport(bmc: BmcSettings): Transport {
     return { status: answer.statusCode, headers: answer.headers, body: parsed(text) }
   }
 
-  return {
-    async exchange(request) {
-      if (closed) throw new Error(`The connections to the BMC at ${bmc.origin} are closed`)
-      underWay += 1
-      clearTimeout(idle)
-      try {
-        return await timed('redfish', () => exchange(request), outcomeOf)
-      } finally {
-        underWay -= 1
-        if (underWay === 0 && !closed) {
-          idle = setTimeout(() => {
-            void pool?.destroy()
-            pool = undefined
-          }, POOL_IDLE_MS).unref()
-        }
-      }
-    },
-    async close() {
-      closed = true
-      clearTimeout(idle)
-      await pool?.destroy()
-    },
+  /** A timer of its own scope: what it remembers outlives the request. */
+  #restSoon(): void {
+    this.#idle = setTimeout(() => {
+      void this.#pool?.destroy()
+      this.#pool = undefined
+      this.#idle = undefined
+    }, POOL_IDLE_MS).unref()
   }
 }
 
@@ -124,7 +137,7 @@ function parsed(text: string): unknown {
  * Connects and judges the certificate itself, with the socket at hand, so that a rejection can name what was presented.
  * Authorities are read at each new connection: a file replaced by the operator counts at once.
  */
-function connector(bmc: BmcSettings): buildConnector.connector {
+export function connector(bmc: BmcSettings): buildConnector.connector {
   const { tls } = bmc
   return (target, callback) => {
     trusted(tls)
