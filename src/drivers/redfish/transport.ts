@@ -38,8 +38,8 @@ const CONNECTIONS = 2
 /** A whole system with all its links is some 20 kB; registries reach a few MB. */
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024
 
-/** A pool whose connections are over weighs more than all else that is kept of a BMC: it goes soon after them. */
-const POOL_IDLE_MS = 5000
+/** An open connection weighs 70 kB, most of it outside of the heap; what is asked again sooner than this is one burst. */
+const POOL_IDLE_MS = 2000
 
 export function openTransport(bmc: BmcSettings): Transport {
   return new Connections(bmc)
