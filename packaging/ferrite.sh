@@ -4,9 +4,13 @@ home=/usr/lib/ferrite
 if [ -z "${NODE_COMPILE_CACHE-}" ] && [ -n "${XDG_CACHE_HOME-}${HOME-}" ]; then
   export NODE_COMPILE_CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/ferrite"
 fi
+set -- "$home/src/main.ts" "$@"
 # As the script of a checkout does: a service gives memory back that it does not use.
-if [ "${1-}" = serve ]; then
-  export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
-  export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-131072}"
-fi
-exec "$home/node_modules/node/bin/node" --disable-warning=ExperimentalWarning --max-semi-space-size=16 --heap-growing-percent=80 "$home/src/main.ts" "$@"
+case ${2-} in
+  serve | dev)
+    export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
+    export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-131072}"
+    set -- --max-semi-space-size=16 --heap-growing-percent=80 "$@"
+    ;;
+esac
+exec "$home/node_modules/node/bin/node" --disable-warning=ExperimentalWarning "$@"
