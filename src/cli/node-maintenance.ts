@@ -9,7 +9,7 @@ const maintenanceSet = command({
   options: { reason: { takes: 'text', about: 'why' } },
   async run({ args, options }, { api }) {
     const body = { reason: options.reason ?? null }
-    await forEach(args.nodes, 'put into maintenance node', name => api.put(`${nodePath(name)}/maintenance`, body))
+    await forEach(args.nodes, 'begin the maintenance of node', name => api.put(`${nodePath(name)}/maintenance`, body))
     return undefined
   },
 })
@@ -19,7 +19,7 @@ const maintenanceUnset = command({
   args: { nodes },
   options: {},
   async run({ args }, { api }) {
-    await forEach(args.nodes, 'take out of maintenance node', name => api.delete(`${nodePath(name)}/maintenance`))
+    await forEach(args.nodes, 'end the maintenance of node', name => api.delete(`${nodePath(name)}/maintenance`))
     return undefined
   },
 })

@@ -166,7 +166,7 @@ test('node maintenance set', async () => {
   await cli.ok('node maintenance set n1 n2 --reason "new fan"')
   const { maintenance, maintenance_reason } = await stored('n1')
   assert.deepEqual([maintenance, maintenance_reason], [true, 'new fan'])
-  await cli.fails('node maintenance set n1 nobody', 1, /Cannot put into maintenance node nobody: .*HTTP 404/)
+  await cli.fails('node maintenance set n1 nobody', 1, /Cannot begin the maintenance of node nobody: .*HTTP 404/)
 })
 
 test('node maintenance unset', async () => {

@@ -13,7 +13,9 @@ export function movedFields(
 ): NodePatch & { provision_state: ProvisionState } {
   const to = target(node.provision_state, event)
   if (to === undefined) {
-    throw new Conflict(`Node ${node.uuid} cannot ${event}: it is in provision state "${node.provision_state}"`)
+    throw new Conflict(
+      `Cannot move node ${node.uuid} by the event "${event}": provision state "${node.provision_state}" has no such move`,
+    )
   }
   const goal = stateTarget(to)
   return {

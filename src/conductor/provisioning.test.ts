@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadConfig } from '#config/load.ts'
 import type { Node } from '#db/nodes.ts'
-import { startPatch } from './provisioning.ts'
+import type { Verb } from '#protocol/states.ts'
+import { objections, startPatch } from './provisioning.ts'
 import { caller } from './test-engine.ts'
 
 type Source = 'instance' | 'request' | 'none'
@@ -47,4 +48,23 @@ test('a request for no project lends nothing, and neither does any other verb', 
   assert.deepEqual(lent(null), {})
   assert.equal(lent('asking').lessee, 'asking')
   for (const event of ['rebuild', 'provide', 'rescue']) assert.equal(await lesseeBy(event, 'request'), undefined)
+})
+
+test('all that speaks against a verb is told in English, with what would help', async () => {
+  const config = await loadConfig()
+  const about = { uuid: 'n1', provision_state: 'enroll', maintenance: true, protected: true, protected_reason: 'mine' }
+  const node = { ...about, reservation: null, retired: true } as unknown as Node // all it reads
+  const told = (...[verb, more]: [Verb, object?]) =>
+    [...objections({ ...node, ...more }, verb, config)].map(({ status, message }) => `${status} ${message}`)
+  assert.deepEqual(told('deleted'), [
+    '400 Cannot undeploy node n1 in provision state "enroll"',
+    '403 Cannot undeploy node n1: it is protected (mine); expected protected to be unset first',
+  ])
+  assert.deepEqual(told('active', { reservation: 'host-2' }), [
+    '400 Cannot deploy node n1 while it is in maintenance',
+    '409 Cannot deploy node n1 in provision state "enroll": host host-2 is working on it',
+  ])
+  assert.deepEqual(told('provide', { provision_state: 'manageable', maintenance: false }), [
+    '400 Cannot make node n1 available: it is retired',
+  ])
 })

@@ -9,7 +9,15 @@ import { wantsFastTrack } from '#drivers/agent/fast-track.ts'
 import type { NodeContext } from '#drivers/driver.ts'
 import { Conflict, type Fault, Forbidden, InvalidInput, NodeLocked } from '#lib/fault.ts'
 import { shaCrypt } from '#lib/sha-crypt.ts'
-import { type ProvisionState, provision, stepFieldOf, type Verb, verbs, verbTarget } from '#protocol/states.ts'
+import {
+  attemptTo,
+  type ProvisionState,
+  provision,
+  stepFieldOf,
+  type Verb,
+  verbs,
+  verbTarget,
+} from '#protocol/states.ts'
 import type { Caller, ProvisionRequest } from './conductor.ts'
 import { chosenPatch } from './deploy-choice.ts'
 import type { Args } from './flow-definition.ts'
@@ -51,22 +59,22 @@ export function checkVerb(node: Node, verb: Verb, config: Config): void {
 /** All that speaks against it, in the order in which it would be told. */
 export function* objections(node: Node, verb: Verb, config: Config): Generator<Fault> {
   const { inMaintenance } = verbs[verb]
+  const cannot = `Cannot ${attemptTo(verb, node.uuid)}`
   const byOption = inMaintenance === 'by option' && !config.conductor.allow_provisioning_in_maintenance
   if (node.maintenance && (inMaintenance === 'refused' || byOption)) {
-    yield new InvalidInput(`Cannot ${verb} node ${node.uuid} while it is in maintenance`)
+    yield new InvalidInput(`${cannot} while it is in maintenance`)
   }
   if (verbTarget(node.provision_state, verb) === undefined) {
-    const message = `Cannot ${verb} node ${node.uuid} in provision state "${node.provision_state}"`
+    const message = `${cannot} in provision state "${node.provision_state}"`
     // While somebody works on it another try may help; in a state at rest it will not.
     if (node.reservation !== null) yield new NodeLocked(`${message}: host ${node.reservation} is working on it`)
     else yield new InvalidInput(message)
   }
   if (node.protected && (verb === 'deleted' || verb === 'undeploy' || verb === 'rebuild')) {
-    yield new Forbidden(
-      `Cannot ${verb} node ${node.uuid}: it is protected${node.protected_reason ? ` (${node.protected_reason})` : ''}`,
-    )
+    const reason = node.protected_reason ? ` (${node.protected_reason})` : ''
+    yield new Forbidden(`${cannot}: it is protected${reason}; expected protected to be unset first`)
   }
-  if (verb === 'provide' && node.retired) yield new InvalidInput(`Cannot provide node ${node.uuid}: it is retired`)
+  if (verb === 'provide' && node.retired) yield new InvalidInput(`${cannot}: it is retired`)
   if (node.maintenance && flowFor(node.provision_state, verb) === 'service abort') {
     yield new Conflict(
       `Cannot abort the servicing of node ${node.uuid} while it is in maintenance; expected maintenance to be lifted first`,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import {
+  attemptTo,
   isProvisionState,
   provision,
   provisionStates,
@@ -88,6 +89,27 @@ describe('verbs', () => {
       assert.deepEqual(provisionStates.filter(state => verbTarget(state, verb)).sort(), [...states].sort())
     })
   }
+
+  test('read as English after "Cannot"', () => {
+    const told = Object.keys(verbs).map(verb => [verb, attemptTo(verb as Verb, 'n1')]) // the keys of the table are verbs
+    assert.deepEqual(Object.fromEntries(told), {
+      active: 'deploy node n1',
+      deploy: 'deploy node n1',
+      rebuild: 'rebuild node n1',
+      deleted: 'undeploy node n1',
+      undeploy: 'undeploy node n1',
+      manage: 'manage node n1',
+      provide: 'make node n1 available',
+      inspect: 'inspect node n1',
+      abort: 'abort the work on node n1',
+      clean: 'clean node n1',
+      adopt: 'adopt node n1',
+      rescue: 'rescue node n1',
+      unrescue: 'end the rescue of node n1',
+      unhold: 'end the hold of node n1',
+      service: 'service node n1',
+    })
+  })
 
   test('are all events of the table', () => {
     const events = new Set(provisionStates.flatMap(state => Object.keys(provision[state].on)))

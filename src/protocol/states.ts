@@ -234,27 +234,32 @@ export type ProvisionState = keyof typeof provision
 export const provisionStates = Object.keys(provision) as ProvisionState[] // keys of the literal table above
 
 /**
- * The verbs of PUT /v1/nodes/{node}/states/provision: the event each fires, the microversion it came with, and whether
- * it is refused in maintenance. The states it is accepted in follow from the table.
+ * The verbs of PUT /v1/nodes/{node}/states/provision: the event each fires, the microversion it came with, whether it
+ * is refused in maintenance, and what it does in English. The states it is accepted in follow from the table.
  */
 export const verbs = {
-  active: { event: 'deploy', from: '1.1', inMaintenance: 'refused' },
-  deploy: { event: 'deploy', from: '1.73', inMaintenance: 'refused' },
-  rebuild: { event: 'rebuild', from: '1.1', inMaintenance: 'refused' },
-  deleted: { event: 'delete', from: '1.1', inMaintenance: 'allowed' },
-  undeploy: { event: 'delete', from: '1.1', inMaintenance: 'allowed' },
-  manage: { event: 'manage', from: '1.4', inMaintenance: 'allowed' },
-  provide: { event: 'provide', from: '1.4', inMaintenance: 'by option' },
-  inspect: { event: 'inspect', from: '1.6', inMaintenance: 'allowed' },
-  abort: { event: 'abort', from: '1.13', inMaintenance: 'allowed' },
-  clean: { event: 'clean', from: '1.15', inMaintenance: 'refused' },
-  adopt: { event: 'adopt', from: '1.17', inMaintenance: 'allowed' },
-  rescue: { event: 'rescue', from: '1.38', inMaintenance: 'refused' },
-  unrescue: { event: 'unrescue', from: '1.38', inMaintenance: 'refused' },
-  unhold: { event: 'unhold', from: '1.85', inMaintenance: 'allowed' },
-  service: { event: 'service', from: '1.87', inMaintenance: 'refused' },
+  active: { event: 'deploy', from: '1.1', inMaintenance: 'refused', means: 'deploy {}' },
+  deploy: { event: 'deploy', from: '1.73', inMaintenance: 'refused', means: 'deploy {}' },
+  rebuild: { event: 'rebuild', from: '1.1', inMaintenance: 'refused', means: 'rebuild {}' },
+  deleted: { event: 'delete', from: '1.1', inMaintenance: 'allowed', means: 'undeploy {}' },
+  undeploy: { event: 'delete', from: '1.1', inMaintenance: 'allowed', means: 'undeploy {}' },
+  manage: { event: 'manage', from: '1.4', inMaintenance: 'allowed', means: 'manage {}' },
+  provide: { event: 'provide', from: '1.4', inMaintenance: 'by option', means: 'make {} available' },
+  inspect: { event: 'inspect', from: '1.6', inMaintenance: 'allowed', means: 'inspect {}' },
+  abort: { event: 'abort', from: '1.13', inMaintenance: 'allowed', means: 'abort the work on {}' },
+  clean: { event: 'clean', from: '1.15', inMaintenance: 'refused', means: 'clean {}' },
+  adopt: { event: 'adopt', from: '1.17', inMaintenance: 'allowed', means: 'adopt {}' },
+  rescue: { event: 'rescue', from: '1.38', inMaintenance: 'refused', means: 'rescue {}' },
+  unrescue: { event: 'unrescue', from: '1.38', inMaintenance: 'refused', means: 'end the rescue of {}' },
+  unhold: { event: 'unhold', from: '1.85', inMaintenance: 'allowed', means: 'end the hold of {}' },
+  service: { event: 'service', from: '1.87', inMaintenance: 'refused', means: 'service {}' },
 } as const
 export type Verb = keyof typeof verbs
+
+/** What `verb` does to a node, to follow "Cannot": the API's own words (`deleted`, `active`) are no English verbs. */
+export function attemptTo(verb: Verb, nodeUuid: string): string {
+  return verbs[verb].means.replace('{}', `node ${nodeUuid}`)
+}
 
 /** Events that also name a verb but, from these states, belong to the service alone. */
 const internal: Partial<Record<ProvisionState, readonly string[]>> = { cleaning: ['manage'], deleting: ['clean'] }

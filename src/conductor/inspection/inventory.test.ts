@@ -71,8 +71,11 @@ test('inventory and plugin data are two objects, replaced by the next inspection
   store.objects.set('inspector_data-n-2-plugin', 'no json')
   await assert.rejects(readInventory(world, 'n-2'), /container kept here: found no JSON object/)
   store.fail()
-  await assert.rejects(keepInventory(world, 'n-2', found), /Cannot PUT inspection data in Swift, .*: found status 507/)
-  await assert.rejects(dropInventory(world, 'n-2'), /Cannot DELETE/)
+  await assert.rejects(
+    keepInventory(world, 'n-2', found),
+    /Cannot store inspection data in Swift, .*: found status 507/,
+  )
+  await assert.rejects(dropInventory(world, 'n-2'), /Cannot delete inspection data/)
   await shared.dispose()
   await db.destroy()
 })

@@ -60,10 +60,12 @@ export async function dropInventory(world: InventoryWorld, nodeUuid: string): Pr
 
 const objectName = (nodeUuid: string, what: 'inventory' | 'plugin') => `inspector_data-${nodeUuid}-${what}`
 
+const attempts = { GET: 'read', PUT: 'store', DELETE: 'delete' } as const
+
 /** @returns the object; null where there is none */
 async function ask(
   world: InventoryWorld,
-  method: 'GET' | 'PUT' | 'DELETE',
+  method: keyof typeof attempts,
   path: string,
   content?: object,
 ): Promise<unknown> {
@@ -80,6 +82,6 @@ async function ask(
   if (isGood && (method !== 'GET' || (typeof answer.body === 'object' && answer.body !== null))) return answer.body
   const found = isGood ? 'no JSON object' : `status ${answer.status}`
   throw new InventoryUnreachable(
-    `Cannot ${method} inspection data in Swift, container ${world.config.inventory.swift_data_container}: found ${found}`,
+    `Cannot ${attempts[method]} inspection data in Swift, container ${world.config.inventory.swift_data_container}: found ${found}`,
   )
 }

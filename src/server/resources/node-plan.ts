@@ -7,7 +7,7 @@ import type { ProvisionRequest } from '#conductor/conductor.ts'
 import type { Node } from '#db/nodes.ts'
 import { Fault, Forbidden } from '#lib/fault.ts'
 import { Plan, type Refusal } from '#protocol/plan.ts'
-import type { Verb } from '#protocol/states.ts'
+import { attemptTo, type Verb } from '#protocol/states.ts'
 import { type Call, type Endpoint, endpoint } from '../endpoint.ts'
 import { mustFindNode } from '../find-node.ts'
 import { json, type ValuesOf } from '../parameters.ts'
@@ -40,7 +40,7 @@ async function plan(call: Call<{ node_ident: string }, PlanOptions>) {
   }
   await asked(() => {
     if (call.may('baremetal:node:set_provision_state', node)) return
-    throw new Forbidden(`Cannot ${verb} node ${node.uuid}: your roles do not allow it`)
+    throw new Forbidden(`Cannot ${attemptTo(verb, node.uuid)}: your roles do not allow it`)
   })
   await asked(() => demandOptions({ ...call, query }, node))
   let whole: ProvisionRequest = request

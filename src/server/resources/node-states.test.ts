@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import type { NodePatch } from '#db/nodes.ts'
 import { provisionStates, type Verb, verbs, verbTarget } from '#protocol/states.ts'
 import { startApi, type TestApi } from '../test-api.ts'
 
@@ -30,6 +31,31 @@ test('every verb is taken in exactly the states of the table', async () => {
       assert.equal(status, verbTarget(state, verb) ? 202 : 400, `${verb} in ${state}`)
     }
   }
+})
+
+test('a refusal is a sentence in the shape that clients read, and says so by its status', async () => {
+  const told = async (target: Verb, patch: NodePatch, reservation: string | null = null) => {
+    await api.set(uuid, { maintenance: false, ...patch })
+    await api.db.updateTable('nodes').set({ reservation }).where('uuid', '=', uuid).execute()
+    const { status, json } = await put('provision', { target, ...needs[target] })
+    assert.deepEqual(Object.keys(json as Json), ['error_message'])
+    const inner = JSON.parse(String((json as Json).error_message)) as Json
+    assert.deepEqual([inner.faultcode, inner.debuginfo], ['Client', null])
+    return [status, inner.faultstring]
+  }
+  assert.deepEqual(await told('deleted', { provision_state: 'enroll' }), [
+    400,
+    `Cannot undeploy node ${uuid} in provision state "enroll"`,
+  ])
+  assert.deepEqual(await told('active', { provision_state: 'available', maintenance: true }), [
+    400,
+    `Cannot deploy node ${uuid} while it is in maintenance`,
+  ])
+  assert.deepEqual(await told('provide', { provision_state: 'active' }, 'host-2'), [
+    409,
+    `Cannot make node ${uuid} available in provision state "active": host host-2 is working on it`,
+  ])
+  await api.db.updateTable('nodes').set({ reservation: null }).where('uuid', '=', uuid).execute()
 })
 
 test('a verb on its way answers where its states are, and nothing else', async () => {

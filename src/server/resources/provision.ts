@@ -10,7 +10,7 @@ import type { Node } from '#db/nodes.ts'
 import { Conflict, InvalidInput } from '#lib/fault.ts'
 import { Nullable, Uuid } from '#protocol/field.ts'
 import { type Minor, minorOf } from '#protocol/microversion.ts'
-import { type ProvisionState, type Verb, verbs, verbTarget } from '#protocol/states.ts'
+import { attemptTo, type ProvisionState, type Verb, verbs, verbTarget } from '#protocol/states.ts'
 import type { Call } from '../endpoint.ts'
 import { NotAcceptable } from '../faults.ts'
 import { boolean, json, text, type ValuesOf, word } from '../parameters.ts'
@@ -128,15 +128,15 @@ function checkMaintenance(node: Node, verb: Verb, byOption: boolean): void {
   if (!node.maintenance) return
   const rule = verbs[verb].inMaintenance
   if (rule === 'refused' || (rule === 'by option' && !byOption)) {
-    throw new InvalidInput(`Cannot start "${verb}" on node ${node.uuid}: it is in maintenance`)
+    throw new InvalidInput(`Cannot ${attemptTo(verb, node.uuid)} while it is in maintenance`)
   }
 }
 
 function checkPossible(node: Node, verb: Verb): void {
   if (verbTarget(node.provision_state, verb) !== undefined) return
-  const message = `Cannot start "${verb}" on node ${node.uuid}: it is not possible in state "${node.provision_state}"`
+  const message = `Cannot ${attemptTo(verb, node.uuid)} in provision state "${node.provision_state}"`
   // While somebody works on the node its state may soon be another one: worth another try.
-  if (node.reservation !== null) throw new Conflict(`${message}; host ${node.reservation} works on the node`)
+  if (node.reservation !== null) throw new Conflict(`${message}: host ${node.reservation} is working on it`)
   throw new InvalidInput(message)
 }
 
