@@ -23,8 +23,8 @@ export const commands: Commands = {
     shows: 'list',
     async run({ options }, { api }) {
       const { limit = 50, before } = options
-      const query = { ...asked(options), latest: limit, before }
-      return { kind: 'list', columns, items: await api.list('/v1/events', 'events', { query, limit: undefined }) }
+      const { events } = await api.get('/v1/events', { ...asked(options), latest: limit, before })
+      return { kind: 'list', columns, items: events as Item[] } // the answer of event.list
     },
   }),
   watch: command({

@@ -42,6 +42,9 @@ export interface Sought {
   types?: { only: readonly string[] } | { allBut: readonly string[] } | undefined
 }
 
+/** Of the whole fleet those before so many others are not looked for: kinds are no index, and a look must not read years. */
+const lookBack = 100_000
+
 /** The last `limit` events, of those before `beforeId` where it is given; oldest first. */
 export async function latestEvents(
   db: Db,
@@ -49,6 +52,10 @@ export async function latestEvents(
 ): Promise<FedEvent[]> {
   const { nodeUuid, kinds, types } = sought
   let query = feed(db).orderBy('events.id', 'desc').limit(limit)
+  if (nodeUuid === undefined && (kinds ?? types)) {
+    const from = beforeId ?? (await newestEventId(db))
+    query = query.where('events.id', '>', from - lookBack)
+  }
   if (beforeId !== undefined) query = query.where('events.id', '<', beforeId)
   if (nodeUuid !== undefined) query = query.where('events.node_uuid', '=', nodeUuid)
   if (kinds) query = query.where('events.kind', 'in', kinds)

@@ -16,7 +16,8 @@ const ways: Readonly<Record<Session['strategy'], string>> = {
 /** Questions that only some may ask, by what they stand for. */
 const rights: readonly (readonly [label: string, path: string])[] = [
   ['See the nodes', '/v1/nodes?limit=1'],
-  ['See the whole fleet’s log', '/v1/events/latest?limit=1'],
+  ['See what happens', '/v1/events?latest=1'],
+  ['See who holds which node', '/v1/leases'],
   ['See conductors', '/v1/conductors?limit=1'],
   ['See allocations', '/v1/allocations?limit=1'],
   ['See runbooks', '/v1/runbooks?limit=1'],

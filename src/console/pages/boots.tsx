@@ -15,8 +15,8 @@ import { useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { Link } from 'react-router'
 import { hops } from '#protocol/boot.ts'
-import { get } from '../api.ts'
 import { useFleet } from '../fleet.ts'
+import { latestEvents } from '../latest-events.ts'
 import type { LiveEvent } from '../live.ts'
 import { Asked } from '../parts/asked.tsx'
 import { duration, moment, useNow } from '../parts/time.ts'
@@ -28,13 +28,7 @@ const sameBootMs = 15 * 60_000
 export default function Boots() {
   const query = useQuery({
     queryKey: ['events', 'boots'],
-    queryFn: async ({ signal }) => {
-      const { events } = await get<{ events: LiveEvent[] }>('/v1/events/latest', {
-        query: { kind: kinds, limit: 1000 },
-        signal,
-      })
-      return events
-    },
+    queryFn: async ({ signal }) => (await latestEvents({ kind: kinds, latest: 1000 }, signal)).events,
     refetchInterval: 5000,
   })
   return (

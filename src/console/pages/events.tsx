@@ -13,8 +13,8 @@ import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query'
 import { useCallback, useMemo, useState } from 'react'
 import { Link } from 'react-router'
 import { eventType } from '#protocol/event.ts'
-import { get } from '../api.ts'
 import { type FleetNode, useFleet } from '../fleet.ts'
+import { latestEvents } from '../latest-events.ts'
 import { type LiveEvent, useEvents } from '../live.ts'
 import { Json } from '../parts/facts.tsx'
 import { ListPage } from '../parts/list-page.tsx'
@@ -31,16 +31,10 @@ export default function Events() {
   const cache = useQueryClient()
   const query = useInfiniteQuery({
     queryKey: ['events', 'latest'],
-    queryFn: async ({ pageParam, signal }) => {
-      const before = pageParam === 0 ? {} : { before: pageParam }
-      const { events } = await get<{ events: LiveEvent[] }>('/v1/events/latest', {
-        query: { limit: pageSize, ...before },
-        signal,
-      })
-      return events
-    },
-    initialPageParam: 0,
-    getNextPageParam: last => (last.length < pageSize ? undefined : last.at(-1)?.id),
+    queryFn: ({ pageParam: before, signal }) =>
+      latestEvents({ latest: pageSize, ...(before === undefined ? {} : { before }) }, signal),
+    initialPageParam: undefined as number | undefined, // the newest
+    getNextPageParam: last => last.olderThan,
     staleTime: Number.POSITIVE_INFINITY,
   })
   const hear = useCallback(
@@ -52,7 +46,7 @@ export default function Events() {
   useEvents(hear)
   const nodes = useNodes()
   const nameOf = (uuid: string | null) => (uuid === null ? '' : (nodes.get(uuid)?.name ?? uuid))
-  const known = query.data?.pages.flat()
+  const known = query.data?.pages.flatMap(({ events }) => events)
   const all = known && merged(live, known).filter(({ kind }) => type === undefined || eventType(kind) === type)
   return (
     <ListPage

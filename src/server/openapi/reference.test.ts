@@ -58,7 +58,6 @@ const ours = new Set([
   // What people who run the service look at.
   'GET /v1/settings',
   'GET /v1/leases',
-  'GET /v1/events/latest',
   'GET /v1/images',
   'GET /v1/events',
   // Ironic can be told of a node, not of the state that it is in.
@@ -183,7 +182,6 @@ const ourPolicies = [
   'baremetal:settings:get',
   'baremetal:leases:get',
   'baremetal:images:get',
-  'baremetal:events:get_latest',
 ]
 
 test('the policies are those of the reference', () => {

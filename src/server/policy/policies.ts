@@ -161,7 +161,6 @@ export const policies: Readonly<Record<string, PolicyDefault>> = {
   'baremetal:settings:get': both(systemReader),
   'baremetal:leases:get': both(systemReader),
   'baremetal:images:get': both(systemReader),
-  'baremetal:events:get_latest': both(systemReader),
 
   'baremetal:port:get': both(seers),
   'baremetal:port:list': both(anyReader, 'ports of nodes of the own project'),

@@ -234,6 +234,35 @@ test('pages by type', async () => {
   assert.deepEqual(await kindsOf(`latest=1&before=${after + 1}`), ['boot hop'])
 })
 
+test('the last ones page by page, back to the first', async () => {
+  const all = (await page('')).events.map(event => event.id)
+  const seen: number[] = []
+  let query: string | undefined = 'latest=500'
+  for (; query !== undefined; ) {
+    const { events, next } = await page(query)
+    seen.unshift(...events.map(event => event.id))
+    query = next?.split('?')[1]
+    if (query !== undefined) assert.match(query, /latest=500/)
+  }
+  assert.ok(all.length === 1000 && seen.length > 1000, `${seen.length} events`)
+  assert.deepEqual(seen.slice(0, 1000), all)
+})
+
+test('the last ones of a kind are not looked for in years of others', async () => {
+  await using own = await startApi()
+  const insert = (id: number, kind: string) =>
+    own.db.insertInto('events').values({ id, at: new Date().toISOString(), kind, data: '{}' }).execute()
+  for (const id of [1, 100_001, 100_002]) await insert(id, 'rare')
+  await insert(100_003, 'other')
+  const ids = async (query: string) => {
+    const { json } = await own.call('GET', `/v1/events?${query}`)
+    return (json as { events: Told[] }).events.map(({ id }) => id)
+  }
+  assert.deepEqual(await ids('latest=5&kind=rare'), [100_001, 100_002])
+  assert.deepEqual(await ids('latest=5&kind=rare&before=100000'), [1])
+  assert.deepEqual(await ids('latest=5'), [1, 100_001, 100_002, 100_003])
+})
+
 test('progress and lines of logs are told to who asks for them', async () => {
   const stream = await socketTo(`node=${node}&type=progress,log`)
   const flow = { node_uuid: node, kind: 'deploy', args: {}, conductor: 'host-1', lease_token: 1, nowMs: Date.now() }

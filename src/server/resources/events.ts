@@ -70,20 +70,22 @@ async function pageOfEvents(call: Call<unknown, PageChoice>): Promise<Answer> {
       beforeId,
       sought: { ...sought, types: types && kindsOfTypes(types) },
     })
-    return { json: JSON.stringify({ events: shown(call, page, wanted) }) }
+    const first = page.length === limit ? page[0]?.id : undefined
+    return { json: JSON.stringify({ events: shown(call, page, wanted), ...nextPage(call, 'before', first) }) }
   }
   const page = await eventsAfter(call.db, { afterId: after, limit, nodeUuid: wanted.nodeUuid })
   const last = page.length === limit ? page.at(-1)?.id : undefined
-  const more = last === undefined ? {} : { next: nextPage(call, last) }
-  return { json: JSON.stringify({ events: shown(call, page, wanted), ...more }) }
+  return { json: JSON.stringify({ events: shown(call, page, wanted), ...nextPage(call, 'after', last) }) }
 }
 
-function nextPage({ links, path, given }: Call, after: number): string {
+/** The link to the page beyond the event `id`, on that side of it; nothing where there is none. */
+function nextPage({ links, path, given }: Call, side: 'after' | 'before', id: number | undefined): { next?: string } {
+  if (id === undefined) return {}
   const query = new URLSearchParams(
     Object.entries(given).map(([name, value]): [string, string] => [name, String(value)]),
   )
-  query.set('after', String(after))
-  return `${links.base}${path}?${query}`
+  query.set(side, String(id))
+  return { next: `${links.base}${path}?${query}` }
 }
 
 /**
@@ -120,7 +122,10 @@ export const events: readonly Endpoint[] = [
     query: {
       ...choice,
       limit: integer({ min: 1, doc: 'at most so many' }),
-      latest: integer({ min: 1, doc: 'the last so many, oldest first, in place of a page from the beginning' }),
+      latest: integer({
+        min: 1,
+        doc: 'the last so many, oldest first, in place of a page from the beginning; next leads to older ones',
+      }),
       before: integer({ min: 1, doc: 'with latest: of those before the one of this number' }),
       follow: boolean({ doc: 'a stream of what happens from now on, or after a number; also by Accept' }),
     },

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { appendEvent } from '#db/events.ts'
 import { takeLease } from '#db/nodes.ts'
 import { startApi } from '../test-api.ts'
 
@@ -22,29 +21,6 @@ test('leases: who holds which node, for what, until when; the longest held first
     ],
   )
   assert.equal(Date.parse(String(leases[0]?.until)) - Date.parse(String(leases[0]?.since)), 60_000)
-})
-
-test('the latest events: newest first, by kind, older ones page by page', async () => {
-  await using api = await startApi()
-  const node_uuid = await api.node()
-  for (let n = 1; n <= 5; n++) {
-    await appendEvent(api.db, { nowMs: n * 1000, node_uuid, kind: n % 2 ? 'boot hop' : 'power', data: { n } })
-  }
-  const numbers = async (query: string) => {
-    const { events } = (await api.call('GET', `/v1/events/latest${query}`)).json as {
-      events: { id: number; kind: string; data: { n: number } }[]
-    }
-    return events
-  }
-  assert.deepEqual(
-    (await numbers('?kind=boot hop&limit=2')).map(({ data }) => data.n),
-    [5, 3],
-  )
-  const [, second] = await numbers('?limit=2')
-  assert.deepEqual(
-    (await numbers(`?before=${second?.id}&limit=2`)).map(({ data }) => data.n),
-    [3, 2],
-  )
 })
 
 test('stored images are those of the host that answers', async () => {

@@ -1,13 +1,11 @@
 /**
- * What people who run the service look at, Ferrite's own: who holds which node, what has happened last, which images lie in
- * the store of this host. All of it is for those who see the whole fleet.
+ * What people who run the service look at, Ferrite's own: who holds which node, which images lie in the store of this
+ * host. All of it is for those who see the whole fleet.
  */
 import { Type } from 'typebox'
-import { latestEvents } from '#db/latest-events.ts'
 import { heldNodes } from '#db/leases.ts'
 import { Nullable, timestamp } from '#protocol/field.ts'
 import { type Endpoint, endpoint } from '../endpoint.ts'
-import { integer, list } from '../parameters.ts'
 
 const Time = Type.String()
 
@@ -20,14 +18,6 @@ const Lease = Type.Object({
   purpose: Type.String(),
   since: Time,
   until: Time,
-})
-
-const LatestEvent = Type.Object({
-  id: Type.Integer(),
-  at: Time,
-  node_uuid: Nullable(Type.String()),
-  kind: Type.String(),
-  data: Type.Record(Type.String(), Type.Unknown()),
 })
 
 const StoredImage = Type.Object({
@@ -58,29 +48,6 @@ export const serviceViews: readonly Endpoint[] = [
       const held = await heldNodes(call.db, call.config.api.max_limit)
       const leases = held.map(({ untilMs, ...lease }) => ({ ...lease, until: timestamp(untilMs) }))
       return { json: JSON.stringify({ leases }) }
-    },
-  }),
-  endpoint({
-    id: 'event.latest',
-    method: 'GET',
-    path: '/v1/events/latest',
-    from: '1.1',
-    status: 200,
-    policy: ['baremetal:events:get_latest'],
-    query: {
-      kind: list({ doc: 'events of these kinds only' }),
-      before: integer({ min: 1, doc: 'events before the one of this number' }),
-      limit: integer({ min: 1, doc: 'at most so many' }),
-    },
-    response: Type.Object({ events: Type.Array(LatestEvent) }),
-    doc: "Ferrite's own: what has happened, newest first.",
-    async handle(call) {
-      call.allow(null)
-      const { kind: kinds, before: beforeId, limit = 200 } = call.query
-      const most = Math.min(limit, call.config.api.max_limit)
-      const found = await latestEvents(call.db, { kinds, beforeId, limit: most })
-      const events = found.map(({ id, at, node_uuid, kind, data }) => ({ id, at, node_uuid, kind, data }))
-      return { json: JSON.stringify({ events }) }
     },
   }),
   endpoint({

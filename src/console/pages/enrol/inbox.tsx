@@ -4,7 +4,8 @@ import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table'
 import { useQuery } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { Link } from 'react-router'
-import { all, get } from '../../api.ts'
+import { all } from '../../api.ts'
+import { latestEvents } from '../../latest-events.ts'
 import type { LiveEvent } from '../../live.ts'
 import type { Node } from '../../node-type.ts'
 import { Asked } from '../../parts/asked.tsx'
@@ -88,13 +89,8 @@ function Strangers({ enrol }: { enrol: (mac: string) => ReactNode }) {
   const nowMs = useNow(10_000)
   const query = useQuery({
     queryKey: ['events', 'strangers'],
-    queryFn: async ({ signal }) => {
-      const { events } = await get<{ events: LiveEvent[] }>('/v1/events/latest', {
-        query: { kind: 'stranger', limit: 500 },
-        signal,
-      })
-      return newestOfEach(events)
-    },
+    queryFn: async ({ signal }) =>
+      newestOfEach((await latestEvents({ kind: ['stranger'], latest: 500 }, signal)).events),
     refetchInterval: 10_000,
   })
   return (
