@@ -41,8 +41,13 @@ export async function phaseTimes(db: Db | Trx, model: string, kind: string): Pro
   return rows.map(({ phase, occurrence, samples }) => ({
     phase,
     occurrence: Number(occurrence),
-    samples: (JSON.parse(samples) as Packed[]).map(([seconds, leftS, bytes]) => ({ seconds, leftS, bytes })), // written below
+    samples: readSamples(samples),
   }))
+}
+
+/** Of the column `samples`. */
+export function readSamples(text: string): PhaseSample[] {
+  return (JSON.parse(text) as Packed[]).map(([seconds, leftS, bytes]) => ({ seconds, leftS, bytes })) // written below
 }
 
 /** Adds a run's samples. */

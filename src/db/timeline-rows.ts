@@ -35,7 +35,7 @@ export interface RecordRow {
 }
 
 /** Work that moves no state and boots no ramdisk; a run of it is shown where it is asked for by name. */
-const sideKinds = ['power', 'take over']
+export const sideKinds: readonly string[] = ['power', 'take over']
 /** A flow has no more records than this that matter. */
 const mostRecords = 20_000
 const mostSeen = 5000
@@ -127,6 +127,20 @@ export async function seenOf(
   return (await query.execute()).map(({ data, ...row }) => ({ ...row, data: JSON.parse(data) }))
 }
 
+/** Maker and product of these machines, by UUID; see systemVendor. */
+export async function systemVendors(
+  db: Db,
+  nodeUuids: readonly string[],
+): Promise<ReadonlyMap<string, Readonly<Record<string, unknown>>>> {
+  const rows = await db.selectFrom('nodes').select(['uuid', 'inventory']).where('uuid', 'in', nodeUuids).execute()
+  return new Map(
+    rows.flatMap(({ uuid, inventory }) => {
+      const vendor = inventory === null ? undefined : vendorIn(JSON.parse(inventory))
+      return vendor ? [[uuid, vendor] as const] : []
+    }),
+  )
+}
+
 /** A piece of a ramdisk's log: when it came, and what it says. */
 export interface LogRow {
   boot_id: string
@@ -152,8 +166,12 @@ export async function firstWords(db: Db, nodeUuid: string, from: string): Promis
 /** Maker and product of the machine, as the last inspection found them; null: none did, or it is kept elsewhere. */
 export async function systemVendor(db: Db, nodeUuid: string): Promise<Readonly<Record<string, unknown>> | null> {
   const found = await findInventory(db, nodeUuid)
-  const inventory = found?.inventory as { system_vendor?: Record<string, unknown> } | undefined // an object, as it was posted
-  return inventory?.system_vendor ?? null
+  return (found && vendorIn(found)) ?? null
+}
+
+function vendorIn(found: Record<string, unknown>): Readonly<Record<string, unknown>> | undefined {
+  const inventory = found.inventory as { system_vendor?: Record<string, unknown> } | undefined // an object, as it was posted
+  return inventory?.system_vendor
 }
 
 /** Runs that ended well, as events after `afterId` tell, at most `limit`. */

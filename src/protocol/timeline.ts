@@ -122,6 +122,29 @@ export const Run = Type.Object({
 })
 export type Run = Static<typeof Run>
 
+/** A run under way, for lists of the whole fleet: how long it has worked, and how long runs like it do. */
+export const LiveRun = Type.Object({
+  id: Type.Integer(),
+  node_uuid: Type.String(),
+  /** Name of the work: deploy, clean, inspect … */
+  kind: Type.String(),
+  started_at: Time,
+  /** By what it is compared. */
+  model: Type.String(),
+  /** Without its waits for a place or for an operator. */
+  work_s: Seconds,
+  /** It waits for a place or for an operator: `work_s` stands still. */
+  is_waiting: Type.Boolean(),
+  /** Earlier runs of this kind and model that ended well. */
+  runs_known: Count,
+  /** What they took in the median; null: none is known. */
+  expected_s: Nullable(Seconds),
+  /** A run that has worked for longer is late: a quarter longer than nine of ten took. Null: fewer than three are known. */
+  late_after_s: Nullable(Seconds),
+  is_late: Type.Boolean(),
+})
+export type LiveRun = Static<typeof LiveRun>
+
 export const Timeline = Type.Object({
   node_uuid: Type.String(),
   /** By what runs are compared: maker and product, else resource class and driver. */

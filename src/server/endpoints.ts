@@ -30,6 +30,7 @@ import { ramdisk } from './resources/ramdisk.ts'
 import { ramdiskLogs } from './resources/ramdisk-logs.ts'
 import { root } from './resources/root.ts'
 import { runbooks } from './resources/runbooks.ts'
+import { runs } from './resources/runs.ts'
 import { serviceViews } from './resources/service-views.ts'
 import { settings } from './resources/settings.ts'
 import { shards } from './resources/shards.ts'
@@ -49,6 +50,7 @@ export const endpoints: readonly Endpoint[] = [
   ...vendorPassthru,
   ...nodeHistory,
   ...nodeTimeline,
+  ...runs,
   ...nodeFirmware,
   ...nodeVifs,
   ...nodeTraits,

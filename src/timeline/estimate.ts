@@ -32,6 +32,17 @@ export function expectedSeconds(times: readonly PhaseTimes[]): number | null {
   return whole ? median(whole.samples.map(({ seconds }) => seconds)) : null
 }
 
+/** Runs of a model that must be known before one is called late. */
+const fewest = 3
+/** The slowest of ten is not late yet. */
+const leeway = 1.25
+
+/** How long a run may take before it is late: a quarter longer than nine of ten took; null: too few are known. */
+export function lateAfterSeconds(times: readonly PhaseTimes[]): number | null {
+  const whole = times.find(({ phase }) => phase === 'run')
+  return whole && whole.samples.length >= fewest ? leeway * quantile(secondsOf(whole.samples), 0.9) : null
+}
+
 export function estimate(
   stretches: readonly Stretch[],
   times: readonly PhaseTimes[],

@@ -17,11 +17,13 @@ import {
 } from '@patternfly/react-core'
 import { useDeferredValue, useMemo, useState } from 'react'
 import { useSearchParams } from 'react-router'
+import type { RunsByNode } from '../expected.ts'
 import { type FleetNode, useFleet } from '../fleet.ts'
 import { ActionDialog } from '../parts/action-dialog.tsx'
 import { FaultAlert } from '../parts/fault-alert.tsx'
 import { Loading } from '../parts/loading.tsx'
 import { useNow } from '../parts/time.ts'
+import { useRuns } from '../runs.ts'
 import { type Action, maintenanceActions, powerActions, provisionActions } from '../verbs.ts'
 import { ColumnMenu } from './nodes/column-menu.tsx'
 import { columns as allColumns, type Column, chosenColumns } from './nodes/columns.tsx'
@@ -53,11 +55,13 @@ export default function Nodes() {
   const sorting = sortingOf(query)
   // Only these filters look at the time; without them nothing is sorted anew as it passes.
   const dependsOnTime = filters.age !== undefined || filters.view === 'overdue'
+  const runs = useRuns()
   const shown = useShown(
     useDeferredValue(fleet?.nodes),
     useDeferredValue(filters),
     sorting,
     dependsOnTime ? nowMs : undefined,
+    filters.view === 'overdue' ? runs : noRuns,
   )
   const chosen = shown.filter(node => selected.has(node.uuid))
   const onSelect = (uuids: readonly string[], isSelected: boolean) =>
@@ -116,7 +120,9 @@ export default function Nodes() {
           </EmptyStateBody>
         </EmptyState>
       )}
-      {shown.length > 0 && <NodeTable {...{ nodes: shown, columns, nowMs, sorting, onSort, selected, onSelect }} />}
+      {shown.length > 0 && (
+        <NodeTable {...{ nodes: shown, columns, runs, nowMs, sorting, onSort, selected, onSelect }} />
+      )}
       {action && <ActionDialog action={action} nodes={chosen} onClose={() => setAction(undefined)} />}
     </PageSection>
   )
@@ -132,6 +138,8 @@ function sortingOf(query: URLSearchParams): Sorting {
   return { by: text.replace(/^-/, ''), descending: text.startsWith('-') }
 }
 
+const noRuns: RunsByNode = new Map()
+
 /** Numbers in names count as numbers: rack1-node2 stands before rack1-node10. */
 const inOrder = new Intl.Collator(undefined, { numeric: true })
 
@@ -140,10 +148,11 @@ function useShown(
   filters: Filters,
   { by, descending }: Sorting,
   nowMs: number | undefined,
+  runs: RunsByNode,
 ): readonly FleetNode[] {
   return useMemo(() => {
     const column: Column | undefined = allColumns.find(one => one.id === by)
-    const kept = (nodes ?? []).filter(node => holds(filters, node, nowMs ?? Date.now()))
+    const kept = (nodes ?? []).filter(node => holds(filters, node, { nowMs: nowMs ?? Date.now(), runs }))
     if (!column) return kept
     const keyed = kept.map(node => ({ node, key: column.sortBy(node) }))
     keyed.sort(({ key: a }, { key: b }) =>
@@ -151,7 +160,7 @@ function useShown(
     )
     const sorted = keyed.map(({ node }) => node)
     return descending ? sorted.reverse() : sorted
-  }, [nodes, filters, by, descending, nowMs])
+  }, [nodes, filters, by, descending, nowMs, runs])
 }
 
 function BulkMenu({ nodes, onChoose }: { nodes: readonly FleetNode[]; onChoose: (action: Action) => void }) {

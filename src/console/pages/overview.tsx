@@ -18,6 +18,7 @@ import { type Fleet, useFleet } from '../fleet.ts'
 import { FaultAlert } from '../parts/fault-alert.tsx'
 import { Loading } from '../parts/loading.tsx'
 import { useNow } from '../parts/time.ts'
+import { useRuns } from '../runs.ts'
 import { Conductors } from './overview/conductors.tsx'
 import { Failures } from './overview/failures.tsx'
 import { Late } from './overview/late.tsx'
@@ -44,7 +45,8 @@ export default function Overview() {
 
 function Cards({ fleet: { nodes } }: { fleet: Fleet }) {
   const nowMs = useNow(2000)
-  const late = nodes.filter(node => isOverdue(node, nowMs))
+  const runs = useRuns()
+  const late = nodes.filter(node => isOverdue(node, runs.get(node.uuid), nowMs))
   const failed = nodes.filter(hasFailed)
   const busy = nodes.filter(isBusy)
   const maintained = nodes.filter(node => node.maintenance)
@@ -67,7 +69,7 @@ function Cards({ fleet: { nodes } }: { fleet: Fleet }) {
           <Card isFullHeight>
             <CardTitle component="h2">State and time in it</CardTitle>
             <CardBody>
-              <StateMatrix nodes={nodes} nowMs={nowMs} />
+              <StateMatrix nodes={nodes} late={late} nowMs={nowMs} />
             </CardBody>
           </Card>
         </GridItem>
@@ -91,7 +93,7 @@ function Cards({ fleet: { nodes } }: { fleet: Fleet }) {
           <Card>
             <CardTitle component="h2">Over their expected time</CardTitle>
             <CardBody>
-              <Late nodes={late} nowMs={nowMs} />
+              <Late nodes={late} runs={runs} nowMs={nowMs} />
             </CardBody>
           </Card>
         </GridItem>

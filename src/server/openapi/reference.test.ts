@@ -55,6 +55,7 @@ const ours = new Set([
   // Ironic does, and does not say beforehand what.
   'POST /v1/nodes/{node_ident}/plan',
   'GET /v1/nodes/{node_ident}/timeline',
+  'GET /v1/runs',
   // What people who run the service look at.
   'GET /v1/settings',
   'GET /v1/leases',

@@ -59,6 +59,7 @@ node.injectNmi                     ++.+    ++..+  ....-  -----
 node.unlock                        ++.+    ++..+  ....-  -----
 node.why                           ++++    +++++  ....-  -----
 event.list                         ++++    +++++  ooooo  ooooo
+run.list                           ++++    +++++  ooooo  ooooo
 node.takeOver                      +...    .....  .....  .....
 node.listIndicators                ++++    +++++  ++++-  -----
 node.getIndicator                  ++++    +++++  ++++-  -----

@@ -62,6 +62,7 @@ export function attempts(world: World): Readonly<Record<string, Attempt>> {
     'node.attachVif': { body: { id: 'vif' } },
     'node.setTraits': { body: { traits: ['CUSTOM_U'] } },
     'event.list': { shows: node },
+    'run.list': { shows: node },
     'node.listHistory': { shows: world.event_uuid ?? '' },
 
     'node.update:empty': { body: [] },

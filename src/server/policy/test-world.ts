@@ -1,4 +1,5 @@
 /** What the matrix of policies is tried on: a node with everything that can belong to one, and the things beside nodes. */
+import { insertFlow } from '#db/flows.ts'
 import { keepPiece } from '#db/ramdisk-logs.ts'
 import type { Tables } from '#db/tables.ts'
 import { type Identity, nobody } from '../auth.ts'
@@ -92,6 +93,9 @@ async function addRows({ db }: TestApi, { node, used, allocation_ident, boot }: 
     .execute()
   const data = JSON.stringify({ from: 'enroll', to: 'verifying' })
   await db.insertInto('events').values({ at, node_uuid, flow_id: null, kind: 'provision state', data }).execute()
+  const asked = { requested_by: null, requested_project: null, request_id: null }
+  const flow = { node_uuid, kind: 'inspect', args: {}, conductor: 'host-1', lease_token: 1, nowMs: Date.parse(at) }
+  await insertFlow(db, { ...flow, ...asked })
   const piece = { bootId: String(boot), piece: 0, text: 'x', at }
   await keepPiece(db, { nodeUuid: node_uuid, ...piece }, 1000)
   const inventory = JSON.stringify({ inventory: {}, plugin_data: {} })
@@ -110,6 +114,7 @@ async function addRows({ db }: TestApi, { node, used, allocation_ident, boot }: 
 const tables = [
   'ramdisk_logs',
   'events',
+  'flows',
   'bios_settings',
   'firmware_components',
   'agents',

@@ -2,8 +2,9 @@
 import type { ReactNode } from 'react'
 import { Link } from 'react-router'
 import { part } from '../../api.ts'
-import { inStateMs, isOverdue } from '../../expected.ts'
+import { allowanceOf, inStateMs, type SeenRun } from '../../expected.ts'
 import type { FleetNode } from '../../fleet.ts'
+import { latenessText } from '../../parts/lateness.ts'
 import { Fault, Maintenance, Power, StateLabel } from '../../parts/state-label.tsx'
 import { duration } from '../../parts/time.ts'
 
@@ -13,7 +14,7 @@ export interface Column {
   /** In rem. */
   readonly width: number
   readonly isUsual: boolean
-  readonly cell: (node: FleetNode, nowMs: number) => ReactNode
+  readonly cell: (node: FleetNode, nowMs: number, run: SeenRun | undefined) => ReactNode
   readonly sortBy: (node: FleetNode) => string | number
 }
 
@@ -51,10 +52,27 @@ export const columns: readonly Column[] = [
     label: 'In state',
     width: 8,
     isUsual: true,
-    cell: (node, nowMs) => {
+    cell: (node, nowMs, run) => {
       const ms = inStateMs(node, nowMs)
       if (ms === undefined) return '–'
-      return isOverdue(node, nowMs) ? <strong className="ferrite-overdue">{duration(ms)}</strong> : duration(ms)
+      const allowance = allowanceOf(node, run, nowMs)
+      if (!allowance || allowance.spentMs <= allowance.allowedMs) return duration(ms)
+      return (
+        <strong className="ferrite-overdue" title={latenessText(allowance)}>
+          {duration(ms)}
+        </strong>
+      )
+    },
+    sortBy: node => -Date.parse(node.provision_updated_at ?? '1970-01-01'),
+  },
+  {
+    id: 'expected',
+    label: 'Expected',
+    width: 12,
+    isUsual: false,
+    cell: (node, nowMs, run) => {
+      const allowance = allowanceOf(node, run, nowMs)
+      return allowance ? `${duration(allowance.allowedMs)}, by ${allowance.by}` : '–'
     },
     sortBy: node => -Date.parse(node.provision_updated_at ?? '1970-01-01'),
   },
@@ -94,7 +112,7 @@ export const columns: readonly Column[] = [
 
 export function chosenColumns(query: URLSearchParams): readonly Column[] {
   const named = query.get('cols')?.split(',')
-  return named
-    ? columns.filter(({ id }) => id === 'name' || named.includes(id))
-    : columns.filter(column => column.isUsual)
+  if (named) return columns.filter(({ id }) => id === 'name' || named.includes(id))
+  const asksWhy = query.get('view') === 'overdue'
+  return columns.filter(({ id, isUsual }) => isUsual || (asksWhy && id === 'expected'))
 }

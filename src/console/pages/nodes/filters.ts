@@ -1,16 +1,25 @@
 /** Which nodes the table shows, and how: read off the address, so that a link is a filter, and a filter has a name. */
 import { type ProvisionState, provisionStates } from '#protocol/states.ts'
-import { type Age, ageOf, ages, hasFailed, isBusy, isOverdue } from '../../expected.ts'
+import { type Age, ageOf, ages, hasFailed, isBusy, isOverdue, type RunsByNode } from '../../expected.ts'
 import type { FleetNode } from '../../fleet.ts'
+
+/** What filters look at besides the nodes. */
+export interface World {
+  readonly nowMs: number
+  readonly runs: RunsByNode
+}
 
 /** What a filter by a word shows. */
 export const views = {
   busy: { label: 'Under way', holds: isBusy },
-  overdue: { label: 'Over their time', holds: isOverdue },
+  overdue: {
+    label: 'Over their time',
+    holds: (node: FleetNode, { nowMs, runs }: World) => isOverdue(node, runs.get(node.uuid), nowMs),
+  },
   failed: { label: 'Failed', holds: hasFailed },
   maintenance: { label: 'In maintenance', holds: (node: FleetNode) => node.maintenance },
   fault: { label: 'With a fault', holds: (node: FleetNode) => node.fault !== null },
-} as const satisfies Record<string, { label: string; holds: (node: FleetNode, nowMs: number) => boolean }>
+} as const satisfies Record<string, { label: string; holds: (node: FleetNode, world: World) => boolean }>
 export type View = keyof typeof views
 
 /** Fields that the address may name with the value they must have. */
@@ -47,10 +56,10 @@ export function readFilters(query: URLSearchParams): Filters {
   }
 }
 
-export function holds({ q, states, age, view, equal }: Filters, node: FleetNode, nowMs: number): boolean {
+export function holds({ q, states, age, view, equal }: Filters, node: FleetNode, world: World): boolean {
   if (states.length > 0 && !states.includes(node.provision_state)) return false
-  if (view && !views[view].holds(node, nowMs)) return false
-  if (age && ageOf(node, nowMs) !== age) return false
+  if (view && !views[view].holds(node, world)) return false
+  if (age && ageOf(node, world.nowMs) !== age) return false
   if (!equal.every(([name, value]) => equals[name].of(node) === value)) return false
   return q === '' || words(q).every(word => textOf(node).includes(word))
 }

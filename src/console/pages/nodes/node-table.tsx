@@ -4,6 +4,7 @@
  */
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { memo, useCallback, useLayoutEffect, useRef, useState } from 'react'
+import type { RunsByNode, SeenRun } from '../../expected.ts'
 import type { FleetNode } from '../../fleet.ts'
 import type { Column } from './columns.tsx'
 
@@ -21,6 +22,7 @@ export interface Sorting {
 interface Props {
   readonly nodes: readonly FleetNode[]
   readonly columns: readonly Column[]
+  readonly runs: RunsByNode
   readonly nowMs: number
   readonly sorting: Sorting
   readonly onSort: (by: string) => void
@@ -28,7 +30,7 @@ interface Props {
   readonly onSelect: (uuids: readonly string[], isSelected: boolean) => void
 }
 
-export function NodeTable({ nodes, columns, nowMs, sorting, onSort, selected, onSelect }: Props) {
+export function NodeTable({ nodes, columns, runs, nowMs, sorting, onSort, selected, onSelect }: Props) {
   const frame = useRef<HTMLDivElement>(null)
   const keyOf = useCallback((index: number) => nodes[index]?.uuid ?? index, [nodes])
   const rows = useVirtualizer({
@@ -113,6 +115,7 @@ export function NodeTable({ nodes, columns, nowMs, sorting, onSort, selected, on
                   node={node}
                   index={index}
                   columns={columns}
+                  run={runs.get(node.uuid)}
                   nowMs={nowMs}
                   isSelected={selected.has(node.uuid)}
                   onSelect={select}
@@ -136,6 +139,7 @@ interface RowProps {
   readonly node: FleetNode
   readonly index: number
   readonly columns: readonly Column[]
+  readonly run: SeenRun | undefined
   readonly nowMs: number
   readonly isSelected: boolean
   readonly onSelect: (node: FleetNode, isSelected: boolean, withShift: boolean) => void
@@ -143,7 +147,7 @@ interface RowProps {
 
 /** Drawn anew when what it shows is another, or time has passed; a scrolling table draws its new rows alone. */
 const Row = memo(
-  function Row({ node, index, columns, nowMs, isSelected, onSelect }: RowProps) {
+  function Row({ node, index, columns, run, nowMs, isSelected, onSelect }: RowProps) {
     return (
       <tr aria-rowindex={index + 2} className={isSelected ? 'ferrite-selected' : undefined}>
         <td>
@@ -157,7 +161,7 @@ const Row = memo(
           />
         </td>
         {columns.map(column => (
-          <td key={column.id}>{column.cell(node, nowMs)}</td>
+          <td key={column.id}>{column.cell(node, nowMs, run)}</td>
         ))}
       </tr>
     )
@@ -166,6 +170,7 @@ const Row = memo(
     a.node === b.node &&
     a.index === b.index &&
     a.columns === b.columns &&
+    a.run === b.run &&
     a.nowMs === b.nowMs &&
     a.isSelected === b.isSelected,
 )

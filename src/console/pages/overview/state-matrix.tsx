@@ -1,16 +1,25 @@
 /** How many nodes are in which state, and for how long: a table whose cells darken with their number and lead to it. */
 import { Link } from 'react-router'
 import { provisionStates } from '#protocol/states.ts'
-import { type Age, ageOf, ages, expectedIn } from '../../expected.ts'
+import { ageOf, ages } from '../../expected.ts'
 import type { FleetNode } from '../../fleet.ts'
 import { StateLabel } from '../../parts/state-label.tsx'
 
-export function StateMatrix({ nodes, nowMs }: { nodes: readonly FleetNode[]; nowMs: number }) {
+interface Props {
+  readonly nodes: readonly FleetNode[]
+  /** Those of them that are over their time. */
+  readonly late: readonly FleetNode[]
+  readonly nowMs: number
+}
+
+export function StateMatrix({ nodes, late, nowMs }: Props) {
+  const cellOf = (node: FleetNode) => `${node.provision_state} ${ageOf(node, nowMs)}`
+  const lateCells = new Set(late.map(cellOf))
   const counts = new Map<string, number>()
   const add = (key: string) => counts.set(key, (counts.get(key) ?? 0) + 1)
   for (const node of nodes) {
     add(node.provision_state)
-    add(`${node.provision_state} ${ageOf(node, nowMs)}`)
+    add(cellOf(node))
   }
   const shown = provisionStates.filter(state => counts.has(state))
   const most = Math.max(...shown.flatMap(state => ages.map(age => counts.get(`${state} ${age.id}`) ?? 0)), 1)
@@ -37,12 +46,12 @@ export function StateMatrix({ nodes, nowMs }: { nodes: readonly FleetNode[]; now
               {ages.map(age => {
                 const count = counts.get(`${state} ${age.id}`) ?? 0
                 return (
-                  <td key={age.id} className={isLate(state, age.id) ? 'ferrite-late' : undefined}>
+                  <td key={age.id} className={lateCells.has(`${state} ${age.id}`) ? 'ferrite-late' : undefined}>
                     {count > 0 && (
                       <Link
                         to={`/nodes?state=${encodeURIComponent(state)}&age=${age.id}`}
                         style={{ '--share': `${Math.round(12 + 58 * Math.sqrt(count / most))}%` } as object}
-                        aria-label={`${count} nodes in ${state}, ${age.label}`}
+                        aria-label={`${count} nodes in ${state}, ${age.label}${lateCells.has(`${state} ${age.id}`) ? ', some over their time' : ''}`}
                       >
                         {count.toLocaleString()}
                       </Link>
@@ -61,11 +70,4 @@ export function StateMatrix({ nodes, nowMs }: { nodes: readonly FleetNode[]; now
       </table>
     </div>
   )
-}
-
-/** Everything in the column is over what the state takes. */
-function isLate(state: (typeof provisionStates)[number], age: Age): boolean {
-  const expectedMs = expectedIn(state)
-  const before = ages[ages.findIndex(one => one.id === age) - 1]
-  return expectedMs !== undefined && before !== undefined && before.endMs >= expectedMs
 }
