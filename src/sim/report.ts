@@ -60,7 +60,9 @@ function inWords({ phases, service_peak_rss_mib: peakMib }: Report): string[] {
   if (deploy) {
     const { per_s, p50_ms, p99_ms } = deploy.heartbeats
     lines.push(`deployed: ${deploy.per_hour} nodes/hour`)
-    lines.push(`heartbeats meanwhile: ${shown(per_s)}/s, p50 ${ms(p50_ms)}, p99 ${ms(p99_ms)}`)
+    const { late_p99_ms, late_max_ms } = deploy.simulator
+    const own = `the simulator's own pauses: p99 ${ms(late_p99_ms)}, at most ${ms(late_max_ms)}`
+    lines.push(`heartbeats meanwhile: ${shown(per_s)}/s, p50 ${ms(p50_ms)}, p99 ${ms(p99_ms)} (${own})`)
   }
   if (peakMib !== null) lines.push(`memory of the service: at most ${peakMib} MiB`)
   return lines

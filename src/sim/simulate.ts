@@ -2,6 +2,7 @@
  * One simulation from the first node to the last phase: who stands and who goes through the phases, and what was
  * measured in each. It decides nothing about machines or service; those are made and ended by its caller.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Api } from '#cli/client.ts'
 import { Fault } from '#lib/fault.ts'
@@ -30,7 +31,8 @@ export interface PhaseReport extends PhaseResult {
   heartbeats: Latencies & { per_s: number }
   /** Of the service, where it is ours; memory at its highest. */
   service: (Usage & { cpu_ms_per_node: number }) | null
-  simulator: { cpu_s: number; rss_mib: number }
+  /** `late_*`: by how much its own event loop was late, which counts as latency of the service too. */
+  simulator: { cpu_s: number; rss_mib: number; late_p99_ms: number; late_max_ms: number }
 }
 
 export interface Report {
@@ -138,6 +140,12 @@ async function stand(campaign: Campaign, idle: Target['fleet']['machines'], opti
   options.takeHeartbeats()
 }
 
+/** How often the simulator's event loop is expected to come round. */
+const LOOKS_EVERY_MS = 10
+
+/** What is measured is the whole time from one look to the next. */
+const latenessMs = (ns: number) => Math.max(0, Math.round(ns / 1e6) - LOOKS_EVERY_MS)
+
 /** What service and simulator use while something is done. */
 class Meter {
   /** Highest memory of the service that was seen. */
@@ -146,18 +154,21 @@ class Meter {
   readonly #takeHeartbeats: () => number[]
   readonly #stop = new AbortController()
   readonly #sampling: Promise<void>
+  readonly #lateness = monitorEventLoopDelay({ resolution: LOOKS_EVERY_MS })
   #phasePeakMib = 0
 
   constructor(target: Target, takeHeartbeats: () => number[]) {
     this.#target = target
     this.#takeHeartbeats = takeHeartbeats
     this.#sampling = this.#sample()
+    this.#lateness.enable()
   }
 
   async during(work: () => Promise<PhaseResult>) {
     const { pid } = this.#target
     this.#takeHeartbeats()
     this.#phasePeakMib = 0
+    this.#lateness.reset()
     const before = pid === undefined ? null : await usageOf(pid)
     const ownBefore = process.cpuUsage()
     const value = await work()
@@ -178,12 +189,15 @@ class Meter {
       simulator: {
         cpu_s: Math.round((own.user + own.system) / 10_000) / 100,
         rss_mib: Math.round(process.memoryUsage.rss() / 2 ** 20),
+        late_p99_ms: latenessMs(this.#lateness.percentile(99)),
+        late_max_ms: latenessMs(this.#lateness.max),
       },
     }
     return { value, figures }
   }
 
   async stop(): Promise<void> {
+    this.#lateness.disable()
     this.#stop.abort()
     await this.#sampling
   }
