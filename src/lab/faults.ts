@@ -2,6 +2,7 @@
  * Faults that a lab injects, and the one table of their names: what `ferrite lab fault NODE KIND [VALUE]` accepts. Those
  * of the BMC are wrapped around an honest emulator and an honest machine, which know nothing of them.
  */
+import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidInput } from '#lib/fault.ts'
 import { completion } from '#protocol/ipmi/commands.ts'
@@ -186,10 +187,12 @@ export function lyingHardware(hardware: Hardware, faults: BmcFaults): Hardware {
       if (!faults.ignoreBoot) await hardware.setBoot(override)
     },
     media: () => hardware.media(),
-    insertMedia: image => hardware.insertMedia(image),
+    insertMedia: (image, login) => hardware.insertMedia(image, login),
+    ...(hardware.streamMedia && { streamMedia: async (stream: Duplex) => hardware.streamMedia?.(stream) }),
     ejectMedia: () => hardware.ejectMedia(),
     linkUp: nic => hardware.linkUp(nic),
     ...(hardware.serial && { serial: hardware.serial }),
+    ...(hardware.openScreen && { openScreen: hardware.openScreen.bind(hardware) }),
     ...(hardware.secureBoot && { secureBoot: () => hardware.secureBoot?.() ?? { enabled: false, current: false } }),
     ...(hardware.setSecureBoot && { setSecureBoot: (enabled: boolean) => hardware.setSecureBoot?.(enabled) }),
   }
@@ -197,7 +200,7 @@ export function lyingHardware(hardware: Hardware, faults: BmcFaults): Hardware {
 
 /** The service as a slow or overloaded BMC answers. */
 export function failingService(service: RedfishService, faults: BmcFaults): RedfishService {
-  return async request => {
+  const serve = async (request: Request): Promise<Response> => {
     if (faults.hang) return new Promise(() => {})
     // Whoever holds the socket breaks it off where there is no answer.
     if (faults.drop) throw new Error('the connection is broken off, as was asked for')
@@ -210,6 +213,7 @@ export function failingService(service: RedfishService, faults: BmcFaults): Redf
     }
     return service(request)
   }
+  return Object.assign(serve, { connect: service.connect })
 }
 
 /** What the same BMC does over IPMI: how late its answers are, which packets it loses, and what it refuses for now. */

@@ -36,6 +36,9 @@ export const forLab = [
   'seabios',
 ] as const
 
+/** BMCs of the lab that fetch images from NFS and CIFS; `npm run interop:redfish` tries them. */
+export const forShares = ['libnfs-utils', 'smbclient'] as const
+
 /** `ferrite serve`: image formats, network boot, boot ISO images. */
 export const forService = [
   'qemu-utils',
@@ -68,6 +71,13 @@ export const forGlance = ['python3-glance'] as const
 
 /** The deploy interface `ansible`, in `npm run interop:deploy` and `interop:installers`. */
 export const forAnsible = ['ansible-core', 'openssh-client'] as const
+
+/** `npm run interop:notifications`: what RabbitMQ runs on, and who listens. RabbitMQ itself is unpacked, not installed. */
+export const forNotifications = [
+  ...['erlang-base', 'erlang-crypto', 'erlang-eldap', 'erlang-inets', 'erlang-mnesia', 'erlang-os-mon'],
+  ...['erlang-parsetools', 'erlang-public-key', 'erlang-runtime-tools', 'erlang-ssl', 'erlang-syntax-tools'],
+  ...['erlang-tools', 'erlang-xmerl', 'python3-oslo.messaging'],
+] as const
 
 /** The newest clients, which pip installs in a virtual environment. */
 export const forNewestClients = ['python3-venv'] as const

@@ -12,7 +12,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { copyFile, open, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '#lib/fault.ts'
 import { bootNextFromUrl } from './firmware-variables.ts'
@@ -22,11 +24,13 @@ import {
   bootOrder,
   FIRMWARE_VARIABLES,
   MANUFACTURER,
+  type MediaSource,
   MODEL,
   mediaNode,
   type QemuRequest,
   QMP_SOCKET,
   qemuArguments,
+  SCREEN_SOCKET,
   SECURE_VARIABLES,
   variablesFile,
 } from './qemu.ts'
@@ -37,12 +41,14 @@ import type {
   HardwareFacts,
   HardwareSerial,
   Media,
+  MediaLogin,
   PowerState,
   ResetType,
 } from './redfish/hardware.ts'
 import { SerialPort } from './serial.ts'
 import { socketPath } from './sockets.ts'
 import type { LabMachine, LabState } from './state.ts'
+import { StreamedMedia } from './streamed-media.ts'
 
 /** QEMU opens its control socket within this time, however busy the host is. */
 const START_LIMIT_MS = 30_000
@@ -87,7 +93,7 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
   #bootOrderQueue: Promise<void> = Promise.resolve()
   #override: BootOverride = { enabled: 'Disabled', target: 'None' }
   #overrideSetAtMs = 0
-  #media: (Media & { file: string }) | null = null
+  #media: (Media & { source: MediaSource; discard(): Promise<void> }) | null = null
   #mediaCount = 0
   #diskError: QemuRequest['diskError'] = null
   readonly #secureBoot: { enabled: boolean; current: boolean }
@@ -126,6 +132,7 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
   async close(): Promise<void> {
     this.#enqueue('power off', () => this.#stop(0))
     await this.#queue
+    await this.ejectMedia()
     await this.#serial.close()
   }
 
@@ -147,6 +154,11 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
 
   secureBoot(): { enabled: boolean; current: boolean } {
     return { ...this.#secureBoot }
+  }
+
+  openScreen(): Duplex {
+    // Without power there is no QEMU to answer, and the connection fails.
+    return connect(socketPath(join(this.#machine.directory, SCREEN_SOCKET)))
   }
 
   setSecureBoot(enabled: boolean): void {
@@ -192,15 +204,32 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
     await this.#applyBootOrder()
   }
 
-  async insertMedia(image: string): Promise<void> {
+  async insertMedia(image: string, login?: MediaLogin): Promise<void> {
     // Each image has a file of its own: the one before may still be open in QEMU.
     const file = join(this.#machine.directory, `media-${++this.#mediaCount}.iso`)
-    await fetchMedia(image, file)
+    await fetchMedia(image, file, login)
     await this.ejectMedia()
-    this.#media = { image, file }
+    this.#media = { image, source: { file }, discard: () => rm(file, { force: true }) }
     this.#log(`media inserted: ${image}`)
+    await this.#showMedia(this.#media.source)
+  }
+
+  async streamMedia(stream: Duplex): Promise<void> {
+    const streamed = await StreamedMedia.open(stream)
+    await this.ejectMedia()
+    const media = { image: null, source: { socket: streamed.socket }, discard: () => streamed.close() }
+    this.#media = media
+    this.#log('media sent by a client')
+    void streamed.ended.then(async () => {
+      if (this.#media !== media) return
+      await this.ejectMedia().catch(error => this.#log(`cannot eject what is sent no more: ${messageOf(error)}`))
+    })
+    await this.#showMedia(media.source)
+  }
+
+  async #showMedia(source: MediaSource): Promise<void> {
     if (this.#qmp === null) return
-    await this.#command('blockdev-add', mediaNode(file))
+    await this.#command('blockdev-add', mediaNode(source))
     await this.#command('blockdev-open-tray', { id: 'cd0', force: true })
     await this.#command('blockdev-insert-medium', { id: 'cd0', 'node-name': 'media0' })
     await this.#command('blockdev-close-tray', { id: 'cd0' })
@@ -217,7 +246,7 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
       await this.#command('blockdev-del', { 'node-name': 'media0' })
       await this.#command('blockdev-close-tray', { id: 'cd0' })
     }
-    await rm(media.file, { force: true })
+    await media.discard()
   }
 
   /** Plugs or pulls all cables: the guest sees its carrier go, and no packet passes. */
@@ -273,7 +302,7 @@ export class Machine extends EventEmitter<{ power: [PowerState] }> implements Ha
       machine: this.#machine,
       accelerator: this.#lab.accelerator,
       bootOrder: bootOrder(this.#machine, this.#override),
-      mediaFile: this.#media?.file ?? null,
+      media: this.#media?.source ?? null,
       secureBoot: this.#secureBoot.enabled,
       httpBoot: this.#override.target === 'UefiHttp',
       diskError: this.#diskError,

@@ -76,7 +76,7 @@ describe('qemuArguments', () => {
   const request = {
     accelerator: 'tcg',
     bootOrder: ['nic0', 'disk0', 'cd0'],
-    mediaFile: null,
+    media: null,
     secureBoot: false,
     httpBoot: false,
     diskError: null,
@@ -124,7 +124,7 @@ describe('qemuArguments', () => {
       values(qemuArguments({ ...request, machine, ...change }), '-blockdev').join()
     assert.match(blocks({ diskError: 'write' }), /"driver":"blkdebug".*"iotype":"write"/)
     assert.doesNotMatch(blocks({}), /blkdebug|media0/)
-    assert.match(blocks({ mediaFile: '/x.iso' }), /"node-name":"media0","read-only":true.*x\.iso/)
+    assert.match(blocks({ media: { file: '/x.iso' } }), /"node-name":"media0","read-only":true.*x\.iso/)
   })
 
   it('orders devices by the override, then as usual, each once', () => {

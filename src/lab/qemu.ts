@@ -17,8 +17,8 @@ export interface QemuRequest {
   accelerator: Accelerator
   /** Ids in the order in which the firmware shall try them. */
   bootOrder: readonly string[]
-  /** The ISO file in the CD slot. */
-  mediaFile: string | null
+  /** What is in the CD slot. */
+  media: MediaSource | null
   /** Firmware with keys enrolled, that starts only what they signed. */
   secureBoot: boolean
   /** Firmware boots over HTTP and leaves PXE out. */
@@ -29,7 +29,7 @@ export interface QemuRequest {
 
 /** Arguments for qemu-system-x86_64. It starts stopped; `cont` lets it run. Files are absolute. */
 export function qemuArguments(request: QemuRequest): string[] {
-  const { machine, accelerator, bootOrder, mediaFile, secureBoot } = request
+  const { machine, accelerator, bootOrder, media, secureBoot } = request
   const bootindex = (id: string): string => {
     const place = bootOrder.indexOf(id)
     return place < 0 ? '' : `,bootindex=${place}`
@@ -54,12 +54,14 @@ export function qemuArguments(request: QemuRequest): string[] {
     ...['-global', 'ICH9-LPC.disable_s3=1'],
     ...['-chardev', 'stdio,id=serial0,signal=off', '-serial', 'chardev:serial0'],
     ...['-qmp', `unix:${QMP_SOCKET},server=on,wait=off`],
+    // There is no graphics card: what it shows is that.
+    ...['-vnc', `unix:${SCREEN_SOCKET}`],
     ...firmwareArguments(request),
     ...(machine.disks.some(disk => disk.bus === 'scsi') ? ['-device', 'virtio-scsi-pci,id=scsi0'] : []),
     ...machine.disks.flatMap((disk, index) => diskArguments(disk, index, request.diskError, bootindex(`disk${index}`))),
     ...machine.nics.flatMap((nic, index) => nicArguments(nic, index, bootindex(`nic${index}`))),
-    ...(mediaFile === null ? [] : ['-blockdev', JSON.stringify(mediaNode(mediaFile))]),
-    ...['-device', `ide-cd,id=cd0,bus=ide.5${mediaFile === null ? '' : ',drive=media0'}${bootindex('cd0')}`],
+    ...(media === null ? [] : ['-blockdev', JSON.stringify(mediaNode(media))]),
+    ...['-device', `ide-cd,id=cd0,bus=ide.5${media === null ? '' : ',drive=media0'}${bootindex('cd0')}`],
   ]
 }
 
@@ -72,6 +74,7 @@ export const variablesFile = (machine: LabMachine, { secureBoot }: { secureBoot:
 
 /** Relative to the machine's directory, QEMU's working folder: the path of a unix socket may have 107 characters. */
 export const QMP_SOCKET = 'qmp.sock'
+export const SCREEN_SOCKET = 'screen.sock'
 
 export const FIRMWARE_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
 export const FIRMWARE_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.fd'
@@ -80,9 +83,16 @@ export const SECURE_CODE = '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd'
 /** With the keys that machines are sold with. */
 export const SECURE_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.ms.fd'
 
-/** The block node of virtual media, for the command line and for `blockdev-add`. */
-export function mediaNode(file: string): Record<string, unknown> {
-  return { driver: 'raw', 'node-name': 'media0', 'read-only': true, file: { driver: 'file', filename: file } }
+/** Virtual media: a file, or what is read over a unix socket by NBD. */
+export type MediaSource = { file: string } | { socket: string }
+
+/** Its block node, for the command line and for `blockdev-add`. */
+export function mediaNode(source: MediaSource): Record<string, unknown> {
+  const file =
+    'file' in source
+      ? { driver: 'file', filename: source.file }
+      : { driver: 'nbd', server: { type: 'unix', path: source.socket } }
+  return { driver: 'raw', 'node-name': 'media0', 'read-only': true, file }
 }
 
 /**

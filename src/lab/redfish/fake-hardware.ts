@@ -8,6 +8,7 @@ import type {
   HardwareFacts,
   HardwareSerial,
   Media,
+  MediaLogin,
   PowerState,
   ResetType,
   Sensors,
@@ -19,6 +20,8 @@ export class FakeHardware implements Hardware {
   readonly resets: ResetType[] = []
   /** What `sensors` tells; null: nothing but that it could. */
   measured: Sensors | null = null
+  /** With which the last image was to be fetched; null: with none. */
+  mediaLogin: MediaLogin | null = null
   readonly serial = new FakeSerial()
   readonly #delayMs: number
   #power: PowerState = 'Off'
@@ -57,8 +60,9 @@ export class FakeHardware implements Hardware {
     return this.#media
   }
 
-  async insertMedia(image: string): Promise<void> {
+  async insertMedia(image: string, login?: MediaLogin): Promise<void> {
     this.#media = { image }
+    this.mediaLogin = login ?? null
   }
 
   async ejectMedia(): Promise<void> {

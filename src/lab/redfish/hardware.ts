@@ -2,6 +2,8 @@
  * What a BMC can see of and do to the machine behind it. The Redfish emulator knows hardware by this interface alone,
  * so a QEMU machine of the lab, a fake of a test and a simulated rack look the same to a client.
  */
+import type { Duplex } from 'node:stream'
+
 export type PowerState = 'On' | 'Off' | 'PoweringOn' | 'PoweringOff'
 
 /** The values of ComputerSystem.Reset that we honour. Source: DMTF DSP2046, Resource.ResetType */
@@ -57,8 +59,14 @@ export interface Sensors {
 export type SensorHealth = 'OK' | 'Warning' | 'Critical'
 
 export interface Media {
-  /** The URL as the client gave it. */
-  image: string
+  /** The URL as the client gave it; null for what somebody sends. */
+  image: string | null
+}
+
+/** Who asks a server or share for an image. */
+export interface MediaLogin {
+  username: string
+  password: string
 }
 
 /** A machine's serial port, as what is plugged into it sees it. */
@@ -79,12 +87,19 @@ export interface Hardware {
   /** What is in the CD slot. */
   media(): Media | null
   /** Fetches the image and puts it in the slot. @throws Fault when it cannot be fetched */
-  insertMedia(image: string): Promise<void>
+  insertMedia(image: string, login?: MediaLogin): Promise<void>
+  /**
+   * Puts in the slot what the sender of this stream serves by NBD, until it goes. Absent: nothing can be sent.
+   * @throws Fault when it is no image
+   */
+  streamMedia?(stream: Duplex): Promise<void>
   ejectMedia(): Promise<void>
   /** Whether the cable of a card, counted from 0, is plugged. */
   linkUp(nic: number): boolean
   /** Absent where nobody has plugged a cable. */
   readonly serial?: HardwareSerial
+  /** A connection to what shows the machine's screen by RFB. Absent: nothing does. @throws Fault while it has no power */
+  openScreen?(): Duplex
   /** Absent where nothing is measured. */
   sensors?(): Sensors
   /** How the switch stands, and how it stood when the machine was last switched on. Absent: there is none. */

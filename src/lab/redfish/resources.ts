@@ -97,6 +97,19 @@ export function system(hardware: Hardware): Resource {
     SimpleStorage: link(`${SYSTEM}/SimpleStorage`),
     Storage: link(`${SYSTEM}/Storage`),
     VirtualMedia: link(`${MANAGER}/VirtualMedia`),
+    ...(hardware.serial && {
+      SerialConsole: {
+        MaxConcurrentSessions: CONSOLE_SESSIONS,
+        WebSocket: { ServiceEnabled: true, Interactive: true, ConsoleURI: SERIAL_SOCKET },
+      },
+    }),
+    ...(hardware.openScreen && {
+      GraphicalConsole: {
+        ServiceEnabled: true,
+        MaxConcurrentSessions: CONSOLE_SESSIONS,
+        ConnectTypesSupported: ['KVMIP'],
+      },
+    }),
     Links: { ManagedBy: [link(MANAGER)], Chassis: [link(CHASSIS)] },
     Actions: {
       '#ComputerSystem.Reset': {
@@ -198,22 +211,45 @@ export function manager(hardware: Hardware): Resource {
   })
 }
 
+/** WebSockets, where OpenBMC has them. */
+export const SERIAL_SOCKET = '/console/default'
+export const SCREEN_SOCKET = '/kvm/0'
+const CONSOLE_SESSIONS = 8
+
+/** As TransferProtocolType has them. */
+export const MEDIA_PROTOCOLS = ['HTTP', 'HTTPS', 'NFS', 'CIFS'] as const
+/** The whole image is fetched before the machine sees it. */
+export const MEDIA_METHODS = ['Upload'] as const
+/** The WebSocket that images are sent to. */
+export const MEDIA_SOCKET = '/nbd/0'
+
 export function virtualMedia(hardware: Hardware): Resource {
   const media = hardware.media()
   return resource(MEDIA, 'VirtualMedia.v1_6_3.VirtualMedia', 'Virtual CD', {
     MediaTypes: ['CD', 'DVD'],
     Image: media?.image ?? null,
-    ImageName: media?.image.split('/').pop() ?? null,
+    ImageName: media?.image?.split('/').pop() ?? null,
     Inserted: media !== null,
     WriteProtected: true,
-    ConnectedVia: media === null ? 'NotConnected' : 'URI',
-    TransferProtocolType: media === null ? null : media.image.startsWith('https:') ? 'HTTPS' : 'HTTP',
-    TransferMethod: 'Upload',
+    ConnectedVia: media === null ? 'NotConnected' : media.image === null ? 'Applet' : 'URI',
+    TransferProtocolType: media === null ? null : protocolOf(media.image),
+    TransferMethod: media?.image === null ? 'Stream' : 'Upload',
     Actions: {
-      '#VirtualMedia.InsertMedia': { target: `${MEDIA}/Actions/VirtualMedia.InsertMedia` },
+      '#VirtualMedia.InsertMedia': {
+        target: `${MEDIA}/Actions/VirtualMedia.InsertMedia`,
+        'TransferProtocolType@Redfish.AllowableValues': MEDIA_PROTOCOLS,
+        'TransferMethod@Redfish.AllowableValues': MEDIA_METHODS,
+      },
       '#VirtualMedia.EjectMedia': { target: `${MEDIA}/Actions/VirtualMedia.EjectMedia` },
     },
+    ...(hardware.streamMedia && { Oem: { OpenBMC: { WebSocketEndpoint: MEDIA_SOCKET } } }),
   })
+}
+
+function protocolOf(image: string | null): string {
+  if (image === null) return 'OEM'
+  if (/^(https?|nfs):/i.test(image)) return image.slice(0, image.indexOf(':')).toUpperCase()
+  return /^((cifs|smb):)?\/\//i.test(image) ? 'CIFS' : 'NFS'
 }
 
 /** @param sensors its links to what it measures */

@@ -3,10 +3,13 @@
  * restarts; each request leaves a line in the access log, which never holds a header or a body.
  */
 import { createWriteStream, type WriteStream } from 'node:fs'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { createWebSocketStream, WebSocketServer } from 'ws'
+import { RedfishError } from './messages.ts'
 import type { RedfishService } from './service.ts'
 
 export interface RedfishServerOptions {
@@ -19,6 +22,8 @@ export interface RedfishServerOptions {
   /** A file for one line of JSON per request; null for none. */
   accessLog: string | null
 }
+
+const webSockets = new WebSocketServer({ noServer: true, clientTracking: false, perMessageDeflate: false })
 
 export class RedfishServer {
   readonly #options: RedfishServerOptions
@@ -42,6 +47,7 @@ export class RedfishServer {
     const server = createServer({ cert: certPem, key: keyPem, minVersion: 'TLSv1.2' }, (request, response) => {
       this.#serve(request, response).catch(() => response.destroy())
     })
+    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
     this.#server = server
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -65,6 +71,24 @@ export class RedfishServer {
     await new Promise<void>(resolve => (this.#log === null ? resolve() : this.#log.end(resolve)))
   }
 
+  /** WebSockets: the service says what one is for, or why there is none. */
+  #upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { service } = this.#options
+    socket.on('error', () => socket.destroy())
+    const path = incoming.url
+    const log = (status: number) => this.#note({ method: 'WEBSOCKET', path, status, startedAtMs: Date.now() })
+    try {
+      const use = service.connect?.(webRequest(incoming, Buffer.alloc(0)))
+      if (use === undefined) throw new RedfishError('ResourceMissingAtURI', path ?? '')
+      webSockets.handleUpgrade(incoming, socket, head, opened => use(createWebSocketStream(opened)))
+      log(101)
+    } catch (error) {
+      const status = error instanceof RedfishError ? error.status : 500
+      socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+      log(status)
+    }
+  }
+
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const startedAtMs = Date.now()
     const body: Buffer[] = []
@@ -78,15 +102,15 @@ export class RedfishServer {
     outgoing.writeHead(response.status, Object.fromEntries(response.headers))
     // A HEAD request is answered like GET; Node leaves the body out.
     await pipeline(response.body ?? [], outgoing)
-    this.#log?.write(
-      `${JSON.stringify({
-        at: new Date(startedAtMs).toISOString(),
-        method: incoming.method,
-        path: incoming.url,
-        status: response.status,
-        ms: Date.now() - startedAtMs,
-      })}\n`,
-    )
+    this.#note({ method: incoming.method, path: incoming.url, status: response.status, startedAtMs })
+  }
+
+  #note({
+    startedAtMs,
+    ...request
+  }: { startedAtMs: number; status: number } & Pick<IncomingMessage, 'method'> & { path: string | undefined }): void {
+    const at = new Date(startedAtMs).toISOString()
+    this.#log?.write(`${JSON.stringify({ at, ...request, ms: Date.now() - startedAtMs })}\n`)
   }
 }
 

@@ -6,6 +6,7 @@
  * Source: DMTF DSP0266 (protocol) 1.18, DSP2046 (resources)
  */
 import { createHash } from 'node:crypto'
+import type { Duplex } from 'node:stream'
 import { Fault, messageOf } from '#lib/fault.ts'
 import type { Board } from './board/board.ts'
 import { type BootEnabled, type BootTarget, type Hardware, type ResetType, resetTypes } from './hardware.ts'
@@ -18,12 +19,17 @@ import {
   ethernetInterface,
   MANAGER,
   MEDIA,
+  MEDIA_METHODS,
+  MEDIA_PROTOCOLS,
+  MEDIA_SOCKET,
   manager,
   nicIds,
   odataDocument,
   processor,
   type Resource,
   ROOT,
+  SCREEN_SOCKET,
+  SERIAL_SOCKET,
   SESSIONS,
   SYSTEM,
   serviceRoot,
@@ -48,7 +54,14 @@ export interface RedfishOptions {
   board?: Board
 }
 
-export type RedfishService = (request: Request) => Promise<Response>
+export interface RedfishService {
+  (request: Request): Promise<Response>
+  /**
+   * What is done with the stream that a request for a WebSocket asks for. Absent: no path has one.
+   * @throws RedfishError
+   */
+  readonly connect?: ((request: Request) => (stream: Duplex) => void) | undefined
+}
 
 const METHODS = { GET: 'get', HEAD: 'get', PATCH: 'patch', POST: 'post', DELETE: 'delete' } as const
 const MAX_BODY_BYTES = 1 << 20
@@ -59,13 +72,23 @@ export function redfishService({ hardware, account, now, board }: RedfishOptions
   const sessions = new Sessions(account, now)
   const routes = [...(board?.routes ?? []), ...routesOf(hardware, sessions, board)]
 
-  return async request => {
+  return Object.assign(serve, { connect })
+
+  async function serve(request: Request): Promise<Response> {
     try {
       return await answer(request)
     } catch (error) {
       if (error instanceof RedfishError) return failure(error)
       return failure(new RedfishError('GeneralError', messageOf(error)))
     }
+  }
+
+  function connect(request: Request): (stream: Duplex) => void {
+    sessions.authenticate(request.headers)
+    const path = new URL(request.url).pathname
+    const open = streamsOf(hardware)[path]
+    if (open === undefined) throw new RedfishError('ResourceMissingAtURI', path)
+    return open
   }
 
   async function answer(request: Request): Promise<Response> {
@@ -164,6 +187,38 @@ function routesOf(hardware: Hardware, sessions: Sessions, board: Board | undefin
       },
     },
   ]
+}
+
+/** What is at paths that are WebSockets. */
+function streamsOf(hardware: Hardware): Record<string, (stream: Duplex) => void> {
+  return {
+    // Who sends no image hears of it by the end of the stream.
+    ...(hardware.streamMedia && {
+      [MEDIA_SOCKET]: stream => void hardware.streamMedia?.(stream).catch(() => stream.destroy()),
+    }),
+    ...(hardware.serial && { [SERIAL_SOCKET]: stream => plug(hardware, stream) }),
+    ...(hardware.openScreen && { [SCREEN_SOCKET]: stream => show(hardware, stream) }),
+  }
+}
+
+function plug({ serial }: Hardware, person: Duplex): void {
+  const unplug = serial?.listen(characters => person.write(characters))
+  person.on('data', (typed: Buffer) => serial?.type(typed))
+  person.on('error', () => person.destroy())
+  person.once('close', () => unplug?.())
+}
+
+function show(hardware: Hardware, viewer: Duplex): void {
+  viewer.on('error', () => viewer.destroy())
+  try {
+    const screen = hardware.openScreen?.()
+    screen?.on('error', () => viewer.destroy())
+    viewer.once('close', () => screen?.destroy())
+    screen?.once('close', () => viewer.destroy())
+    if (screen) viewer.pipe(screen).pipe(viewer)
+  } catch {
+    viewer.destroy()
+  }
 }
 
 const secureBootRoute = (hardware: Hardware): Route => ({
@@ -276,16 +331,25 @@ async function insertMedia(hardware: Hardware, body: Body): Promise<Response> {
   if (rest.WriteProtected === false) {
     throw new RedfishError('ActionParameterValueError', 'WriteProtected', action, 'a CD cannot be written')
   }
+  checkTransfer(action, 'TransferProtocolType', rest.TransferProtocolType, MEDIA_PROTOCOLS)
+  checkTransfer(action, 'TransferMethod', rest.TransferMethod, MEDIA_METHODS)
+  const { UserName: username, Password: password } = rest
+  const login = typeof username === 'string' ? { username, password: `${password ?? ''}` } : undefined
   if (hardware.media() !== null) {
     throw new RedfishError('ActionParameterValueError', 'Image', action, 'a medium is inserted; eject it first')
   }
   try {
-    await hardware.insertMedia(image)
+    await hardware.insertMedia(image, login)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
     throw new RedfishError('CouldNotEstablishConnection', error.message)
   }
   return noContent()
+}
+
+function checkTransfer(action: string, name: string, value: unknown, known: readonly string[]): void {
+  if (value === undefined || value === null || known.includes(`${value}`)) return
+  throw new RedfishError('ActionParameterValueNotInList', JSON.stringify(value), name, action, known.join(', '))
 }
 
 async function ejectMedia(hardware: Hardware, body: Body): Promise<Response> {
