@@ -1,13 +1,13 @@
 /**
- * Images that a node's BMC fetches as virtual media, or as what its firmware boots over HTTP: made for the node, put below
- * `[deploy] http_root` as `<uuid>/vmedia/<chance>/<name>`, and taken away again. They hold the agent's token, so that
- * nobody can guess their names. What is done with their URLs is the boot interface's business.
+ * Images that a node's BMC gets as virtual media, or that its firmware boots over HTTP: made for the node, put where the
+ * transport wants them (`media-places.ts`) as `<uuid>/vmedia/<chance>/<name>`, and taken away again. They hold the agent's
+ * token, so that nobody can guess their names. What is done with their URLs is the boot interface's business.
  *
  * Source: boot facts, "Virtual media and HTTPS boot" (ironic/drivers/modules/image_utils.py restated).
  */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { readdir, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile, rm, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import type { Config } from '#config/options.ts'
@@ -20,6 +20,7 @@ import { putFile } from './files.ts'
 import { buildBootIso } from './iso.ts'
 import { checkIsoLoaders, isoLoaders } from './iso-loaders.ts'
 import { operatorParameters, parameter } from './kernel-parameters.ts'
+import { checkMediaPlace, isFetchedByBmc, type MediaTransport, mediaDirectories, mediaPlace } from './media-places.ts'
 import { parametersFloppy } from './parameters-floppy.ts'
 import {
   type BootFile,
@@ -64,11 +65,13 @@ export function wantsFloppy({ node }: Pick<NodeContext, 'node'>): boolean {
 }
 
 /** Checks what can be checked without making anything. @throws InvalidInput */
-export async function checkRamdiskMedia(ctx: NodeContext): Promise<void> {
+export async function checkRamdiskMedia(ctx: NodeContext, transport: MediaTransport = 'HTTP'): Promise<void> {
   requestedBootMode(ctx.node)
   operatorParameters(ctx, 'redfish')
   wantsFloppy(ctx)
+  await checkMediaPlace(ctx, transport)
   const iso = givenIso(ctx, 'deploy')
+  if (iso && isPassedOn(ctx, iso, transport)) return
   if (iso) return await checkBootFile(ctx, iso)
   await checkRamdiskSource(ctx, ramdiskSource(ctx, 'deploy'))
   await checkIsoLoaders(ctx)
@@ -77,12 +80,14 @@ export async function checkRamdiskMedia(ctx: NodeContext): Promise<void> {
 /** Makes what boots the agent's ramdisk. @throws InvalidInput, BootFileUnavailable, IsoNotBuilt */
 export async function publishRamdiskMedia(
   ctx: NodeContext,
-  { mode, parameters }: { mode: RamdiskMode; parameters: Parameters },
+  { mode, parameters, transport = 'HTTP' }: { mode: RamdiskMode; parameters: Parameters; transport?: MediaTransport },
 ): Promise<RamdiskMedia> {
   const own = agentParameters(ctx, parameters)
-  const floppy = wantsFloppy(ctx) ? await publish(ctx, 'parameters.img', path => parametersFloppy(path, own)) : null
+  const floppy = wantsFloppy(ctx)
+    ? await publish(ctx, transport, 'parameters.img', path => parametersFloppy(path, own))
+    : null
   const given = givenIso(ctx, mode)
-  if (given) return { iso: await publishIso(ctx, given), floppy }
+  if (given) return { iso: await publishIso(ctx, given, transport), floppy }
   const publisher = randomUUID()
   const files = await ramdiskFiles(ctx, mode)
   // Our ramdisk waits for the medium only where it is told to; others look at its label, and pass over this word.
@@ -99,12 +104,17 @@ export async function publishRamdiskMedia(
     files,
     ...(await isoLoaders(ctx, requestedBootMode(ctx.node))),
   }
-  return { iso: await publish(ctx, 'boot.iso', path => buildBootIso(path, built)), floppy }
+  return { iso: await publish(ctx, transport, 'boot.iso', path => buildBootIso(path, built)), floppy }
 }
 
 /** Makes what boots an instance that is no disk. @throws as above */
-export async function publishInstanceIso(ctx: NodeContext, boot: InstanceBoot): Promise<string> {
-  if (boot.kind === 'iso') return await publishIso(ctx, { location: boot.iso, from: 'instance_info/boot_iso' })
+export async function publishInstanceIso(
+  ctx: NodeContext,
+  boot: InstanceBoot,
+  transport: MediaTransport = 'HTTP',
+): Promise<string> {
+  if (boot.kind === 'iso')
+    return await publishIso(ctx, { location: boot.iso, from: 'instance_info/boot_iso' }, transport)
   const from = (field: string) => `instance_info/${field}`
   const built = {
     kernel: await fetchBootFile(ctx, { location: boot.kernel, from: from('kernel') }),
@@ -115,17 +125,22 @@ export async function publishInstanceIso(ctx: NodeContext, boot: InstanceBoot): 
     files: {},
     ...(await isoLoaders(ctx, requestedBootMode(ctx.node))),
   }
-  return await publish(ctx, 'boot.iso', path => buildBootIso(path, built))
+  return await publish(ctx, transport, 'boot.iso', path => buildBootIso(path, built))
 }
 
 /** Makes the medium of a config drive; null where the instance has none. @throws InvalidInput */
-export async function publishConfigDrive(ctx: NodeContext): Promise<string | null> {
+export async function publishConfigDrive(ctx: NodeContext, transport: MediaTransport = 'HTTP'): Promise<string | null> {
   const { configdrive } = ctx.node.instance_info
   if (typeof configdrive !== 'string' || configdrive === '') return null
-  if (/^https?:\/\//i.test(configdrive)) return configdrive
+  if (isFetchedByBmc(configdrive, transport)) return configdrive
+  if (/^https?:\/\//i.test(configdrive)) {
+    const file = { location: configdrive, from: 'instance_info/configdrive' }
+    return await publish(ctx, transport, 'configdrive.img', path => publishBootFile(ctx, file, path))
+  }
   try {
     const content = await promisify(gunzip)(Buffer.from(configdrive, 'base64'), { maxOutputLength: 64 * 1024 * 1024 })
-    return await publish(ctx, 'configdrive.img', path => putFile(path, content, ctx.config.redfish.file_permission))
+    const mode = ctx.config.redfish.file_permission
+    return await publish(ctx, transport, 'configdrive.img', path => putFile(path, content, mode))
   } catch (error) {
     throw new InvalidInput(`Cannot use the config drive of node ${ctx.node.uuid}: ${messageOf(error)}`, {
       cause: error,
@@ -135,38 +150,47 @@ export async function publishConfigDrive(ctx: NodeContext): Promise<string | nul
 
 /** Has this host images of the node? */
 export async function hasMedia(config: Config, uuid: string): Promise<boolean> {
-  return (await readdir(mediaDirectory(config, uuid)).catch(() => [])).length > 0
+  for (const directory of mediaDirectories(config, uuid)) {
+    if ((await readdir(directory).catch(() => [])).length > 0) return true
+  }
+  return false
 }
 
 /** Takes all images of the node away. */
 export async function removeMedia(config: Config, uuid: string): Promise<void> {
-  await rm(mediaDirectory(config, uuid), { recursive: true, force: true })
+  for (const directory of mediaDirectories(config, uuid)) {
+    await rm(directory, { recursive: true, force: true })
+    // On a share nothing else of the node is there; elsewhere it stays for what is.
+    if (!directory.startsWith(config.deploy.http_root)) await rmdir(dirname(directory)).catch(() => undefined)
+  }
 }
 
 /** A ready ISO: published here, or fetched by the BMC from where it is. */
-async function publishIso(ctx: NodeContext, iso: BootFile): Promise<string> {
-  const { ramdisk_image_download_source: source } = ctx.config.deploy
-  if (source === 'http' && /^https?:\/\//i.test(iso.location)) return iso.location
-  return await publish(ctx, 'boot.iso', path => publishBootFile(ctx, iso, path))
+async function publishIso(ctx: NodeContext, iso: BootFile, transport: MediaTransport): Promise<string> {
+  if (isPassedOn(ctx, iso, transport)) return iso.location
+  return await publish(ctx, transport, 'boot.iso', path => publishBootFile(ctx, iso, path))
+}
+
+/** Shares are the BMC's alone to read; what is on a web server may be fetched by either. */
+function isPassedOn({ config }: NodeContext, { location }: BootFile, transport: MediaTransport): boolean {
+  if (!isFetchedByBmc(location, transport)) return false
+  return !/^http/i.test(location) || config.deploy.ramdisk_image_download_source === 'http'
 }
 
 /** Makes a new image of this name and takes the former ones away; the URL is the BMC's view. */
-async function publish(ctx: NodeContext, name: string, make: (path: string) => Promise<void>): Promise<string> {
-  const { config, node } = ctx
-  const directory = mediaDirectory(config, node.uuid)
+async function publish(
+  ctx: NodeContext,
+  transport: MediaTransport,
+  name: string,
+  make: (path: string) => Promise<void>,
+): Promise<string> {
+  const { directory, url } = mediaPlace(ctx, transport)
   const before = await readdir(directory).catch(() => [])
   const chance = randomBytes(12).toString('hex')
   await make(join(directory, chance, name))
   for (const former of before) await rm(join(directory, former, name), { force: true })
-  return `${withoutSlashesAtEnd(baseUrl(ctx))}/${node.uuid}/vmedia/${chance}/${name}`
+  return `${url}/${chance}/${name}`
 }
-
-function baseUrl({ node, config }: NodeContext): string {
-  const own = node.driver_info.external_http_url
-  return typeof own === 'string' && own !== '' ? own : (config.deploy.external_http_url ?? config.deploy.http_url)
-}
-
-const mediaDirectory = (config: Config, uuid: string) => join(config.deploy.http_root, uuid, 'vmedia')
 
 /** What the conductor tells an agent that it boots from virtual media. */
 function agentParameters(ctx: NodeContext, parameters: Parameters): Parameters {

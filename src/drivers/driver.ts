@@ -179,6 +179,8 @@ export interface BootInterface extends Validated {
   cleanUpInstance(ctx: NodeContext): Promise<void>
   /** Makes the next boot start an installer. `cleanUpRamdisk` takes its files away. Absent where that cannot be done. */
   prepareInstaller?(ctx: NodeContext, installer: Installer): Promise<void>
+  /** Does the BMC fetch an ISO from there by itself, so that nothing of it is to be had here? Absent: never. */
+  passesOn?(ctx: NodeContext, iso: string): boolean
   /** Has this host what the instance boots from, if that is not its disk? Absent where a host keeps nothing for it. */
   servesInstance?(ctx: NodeContext): Promise<boolean>
   /** Takes away what this host has for an instance that another one serves. The machine is not asked anything. */

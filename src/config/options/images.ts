@@ -80,15 +80,35 @@ export const oci = {
 }
 
 export const nfs = {
-  base_url: string({ default: null, help: 'nfs:// URL under which BMCs reach share_path.' }),
-  share_path: path({ default: null, help: 'Directory that is shared.' }),
+  base_url: string({
+    default: null,
+    effective: true,
+    help:
+      'Address under which BMCs reach share_path, nfs://HOST/EXPORT or HOST:/EXPORT, for nodes whose ' +
+      'vmedia_transport_protocol is NFS. Without a path share_path is taken for it.',
+  }),
+  share_path: path({
+    default: null,
+    effective: true,
+    help: 'Directory that is exported or mounted from there; images for virtual media are put into it.',
+  }),
 }
 
 export const cifs = {
-  base_url: string({ default: null, help: 'cifs:// URL under which BMCs reach share_path.' }),
-  share_path: path({ default: null, help: 'Directory that is shared.' }),
-  username: string({ default: null, help: 'User.' }),
-  password: string({ default: null, secret: true, help: 'Password.' }),
+  base_url: string({
+    default: null,
+    effective: true,
+    help:
+      'Address under which BMCs reach share_path, cifs://HOST/SHARE, smb://HOST/SHARE or //HOST/SHARE, for nodes whose ' +
+      'vmedia_transport_protocol is CIFS. Without a path share_path is taken for it.',
+  }),
+  share_path: path({
+    default: null,
+    effective: true,
+    help: 'Directory that is shared or mounted from there; images for virtual media are put into it.',
+  }),
+  username: string({ default: null, effective: true, help: 'User that BMCs log in with at the share. Unset: none.' }),
+  password: string({ default: null, secret: true, effective: true, help: 'Password of that user.' }),
 }
 
 export const inventory = {

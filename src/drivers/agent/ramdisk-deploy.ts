@@ -34,7 +34,10 @@ async function validate(ctx: NodeContext): Promise<void> {
   const boot = bootOf(ctx, { ...node.instance_info, ...(named && locations(named)) })
   const files = boot.kind === 'iso' ? { boot_iso: boot.iso } : { kernel: boot.kernel, ramdisk: boot.ramdisk }
   const given = Object.entries(files).map(([field, location]) => ({ location, from: `instance_info/${field}` }))
-  for (const file of named ? Object.values(named) : given) await checkBootFile(ctx, file)
+  for (const file of named ? Object.values(named) : given) {
+    if (boot.kind === 'iso' && interfaces.boot.passesOn?.(ctx, file.location)) continue
+    await checkBootFile(ctx, file)
+  }
 }
 
 function instanceBoot(ctx: NodeContext): InstanceBoot {

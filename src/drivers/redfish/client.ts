@@ -5,6 +5,7 @@
  *
  * Source: DMTF DSP0266 (sessions, ETags, error answers); openstack/sushy connector.py, auth.py (retries, fall-backs).
  */
+import type { Duplex } from 'node:stream'
 import { type Static, type TSchema, Type } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
 import type { Clock } from '#lib/clock.ts'
@@ -14,6 +15,7 @@ import type { Log } from '#lib/log.ts'
 import type { BmcSettings } from './driver-info.ts'
 import { BmcRefused, connectionFailure, faultOf, NotRedfish, refusal, saysSessionsAreUsedUp } from './faults.ts'
 import { type Answer, type Exchange, type Method, openTransport, type Transport } from './transport.ts'
+import { openWebSocket } from './web-socket.ts'
 
 export interface World {
   clock: Clock
@@ -152,6 +154,16 @@ export class RedfishClient {
   }
 
   /**
+   * A WebSocket of the BMC, as a stream of bytes that outlives `signal`. A session that was used last long ago may be
+   * refused: read something before.
+   * @throws BmcUnreachable, BmcAccessDenied, BmcRefused
+   */
+  async openSocket(path: string, signal: AbortSignal, protocols: readonly string[] = []): Promise<Duplex> {
+    const headers = headersOf(this.#bmc, await this.#loggedIn(signal))
+    return await openWebSocket(this.#bmc, path, { headers, protocols, signal })
+  }
+
+  /**
    * Path of the system that a node is: the one given, or the only one the BMC has.
    * @throws InvalidInput when there are several, or none
    */
@@ -214,7 +226,7 @@ export class RedfishClient {
   async #change(request: Exchange): Promise<Answer> {
     const answer = await this.#authorised(request).finally(() => this.#forget())
     if (answer.status >= 200 && answer.status < 300) return answer
-    throw refusal(this.#bmc, request.method, request.path, answer)
+    throw refusal(this.#bmc, request.method, request.path, answer, request.body)
   }
 
   /** One request with our credentials; a session that the BMC has forgotten is opened anew, once. */

@@ -39,7 +39,18 @@ export const redfishDriverInfo = {
   },
   config_via_floppy: { description: 'Old name of config_via_removable.' },
   vmedia_transport_protocol: {
-    description: 'HTTP or HTTPS: told to the BMC with each image. Unset: only if it asks for it.',
+    description:
+      'How images get to the BMC: HTTP, HTTPS, NFS ([nfs]), CIFS ([cifs]), or PUSH (sent over a WebSocket that the BMC ' +
+      'offers). All but PUSH are told to the BMC with each image. Unset: HTTP or HTTPS, told only if the BMC asks for it.',
+  },
+  redfish_serial_socket: {
+    description: "Path of the BMC's WebSocket for the serial port (redfish-serial). Unset: what Redfish tells.",
+  },
+  redfish_graphical_socket: {
+    description: "Path of the BMC's WebSocket for the screen, by RFB (redfish-graphical). Unset: OpenBMC's, /kvm/0.",
+  },
+  vmedia_transfer_method: {
+    description: 'Stream or Upload (a copy on the BMC before the machine starts). Unset: the BMC chooses.',
   },
 } as const satisfies Record<string, Property>
 

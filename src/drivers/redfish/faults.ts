@@ -140,9 +140,9 @@ export function saysSessionsAreUsedUp(answer: Answer): boolean {
   return answer.status >= 400 && /SessionLimitExceeded/.test(saidBy(answer))
 }
 
-/** A fault for an answer that is not a success. */
-export function refusal(bmc: BmcSettings, method: Method, path: string, answer: Answer): HardwareFault {
-  const said = masked(bmc, saidBy(answer))
+/** A fault for an answer that is not a success; `body` is what was sent. */
+export function refusal(bmc: BmcSettings, method: Method, path: string, answer: Answer, body?: unknown): HardwareFault {
+  const said = masked([bmc.password, property(body, 'Password')], saidBy(answer))
   const tail = said === '' ? '' : `: ${said}`
   const what = `${method} ${path} with HTTP ${answer.status}`
   if (answer.status === 401 || answer.status === 403) {
@@ -190,8 +190,9 @@ function shortened(text: string): string {
 }
 
 /** Some firmware repeats the rejected request. */
-function masked(bmc: BmcSettings, text: string): string {
-  return bmc.password === null || bmc.password.length < 3 ? text : text.replaceAll(bmc.password, '******')
+function masked(secrets: readonly unknown[], text: string): string {
+  const long = secrets.filter(isText).filter(secret => secret.length >= 3)
+  return long.reduce((shown, secret) => shown.replaceAll(secret, '******'), text)
 }
 
 function codeOf(error: unknown): string {

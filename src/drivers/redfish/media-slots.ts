@@ -1,40 +1,41 @@
 /**
- * Virtual media: the slots in which a BMC shows images to its machine as drives. Finds them, inserts and ejects in the
- * ways that firmware knows, and looks whether it came true.
+ * Virtual media: the slots in which a BMC shows images to its machine as drives, as it tells of them. What is put in and
+ * out is `media-insert.ts`'s business.
  *
- * Source: DMTF DSP2046, VirtualMedia (actions; PATCH where there are none); openstack/sushy virtual_media.py and
- * ironic/drivers/modules/redfish/boot.py (which slots are tried, what is added when firmware asks for it; restated).
+ * Source: DMTF DSP2046, VirtualMedia; ironic/drivers/modules/redfish/boot.py (where slots are looked for, restated);
+ * openbmc/bmcweb, OpenBMCVirtualMedia (the address that images are sent to).
  */
 import { type Static, Type } from 'typebox'
 import type { MediaDevice } from '#protocol/management.ts'
-import { HardwareFault, type NodeContext, Unsupported, type VirtualMedia } from '../driver.ts'
+import type { NodeContext } from '../driver.ts'
 import { Asker, type Link } from './asker.ts'
-import { type RedfishClient, Reference, reader } from './client.ts'
-import { BmcRefused, BmcUnreachable } from './faults.ts'
+import { Reference, reader } from './client.ts'
 import { Action, Maybe, Text } from './maybe.ts'
 import { type Located, managersOf, readSystem } from './system.ts'
-import { awaitTask } from './tasks.ts'
-
-/** The image was taken and does not show, or no slot takes it. */
-export class MediaNotInserted extends HardwareFault {
-  override readonly code = 'media-not-inserted'
-}
 
 /** What a slot must be for to hold such a drive. */
-const mediaTypes: Readonly<Record<MediaDevice, readonly string[]>> = {
+export const mediaTypes: Readonly<Record<MediaDevice, readonly string[]>> = {
   cdrom: ['CD', 'DVD'],
   floppy: ['Floppy'],
   disk: ['USBStick'],
 }
+
+const InsertAction = Maybe(
+  Type.Object({
+    target: Type.Optional(Type.String()),
+    '@Redfish.ActionInfo': Text,
+  }),
+)
 
 const SlotResource = Type.Object({
   Id: Text,
   MediaTypes: Maybe(Type.Array(Type.String())),
   Inserted: Maybe(Type.Boolean()),
   Image: Text,
-  Actions: Maybe(Type.Object({ '#VirtualMedia.InsertMedia': Action, '#VirtualMedia.EjectMedia': Action })),
+  Actions: Maybe(Type.Object({ '#VirtualMedia.InsertMedia': InsertAction, '#VirtualMedia.EjectMedia': Action })),
+  Oem: Maybe(Type.Object({ OpenBMC: Maybe(Type.Object({ WebSocketEndpoint: Text })) })),
 })
-const slotReader = reader('virtual media', SlotResource)
+export const slotReader = reader('virtual media', SlotResource)
 const withMedia = reader('resource', Type.Object({ VirtualMedia: Maybe(Reference) }))
 
 /** A slot as the BMC tells it now. */
@@ -42,13 +43,6 @@ export interface Slot {
   path: string
   etag: string | null
   resource: Static<typeof SlotResource>
-}
-
-/** An image as BMCs are told of it. */
-export interface Image {
-  url: string
-  /** TransferProtocolType, where an operator names one; null: only if the BMC asks for it. */
-  protocol: string | null
 }
 
 /** All slots: those of the system, else of the managers. */
@@ -81,151 +75,4 @@ export function holds(slot: Slot, device: MediaDevice): boolean {
 /** An image counts whatever `Inserted` says: some firmware keeps that for drives that the machine has opened. */
 export function isFull({ resource }: Slot): boolean {
   return resource.Inserted === true || (resource.Inserted !== false && Boolean(resource.Image))
-}
-
-/**
- * Shows the machine this image, in the first slot that takes it. What was in such slots before goes out first: firmware
- * refuses a second image, and may show an old one as inserted for a while.
- * @throws Unsupported when there is no slot for it; MediaNotInserted with what each slot said
- */
-export async function insertMedia(ctx: NodeContext, device: MediaDevice, image: Image): Promise<void> {
-  const { client } = await readSystem(ctx)
-  const slots = (await readSlots(ctx)).filter(slot => holds(slot, device))
-  if (slots.length === 0) {
-    throw new Unsupported(
-      `Cannot show the machine at ${client.origin} a ${device} image: its BMC has no virtual media for ${mediaTypes[device].join(' or ')}`,
-    )
-  }
-  for (const slot of slots) if (isFull(slot)) await eject(ctx, client, slot)
-  const said: string[] = []
-  for (const slot of slots) {
-    try {
-      await persistently(ctx, () => insert(ctx, client, slot, image))
-      return await seeInserted(ctx, client, slot, image)
-    } catch (error) {
-      if (!(error instanceof HardwareFault)) throw error
-      const isOfMedia = error instanceof BmcRefused || error instanceof MediaNotInserted
-      // One that is stuck at an image which it cannot fetch still answers to other requests.
-      if (!isOfMedia && !(error instanceof BmcUnreachable && (await answers(ctx, client, slot)))) throw error
-      said.push(isOfMedia ? error.message : `${error.message}; it does answer else: can it reach that URL?`)
-    }
-  }
-  throw new MediaNotInserted(`Cannot insert ${device} image ${image.url}: ${said.join('; ')}`)
-}
-
-async function answers(ctx: NodeContext, client: RedfishClient, { path }: Slot): Promise<boolean> {
-  const answer = client.get(path, slotReader, { signal: ctx.signal, fresh: true })
-  return answer.then(
-    () => true,
-    () => false,
-  )
-}
-
-/** What an operator does by hand with the slots. */
-export const virtualMedia: VirtualMedia = {
-  async list(ctx) {
-    const slots = await readSlots(ctx)
-    return slots.map(slot => ({ media_types: slot.resource.MediaTypes ?? [], inserted: isFull(slot) }))
-  },
-  attach: (ctx, device, url) => insertMedia(ctx, device, { url, protocol: null }),
-  detach: ejectMedia,
-}
-
-/** Takes images out: those of a kind of drive, or all. A slot that is empty is left alone. */
-export async function ejectMedia(ctx: NodeContext, devices: readonly MediaDevice[] | null): Promise<void> {
-  const { client } = await readSystem(ctx)
-  for (const slot of await readSlots(ctx)) {
-    if (isFull(slot) && (devices === null || devices.some(device => holds(slot, device))))
-      await eject(ctx, client, slot)
-  }
-}
-
-/** An eject that is still under way makes an insertion fail for a moment. */
-async function persistently(ctx: NodeContext, work: () => Promise<void>): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await work()
-    } catch (error) {
-      if (!(error instanceof BmcRefused) || error.httpStatus < 500 || attempt >= 3) throw error
-      ctx.log.info({ attempt, said: error.said }, 'the BMC could not change its virtual media yet')
-      await ctx.clock.sleep(3000, ctx.signal)
-    }
-  }
-}
-
-type Body = Readonly<Record<string, unknown>>
-
-async function insert(ctx: NodeContext, client: RedfishClient, slot: Slot, image: Image): Promise<void> {
-  const target = slot.resource.Actions?.['#VirtualMedia.InsertMedia']?.target
-  const named = image.protocol === null ? {} : { TransferProtocolType: image.protocol }
-  if (target === undefined) {
-    // Without an action the slot itself is changed, and firmware that works so wants all of it.
-    const body = { Image: image.url, ...named, Inserted: true, WriteProtected: true }
-    await awaitTask(ctx, client, await client.patch(slot.path, body, { signal: ctx.signal, etag: slot.etag }))
-    return
-  }
-  // Inserted and WriteProtected are the default, and refused by some.
-  let body: Body = { Image: image.url, ...named }
-  for (;;) {
-    try {
-      await awaitTask(ctx, client, await client.post(target, body, ctx.signal))
-      return
-    } catch (error) {
-      const more = error instanceof BmcRefused ? asked(error, body, image) : undefined
-      if (more === undefined) throw error
-      ctx.log.info({ bmc: client.origin, added: Object.keys(more) }, 'the BMC wants more to insert an image')
-      body = { ...body, ...more }
-    }
-  }
-}
-
-/** What firmware demands beside the image, by its refusal; undefined when that is another matter. */
-function asked({ said, httpStatus }: BmcRefused, body: Body, image: Image): Body | undefined {
-  if (httpStatus < 400 || httpStatus > 500) return undefined
-  if (!body.TransferProtocolType && said.includes('TransferProtocolType')) {
-    return { TransferProtocolType: image.url.startsWith('https:') ? 'HTTPS' : 'HTTP' }
-  }
-  if (!body.TransferMethod && said.includes('TransferMethod')) return { TransferMethod: 'Stream' }
-  // Nobody needs to log in at our server; any name will do.
-  if (!body.UserName && /UserName|Password/.test(said)) return { UserName: 'none', Password: 'none' }
-  return undefined
-}
-
-/** How long a BMC may take until an image shows that it accepted. */
-const showLimitMs = 60_000
-const lookMs = 1000
-
-async function seeInserted(ctx: NodeContext, client: RedfishClient, slot: Slot, image: Image): Promise<void> {
-  const endMs = ctx.clock.now() + showLimitMs
-  for (;;) {
-    const { resource } = await client.get(slot.path, slotReader, { signal: ctx.signal, fresh: true })
-    // Firmware that tells nothing of its slot is taken at its word.
-    if (resource.Inserted !== false && (resource.Inserted || resource.Image || resource.Image === undefined)) return
-    if (ctx.clock.now() >= endMs) {
-      throw new MediaNotInserted(
-        `the BMC at ${client.origin} accepted ${image.url} and ${slot.path} is empty ${showLimitMs / 1000} s later; ` +
-          'expected the image there: can the BMC reach that URL?',
-      )
-    }
-    await ctx.clock.sleep(lookMs, ctx.signal)
-  }
-}
-
-async function eject(ctx: NodeContext, client: RedfishClient, slot: Slot): Promise<void> {
-  const target = slot.resource.Actions?.['#VirtualMedia.EjectMedia']?.target
-  await persistently(ctx, async () => {
-    try {
-      if (target === undefined) {
-        const options = { signal: ctx.signal, etag: slot.etag }
-        await awaitTask(ctx, client, await client.patch(slot.path, { Image: null, Inserted: false }, options))
-      } else {
-        await awaitTask(ctx, client, await client.post(target, {}, ctx.signal))
-      }
-    } catch (error) {
-      // Some refuse to take out what another client has just taken out, or what went with a reset.
-      if (!(error instanceof BmcRefused)) throw error
-      const { resource } = await client.get(slot.path, slotReader, { signal: ctx.signal, fresh: true })
-      if (isFull({ ...slot, resource })) throw error
-    }
-  })
 }

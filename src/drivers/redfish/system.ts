@@ -6,6 +6,7 @@
  */
 import { type Static, Type } from 'typebox'
 import type { NodeContext } from '../driver.ts'
+import { allowableValues } from './action-info.ts'
 import type { Asker } from './asker.ts'
 import { type RedfishClient, Reference, reader } from './client.ts'
 import { clientOf } from './clients.ts'
@@ -72,20 +73,6 @@ export async function managersOf({ client, system }: Located, asker: Asker): Pro
   return asker.members((await client.root(asker.signal)).Managers)
 }
 
-const actionInfo = reader(
-  'action info',
-  Type.Object({
-    Parameters: Type.Optional(
-      Type.Array(
-        Type.Object({
-          Name: Type.Optional(Type.String()),
-          AllowableValues: Type.Optional(Type.Array(Type.String())),
-        }),
-      ),
-    ),
-  }),
-)
-
 /** Where to ask for a reset, and which types the BMC admits; null when it does not say. */
 export async function resetAction(
   { client, path, system }: Located,
@@ -93,11 +80,5 @@ export async function resetAction(
 ): Promise<{ target: string; allowed: readonly string[] | null }> {
   const action = system.Actions?.['#ComputerSystem.Reset']
   const target = action?.target ?? `${path.replace(/\/$/, '')}/Actions/ComputerSystem.Reset`
-  const values = action?.['ResetType@Redfish.AllowableValues']
-  if (values) return { target, allowed: values }
-  const info = action?.['@Redfish.ActionInfo']
-  if (info === undefined) return { target, allowed: null }
-  const { resource } = await client.get(info, actionInfo, { signal })
-  const parameter = resource.Parameters?.find(({ Name }) => Name === 'ResetType')
-  return { target, allowed: parameter?.AllowableValues ?? null }
+  return { target, allowed: await allowableValues(client, action, 'ResetType', signal) }
 }

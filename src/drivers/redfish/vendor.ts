@@ -15,7 +15,7 @@ import { validateDriverInfo } from './driver-info.ts'
 import { BmcRefused } from './faults.ts'
 import { anyResource } from './inspect-resource.ts'
 import { Maybe } from './maybe.ts'
-import { ejectMedia } from './media-slots.ts'
+import { ejectMedia } from './media-insert.ts'
 import { readSystem } from './system.ts'
 
 const devices: Readonly<Record<string, MediaDevice>> = { cd: 'cdrom', dvd: 'cdrom', usb: 'disk', floppy: 'floppy' }

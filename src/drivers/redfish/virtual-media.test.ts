@@ -13,7 +13,8 @@ import { type TestContext, testContext } from '../test-context.ts'
 import { type BmcPort, openPort, redfishError } from './fake-bmc.ts'
 import httpsBoot from './https-boot.ts'
 import management from './management.ts'
-import { ejectMedia, insertMedia, MediaNotInserted, readSlots } from './media-slots.ts'
+import { ejectMedia, insertMedia, MediaNotInserted } from './media-insert.ts'
+import { readSlots } from './media-slots.ts'
 import virtualMedia from './virtual-media.ts'
 
 const account = { username: 'admin', password: 'secret' }
@@ -244,7 +245,7 @@ test('firmware that wants more to insert an image gets it, and no more than it w
   const asked = w.changes.filter(([name]) => name === `POST ${INSERT}`).map(([, body]) => body)
   assert.deepEqual(asked[0], { Image: url })
   const credentials = { UserName: 'none', Password: 'none' }
-  assert.deepEqual(asked.at(-1), { Image: url, TransferProtocolType: 'HTTP', TransferMethod: 'Stream', ...credentials })
+  assert.deepEqual(asked.at(-1), { Image: url, TransferProtocolType: 'HTTP', TransferMethod: 'Upload', ...credentials })
 })
 
 test('a slot without actions is changed by PATCH, with all that there is to say', async () => {
@@ -323,7 +324,10 @@ test('a full slot is emptied first, and one that is empty is left alone', async 
 test('wrong settings are refused before anything is touched', async () => {
   await mkdir(join(folder, 'x'), { recursive: true })
   const refusals: [Record<string, unknown>, RegExp][] = [
-    [{ vmedia_transport_protocol: 'NFS' }, /vmedia_transport_protocol is "NFS", expected one of HTTP, HTTPS/],
+    [
+      { vmedia_transport_protocol: 'FTP' },
+      /vmedia_transport_protocol is "FTP", expected one of HTTP, HTTPS, NFS, CIFS, PUSH/,
+    ],
     [{ config_via_removable: 'perhaps' }, /config_via_removable .* expected true or false/],
     [{ deploy_iso: 5 }, /deploy_iso is a number, expected a URL/],
     [{ deploy_iso: `file://${folder}/missing.iso` }, /deploy_iso names .*not there/],

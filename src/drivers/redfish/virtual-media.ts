@@ -5,7 +5,15 @@
  *
  * Source: boot facts, "Virtual media and HTTPS boot" (ironic/drivers/modules/redfish/boot.py restated).
  */
+
 import { checkSecureBoot, putSecureBoot, requestedBootMode, syncBootMode } from '#boot/boot-mode.ts'
+import {
+  checkMediaPlace,
+  isFetchedByBmc,
+  type MediaTransport,
+  mediaTransports,
+  shareLogin,
+} from '#boot/media-places.ts'
 import {
   checkRamdiskMedia,
   givenIso,
@@ -19,9 +27,11 @@ import {
 import { Fault } from '#lib/fault.ts'
 import { type BootInterface, type NodeContext, Unsupported } from '../driver.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
-import { oneOf } from '../settings.ts'
+import { oneOf, textOf } from '../settings.ts'
 import { validateDriverInfo } from './driver-info.ts'
-import { ejectMedia, holds, type Image, insertMedia, readSlots } from './media-slots.ts'
+import { ejectMedia, type Image, insertMedia } from './media-insert.ts'
+import { isPushing, stopPushes } from './media-push.ts'
+import { holds, readSlots } from './media-slots.ts'
 import { quirksFor } from './quirks.ts'
 import { readSystem } from './system.ts'
 
@@ -30,17 +40,18 @@ const virtualMedia: BootInterface = {
 
   async validate(ctx) {
     await validateDriverInfo(ctx)
-    protocolOf(ctx)
+    methodOf(ctx)
     requestedBootMode(ctx.node)
     checkSecureBoot(ctx)
-    if (needsAgentRamdisk(ctx)) await checkRamdiskMedia(ctx)
+    await checkMediaPlace(ctx, transportOf(ctx))
+    if (needsAgentRamdisk(ctx)) await checkRamdiskMedia(ctx, transportOf(ctx))
   },
 
   carriesToken: (ctx, mode) => givenIso(ctx, mode) === null || wantsFloppy(ctx),
 
   async prepareRamdisk(ctx, options) {
     await checkMediaBoot(ctx)
-    const { iso, floppy } = await publishRamdiskMedia(ctx, options)
+    const { iso, floppy } = await publishRamdiskMedia(ctx, { ...options, transport: transportOf(ctx) })
     if (floppy !== null) await insertMedia(ctx, await removableOf(ctx), imageOf(ctx, floppy))
     await insertMedia(ctx, 'cdrom', imageOf(ctx, iso))
     await syncBootMode(ctx)
@@ -62,9 +73,9 @@ const virtualMedia: BootInterface = {
       return
     }
     await checkMediaBoot(ctx)
-    const iso = await publishInstanceIso(ctx, boot)
+    const iso = await publishInstanceIso(ctx, boot, transportOf(ctx))
     await insertMedia(ctx, 'cdrom', imageOf(ctx, iso))
-    const configDrive = await publishConfigDrive(ctx)
+    const configDrive = await publishConfigDrive(ctx, transportOf(ctx))
     if (configDrive !== null) await insertMedia(ctx, 'disk', imageOf(ctx, configDrive))
     await syncBootMode(ctx)
     if (isRunning) return
@@ -72,8 +83,14 @@ const virtualMedia: BootInterface = {
     await ctx.interfaces.management.setBootDevice(ctx, 'cdrom', { persistent: true })
   },
 
-  servesInstance: ({ config, node }) => hasMedia(config, node.uuid),
-  stopServing: ({ config, node }) => removeMedia(config, node.uuid),
+  passesOn: (ctx, iso) => !/^http/i.test(iso) && isFetchedByBmc(iso, transportOf(ctx)),
+  // A connection by which an image is sent ends with the process.
+  servesInstance: async ctx =>
+    (await hasMedia(ctx.config, ctx.node.uuid)) && (transportOf(ctx) !== 'PUSH' || isPushing(ctx)),
+  async stopServing(ctx) {
+    stopPushes(ctx)
+    await removeMedia(ctx.config, ctx.node.uuid)
+  },
   async cleanUpInstance(ctx) {
     await cleanUp(ctx)
     await putSecureBoot(ctx, false)
@@ -93,6 +110,7 @@ async function cleanUp(ctx: NodeContext): Promise<void> {
     if (!(error instanceof Fault)) throw error
     ctx.log.warn({}, `virtual media of node ${ctx.node.uuid} could not be ejected: ${error.message}`)
   } finally {
+    stopPushes(ctx)
     await removeMedia(ctx.config, ctx.node.uuid)
   }
 }
@@ -115,9 +133,18 @@ async function removableOf(ctx: NodeContext): Promise<'floppy' | 'disk'> {
   return !slots.some(slot => holds(slot, 'floppy')) && slots.some(slot => holds(slot, 'disk')) ? 'disk' : 'floppy'
 }
 
-const imageOf = (ctx: NodeContext, url: string): Image => ({ url, protocol: protocolOf(ctx) })
-
-/** @throws InvalidInput for a protocol that is none of our server */
-function protocolOf({ node }: NodeContext): string | null {
-  return oneOf(node.driver_info, 'vmedia_transport_protocol', ['HTTP', 'HTTPS'])
+/** @throws InvalidInput for settings that make no sense */
+function imageOf(ctx: NodeContext, url: string): Image {
+  const login = shareLogin(ctx.config, url)
+  return { url, protocol: protocolOf(ctx), method: methodOf(ctx), ...(login && { login }) }
 }
+
+/** @throws InvalidInput for a protocol that is none of ours */
+function protocolOf({ node }: NodeContext): MediaTransport | null {
+  const given = textOf(node.driver_info, 'vmedia_transport_protocol')
+  return oneOf({ vmedia_transport_protocol: given?.toUpperCase() }, 'vmedia_transport_protocol', mediaTransports)
+}
+
+const transportOf = (ctx: NodeContext): MediaTransport => protocolOf(ctx) ?? 'HTTP'
+
+const methodOf = ({ node }: NodeContext) => oneOf(node.driver_info, 'vmedia_transfer_method', ['Stream', 'Upload'])
