@@ -39,6 +39,7 @@ const hardware: Readonly<Record<string, Partial<Record<InterfaceType, readonly s
     power: ['redfish'],
     management: ['redfish'],
     boot: ['ipxe'],
+    console: ['redfish-graphical'],
     raid: ['redfish'],
     deploy: ['direct'],
     inspect: ['agent'],
@@ -236,7 +237,8 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
     },
     async consoleOf(node) {
       if (node.console_interface === 'no-console') throw new InvalidInput('This machine has no console')
-      return node.console_enabled ? { type: 'shellinabox', url: 'http://127.0.0.1:1' } : null
+      const type = node.console_interface === 'redfish-graphical' ? 'vnc' : 'shellinabox'
+      return node.console_enabled ? { type, url: 'http://127.0.0.1:1' } : null
     },
     async consoleStream(node) {
       if (!node.console_enabled) return null
