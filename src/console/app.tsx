@@ -3,6 +3,7 @@ import { useQueryClient } from '@tanstack/react-query'
 import { lazy, Suspense, use, useEffect } from 'react'
 import { Route, Routes } from 'react-router'
 import { followEvents } from './live.ts'
+import { loadPart } from './load-part.ts'
 import { pages } from './pages.ts'
 import { Boundary } from './parts/boundary.tsx'
 import { Loading } from './parts/loading.tsx'
@@ -11,8 +12,8 @@ import { useTitle } from './parts/title.ts'
 import { useSession } from './session.ts'
 import { Shell } from './shell.tsx'
 
-const SignIn = lazy(() => import('./sign-in.tsx'))
-const routes = pages.map(page => ({ ...page, Page: lazy(page.load) }))
+const SignIn = lazy(() => loadPart(() => import('./sign-in.tsx')))
+const routes = pages.map(page => ({ ...page, Page: lazy(() => loadPart(page.load)) }))
 
 export function App({ opening }: { opening: Promise<void> }) {
   return (

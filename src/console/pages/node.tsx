@@ -21,6 +21,7 @@ import { type ComponentType, lazy, Suspense, useState } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 import { get, part } from '../api.ts'
 import { inStateMs, isBusy } from '../expected.ts'
+import { loadPart } from '../load-part.ts'
 import type { Node } from '../node-type.ts'
 import { ActionDialog } from '../parts/action-dialog.tsx'
 import { Boundary } from '../parts/boundary.tsx'
@@ -38,7 +39,7 @@ export type TabProps = { readonly node: Node }
 const tab = (id: string, label: string, load: () => Promise<{ default: ComponentType<TabProps> }>) => ({
   id,
   label,
-  Body: lazy(load),
+  Body: lazy(() => loadPart(load)),
 })
 
 const tabs = [

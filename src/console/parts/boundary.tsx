@@ -1,4 +1,4 @@
-/** Keeps a page's failure to that page. A part that cannot be loaded was replaced by a newer console, as a rule. */
+/** Keeps a page's failure to that page. */
 import { Component, type ReactNode } from 'react'
 import { FaultAlert } from './fault-alert.tsx'
 

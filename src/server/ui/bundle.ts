@@ -47,7 +47,7 @@ export async function hasSources(): Promise<boolean> {
  * @returns the folder of the present sources
  */
 export async function buildConsole({ directory }: { directory: string }): Promise<string> {
-  const builds = await buildsIn(resolve(directory))
+  const builds = await datedBuilds(resolve(directory))
   for (const { folder } of builds) if (await isOfPresentSources(folder)) return folder
   const unfinished = join(resolve(directory), `unfinished-${randomUUID()}`)
   try {
@@ -72,10 +72,9 @@ export async function readBuild(folder: string): Promise<ConsoleBuild> {
   return JSON.parse(await readFile(join(folder, 'build.json'), 'utf8')) // buildConsole() wrote it
 }
 
-/** The newest build in a directory, whatever it was made of; undefined where there is none. */
-export async function newestBuild(directory: string): Promise<string | undefined> {
-  const [newest] = await buildsIn(resolve(directory))
-  return newest?.folder
+/** The folders of the builds in a directory, whatever they were made of; the newest first. */
+export async function buildsIn(directory: string): Promise<string[]> {
+  return (await datedBuilds(resolve(directory))).map(({ folder }) => folder)
 }
 
 /** Modules first; then the one style sheet, of those parts whose modules are in use. */
@@ -212,7 +211,7 @@ async function hashOf(sources: readonly string[]): Promise<string> {
 }
 
 /** Newest first. */
-async function buildsIn(directory: string): Promise<{ folder: string; builtMs: number }[]> {
+async function datedBuilds(directory: string): Promise<{ folder: string; builtMs: number }[]> {
   const names = await readdir(directory).catch((): string[] => [])
   const folders = names.filter(name => /^[0-9a-f]{16}$/.test(name)).map(name => join(directory, name))
   const dated = await Promise.all(

@@ -4,12 +4,11 @@
  * each request: its policy lets run only what comes from here.
  */
 import { randomBytes } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { type FileHandle, open as openFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Log } from '#lib/log.ts'
-import { buildConsole, type ConsoleBuild, hasSources, newestBuild, readBuild } from './bundle.ts'
+import { buildConsole, buildsIn, type ConsoleBuild, hasSources, readBuild } from './bundle.ts'
 
 const types: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
@@ -39,7 +38,7 @@ export function consoleFiles({ directory, log }: { directory: string; log: Log }
   let opening: Promise<ConsoleBuild | undefined> | undefined
   const open = async () => {
     const began = performance.now()
-    const folder = (await hasSources()) ? await buildConsole({ directory }) : await newestBuild(directory)
+    const folder = (await hasSources()) ? await buildConsole({ directory }) : (await buildsIn(directory))[0]
     if (folder === undefined) {
       log.warn({ console_dir: directory }, 'there is no web console in [ferrite] console_dir')
       return undefined
@@ -51,7 +50,7 @@ export function consoleFiles({ directory, log }: { directory: string; log: Log }
     log.info({ folder, ms: Math.round(performance.now() - began) }, 'the web console is ready')
     return build
   }
-  const opened = () => {
+  const newest = () => {
     opening ??= open().finally(() => {
       opening = undefined
     })
@@ -59,18 +58,36 @@ export function consoleFiles({ directory, log }: { directory: string; log: Log }
   }
   return {
     async page() {
-      const build = await opened()
+      const build = await newest()
       return build && pageOf(build)
     },
     async file(name, encodings) {
-      if (builds.size === 0) await opened()
-      for (const [folder, build] of [...builds].reverse()) {
-        const found = build.files.includes(name) ? await fileOf(folder, name, encodings) : undefined
-        if (found) return found
+      if (builds.size === 0) await newest()
+      const found = await foundIn(builds, name, encodings)
+      if (found) return found
+      // A page may be older than this process, or come from another one.
+      for (const folder of await buildsIn(directory)) {
+        const build = builds.has(folder) ? undefined : await readBuild(folder).catch(() => undefined)
+        if (build?.files.includes(name)) builds.set(folder, build)
       }
-      return undefined
+      return foundIn(builds, name, encodings)
     },
   }
+}
+
+/** The newest that has it; a build whose folder is gone is forgotten. */
+async function foundIn(
+  builds: Map<string, ConsoleBuild>,
+  name: string,
+  encodings: string,
+): Promise<ServedFile | undefined> {
+  for (const [folder, build] of [...builds].reverse()) {
+    if (!build.files.includes(name)) continue
+    const found = await fileOf(folder, name, encodings)
+    if (found) return found
+    builds.delete(folder)
+  }
+  return undefined
 }
 
 /** Undefined where its folder is no longer there: another process has built since. */
@@ -89,14 +106,24 @@ async function fileOf(folder: string, name: string, encodings: string): Promise<
   }
   for (const { suffix, encoding } of forms) {
     if (!accepted.includes(encoding)) continue
-    const found = await stat(path + suffix).catch(() => undefined)
-    if (!found) continue
-    const length = { 'content-encoding': encoding, 'content-length': String(found.size) }
-    return { headers: { ...headers, ...length }, body: createReadStream(path + suffix) }
+    const found = await opened(path + suffix)
+    if (found) return served(found, { ...headers, 'content-encoding': encoding })
   }
-  const whole = await stat(path).catch(() => undefined)
-  if (!whole) return undefined
-  return { headers: { ...headers, 'content-length': String(whole.size) }, body: createReadStream(path) }
+  const whole = await opened(path)
+  return whole && served(whole, headers)
+}
+
+/** Open before anything is promised: a folder may go at any time. */
+async function opened(path: string): Promise<FileHandle | undefined> {
+  return openFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
+    throw error
+  })
+}
+
+async function served(file: FileHandle, headers: ServedFile['headers']): Promise<ServedFile> {
+  const { size } = await file.stat()
+  return { headers: { ...headers, 'content-length': String(size) }, body: file.createReadStream() }
 }
 
 function pageOf({ scripts, styles, firstLoad }: ConsoleBuild): ServedFile {

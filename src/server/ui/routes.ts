@@ -36,7 +36,10 @@ export function addUi(app: FastifyInstance, { config, log }: { config: UiConfig;
   app.get<{ Params: { name: string } }>(`${uiPath}/assets/:name`, { config: outside }, async (request, reply) => {
     const { name } = request.params
     const found = await files.file(name, request.headers['accept-encoding'] ?? '')
-    if (!found) throw new NoRoute(404, `The web console has no file ${name.slice(0, 200)}`)
+    if (!found) {
+      const asked = `Cannot serve ${name.slice(0, 200)} of the web console: no build that is here has it`
+      throw new NoRoute(404, `${asked}; expected the page to be loaded anew, since a newer console took its place`)
+    }
     return sent(reply, found)
   })
   for (const url of [uiPath, `${uiPath}/*`]) {

@@ -1,6 +1,6 @@
 /** The web console as a browser gets it: its page, its files, how large they are, and signing in. */
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -58,6 +58,24 @@ test('its files stay for good, come compressed, and are those that were built', 
   assert.equal((await fetch(`${api.url}/ui/assets/${font}`)).headers.get('content-encoding'), null)
   for (const wrong of ['build.json', '..%2f..%2fpackage.json', '%2e%2e%2fbuild.json', `${build.scripts[0]}.map`, 'x'])
     assert.equal((await fetch(`${api.url}/ui/assets/${wrong}`)).status, 404, wrong)
+})
+
+test('files of an older build are served while its folder is there, and then said to be gone', async () => {
+  const folder = join(directory, '0123456789abcdef')
+  await mkdir(folder)
+  const old = { scripts: [], styles: [], firstLoad: [], files: ['part-OLD.js', 'part-LOST.js'], sources: ['gone'] }
+  await writeFile(join(folder, 'part-OLD.js'), 'export {}')
+  await writeFile(join(folder, 'build.json'), JSON.stringify(old))
+  const asked = (name: string) => fetch(`${api.url}/ui/assets/${name}`)
+  assert.equal(await (await asked('part-OLD.js')).text(), 'export {}')
+  assert.equal((await asked('part-LOST.js')).status, 404)
+  await rm(folder, { recursive: true })
+  for (const name of ['part-OLD.js', 'part-LOST.js']) {
+    const answer = await asked(name)
+    assert.equal(answer.status, 404)
+    assert.match(await answer.text(), new RegExp(`Cannot serve ${name} of the web console: .*loaded anew`))
+  }
+  assert.equal((await fetch(`${api.url}/ui`)).status, 200)
 })
 
 test('what is built is found again, and nothing unfinished is left', async () => {
