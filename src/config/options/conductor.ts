@@ -443,14 +443,24 @@ export const conductor = {
     help: 'Read the health that BMCs report.',
   }),
   enable_mdns: boolean({ default: false, help: 'Announce the API by multicast DNS.' }),
-  enable_trait_based_networking: boolean({ default: false, help: 'Choose ports for networks by traits.' }),
+  enable_trait_based_networking: boolean({
+    default: false,
+    effective: true,
+    help: 'Choose the ports that VIFs are attached to by traits of instances.',
+  }),
   trait_based_networking_config_file: path({
     default: '/etc/ironic/trait_based_networking.yaml',
-    help: 'Rules for that.',
+    effective: true,
+    help: 'Rules for that, YAML; read again when it changed.',
   }),
-  trait_based_networking_raise_when_no_match: boolean({ default: true, help: 'Fail when no rule matches.' }),
+  trait_based_networking_raise_when_no_match: boolean({
+    default: true,
+    effective: true,
+    help: 'Refuse a VIF that no rule has a port for. Otherwise nothing is attached.',
+  }),
   trait_based_networking_enable_default_trait: boolean({
     default: true,
-    help: 'Use the default rule for nodes without such a trait.',
+    effective: true,
+    help: 'Use the rule of CUSTOM_DEFAULT_TBN_TRAIT, else any free port, for instances without a trait that has a rule.',
   }),
 }

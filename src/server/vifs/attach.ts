@@ -1,0 +1,135 @@
+/**
+ * Attaches VIFs to a node and takes them off: writes which port or port group has one into its `internal_info`, where
+ * network interfaces find it. Where traits decide, it makes the port groups that their rules ask for, and takes them apart
+ * when the VIF goes.
+ *
+ * Source: networking reference, "VIFs"; ironic/drivers/modules/network/common.py (port groups that come and go, restated).
+ */
+import { randomUUID } from 'node:crypto'
+import type { Trx } from '#db/database.ts'
+import type { Node } from '#db/nodes.ts'
+import { memberPorts, type Portgroup, portgroupTable } from '#db/portgroups.ts'
+import { updatePort } from '#db/ports.ts'
+import { Conflict, InvalidInput } from '#lib/fault.ts'
+import type { Fresh } from '#lib/fresh.ts'
+import { timestamp } from '#protocol/field.ts'
+import { vifOf } from '#protocol/port.ts'
+import { portgroupFields } from '#protocol/portgroup.ts'
+import type { Call, ServerConfig } from '../endpoint.ts'
+import { type NetworkRules, openNetworkRules } from './network-rules.ts'
+import { checkUnattached, type Place, placeFor, placesOf, type WantedVif } from './places.ts'
+import { type Attachment, planByTraits } from './trait-plan.ts'
+
+type World = Pick<Call, 'db' | 'clock' | 'config' | 'log'>
+
+/** @throws InvalidInput where it has no place; Conflict where it has one already; NetworkRulesWrong */
+export async function attachVif(world: World, node: Node, vif: WantedVif): Promise<void> {
+  const places = await placesOf(world.db, node)
+  checkUnattached(node, places, vif)
+  const attachments = await attachmentsFor(world, { node, places, vif })
+  for (let attempt = 1; attachments.length > 0; attempt += 1) {
+    try {
+      return await world.db.transaction().execute(async trx => {
+        for (const attachment of attachments) await write(world, trx, { node, vif, attachment })
+      })
+    } catch (error) {
+      // Another group may have the name that chance gave this one.
+      if (!(error instanceof Conflict) || attempt >= 3) throw error
+    }
+  }
+}
+
+/** @throws InvalidInput where none of the node's ports has it */
+export async function detachVif(world: World, node: Node, id: string): Promise<void> {
+  const having = (await placesOf(world.db, node)).filter(({ of }) => vifOf(of) === id)
+  if (having.length === 0) {
+    const shown = JSON.stringify(id.slice(0, 80))
+    throw new InvalidInput(`Cannot detach VIF ${shown} from node ${node.uuid}: none of its ports has it`)
+  }
+  await world.db.transaction().execute(async trx => {
+    for (const place of having) {
+      const { tenant_vif_port_id: _, ...rest } = place.of.internal_info
+      if (place.kind === 'portgroup' && place.of.dynamic_portgroup) await takeApart(world, trx, place.of)
+      else await writeInfo(world, trx, place, rest)
+    }
+  })
+}
+
+/** Empty where nothing fits and that is to be no fault. @throws as attachVif() */
+async function attachmentsFor(
+  world: World,
+  given: { node: Node; places: readonly Place[]; vif: WantedVif },
+): Promise<readonly Attachment[]> {
+  const { node, places, vif } = given
+  const { conductor } = world.config
+  const isPlaced = vif.port_uuid !== undefined || vif.portgroup_uuid !== undefined
+  // Who names a port has decided.
+  if (!conductor.enable_trait_based_networking || isPlaced)
+    return [{ kind: 'place', place: placeFor(node, places, vif) }]
+  const rules = await rulesOf(world)
+  const plan = planByTraits({ ...given, rules }, { usesDefault: conductor.trait_based_networking_enable_default_trait })
+  if (plan.kind === 'attach') {
+    world.log.info({ node: node.uuid }, `VIF ${vif.id} is attached by the rule of ${plan.trait}`)
+    return plan.attachments
+  }
+  const message = `Cannot attach VIF ${vif.id} to node ${node.uuid}: ${plan.found}`
+  if (conductor.trait_based_networking_raise_when_no_match) throw new InvalidInput(message)
+  world.log.warn({ node: node.uuid }, message)
+  return []
+}
+
+/** One reader of the file for each service. */
+const readers = new WeakMap<ServerConfig, Promise<Fresh<NetworkRules>>>()
+
+async function rulesOf({ config, log }: World): Promise<NetworkRules> {
+  const opening = readers.get(config) ?? openNetworkRules(config.conductor.trait_based_networking_config_file, log)
+  readers.set(config, opening)
+  try {
+    return await (await opening).read()
+  } catch (error) {
+    // The next one looks again.
+    readers.delete(config)
+    throw error
+  }
+}
+
+async function write(
+  world: World,
+  trx: Trx,
+  { node, vif, attachment }: { node: Node; vif: WantedVif; attachment: Attachment },
+): Promise<void> {
+  if (attachment.kind === 'place') {
+    const { place } = attachment
+    await writeInfo(world, trx, place, { ...place.of.internal_info, tenant_vif_port_id: vif.id })
+    return
+  }
+  const { ports } = attachment
+  const uuid = randomUUID()
+  const initial = Object.entries(portgroupFields).flatMap(([name, field]) =>
+    'initial' in field ? [[name, structuredClone(field.initial)]] : [],
+  )
+  await portgroupTable.insert(trx, {
+    ...Object.fromEntries(initial),
+    uuid,
+    name: `tbn_dyn_portgroup_${randomUUID().slice(0, 8)}`,
+    node_uuid: node.uuid,
+    dynamic_portgroup: true,
+    mode: world.config.DEFAULT.default_portgroup_mode,
+    physical_network: ports[0]?.physical_network ?? null,
+    internal_info: { tenant_vif_port_id: vif.id },
+    created_at: timestamp(world.clock.now()),
+  })
+  for (const port of ports) await updatePort(trx, port.uuid, { portgroup_uuid: uuid }, world.clock.now())
+}
+
+async function takeApart({ clock }: World, trx: Trx, group: Portgroup): Promise<void> {
+  for (const { uuid } of await memberPorts(trx, group.uuid)) {
+    await updatePort(trx, uuid, { portgroup_uuid: null }, clock.now())
+  }
+  await portgroupTable.delete(trx, group.uuid)
+}
+
+async function writeInfo({ clock }: World, trx: Trx, { kind, of }: Place, internal_info: Place['of']['internal_info']) {
+  if (kind === 'port') await updatePort(trx, of.uuid, { internal_info }, clock.now())
+  else await portgroupTable.update(trx, of.uuid, { internal_info }, clock.now())
+}
