@@ -58,6 +58,14 @@ test('the more nodes wait, the more rarely each is looked at without a call', ()
   assert.equal(pace.looked('node 0', 'write', 2000), 2000)
 })
 
+test('the time of the next look is whole milliseconds, as every engine keeps them', () => {
+  const { pace } = pacing({ busy: () => 0.7123 })
+  for (let i = 0; i < 333; i++) pace.looked(`node ${i}`, 'write', 100)
+  const ms = pace.looked('node 333', 'write', 100)
+  assert.ok(ms > 3330, `${ms}`)
+  assert.ok(Number.isInteger(ms), `${ms}`)
+})
+
 test('of regular calls so many a second are looked into; those before their time always are', async () => {
   const { pace, pass } = pacing()
   const looked: string[] = []

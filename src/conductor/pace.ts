@@ -63,7 +63,7 @@ export class LookPace {
   /**
    * The node was looked at and goes on waiting.
    * @param wait what for
-   * @returns when to look again, in milliseconds, if nobody calls
+   * @returns in how many whole milliseconds to look again, if nobody calls
    */
   looked(nodeUuid: string, wait: string, everyMs: number): number {
     const atMs = this.#clock.now()
@@ -72,7 +72,7 @@ export class LookPace {
     const calledAtMs = last?.calledAtMs ?? atMs
     const gap = Math.min(gapMs, everyMs)
     this.#looks.set(nodeUuid, { wait, atMs, gapMs: gap, calledAtMs, pausedMs: undefined, regularMs })
-    return Math.max(everyMs, (this.#looks.size * 1000) / this.#perS())
+    return Math.max(everyMs, Math.ceil((this.#looks.size * 1000) / this.#perS()))
   }
 
   /** It waits no more. */
