@@ -6,10 +6,11 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { picture, startTrial, type Trial, violations } from './site.ts'
+import type { Route } from 'playwright-core'
+import { holds, picture, startTrial, type Trial, violations } from './site.ts'
 
 const tabs = 'timeline inventory disks network firmware steps logs console history validate why'.split(' ')
-const [busy, broken, idle] = ['sim-1', 'sim-2', 'sim-3'] as const
+const [busy, broken, idle, fresh, unready] = ['sim-1', 'sim-2', 'sim-3', 'sim-4', 'sim-5'] as const
 /** Pages that docs/screenshots has. */
 const pictured = new Set(['/', '/nodes', `/nodes/${busy}`, `/nodes/${busy}/disks`, `/nodes/${busy}/timeline`])
 
@@ -129,6 +130,80 @@ test('a verb asks first, is done, and what is refused is told', { timeout: 180_0
   await page.context().close()
 })
 
+test('the wizard says what it would do, by keys alone, and then how it goes', { timeout: 300_000 }, async () => {
+  const page = await trial.open(`/deploy?node=${fresh},${unready}`)
+  const press = async (name: string) => {
+    await page.getByRole('button', { name, exact: true }).focus()
+    await page.keyboard.press('Enter')
+  }
+  const canGoOn = () => page.getByRole('button', { name: 'Next', exact: true }).isEnabled()
+  const found: string[] = []
+  const judge = async (step: string) => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme })
+      await holds(page, `ferriteTest.isDark() === ${colorScheme === 'dark'}`)
+      for (const line of await violations(page)) found.push(`${step} (${colorScheme}): ${line}`)
+    }
+  }
+  await page.getByText(/^2 chosen of/).waitFor({ timeout: 60_000 })
+  await page.getByRole('checkbox', { name: fresh }).focus()
+  await page.keyboard.press('Space')
+  await page.getByText(/^1 chosen of/).waitFor()
+  await page.keyboard.press('Space')
+  await page.getByText(/^2 chosen of/).waitFor()
+  await judge('nodes')
+
+  await press('Next')
+  const info = trial.site.instanceInfo()
+  await page.getByLabel('Image', { exact: true }).fill(String(info.image_source))
+  await page.getByLabel('Checksum', { exact: true }).fill('abc')
+  await page.getByText('Found 3 digits').waitFor()
+  assert.equal(await canGoOn(), false)
+  await judge('image')
+  await page.getByLabel('Checksum', { exact: true }).fill(String(info.image_os_hash_value))
+  await page.getByLabel('Format', { exact: true }).selectOption('raw')
+
+  await press('Next')
+  await page.getByLabel('Steps', { exact: true }).fill('[')
+  await page.getByText('That is no JSON').waitFor()
+  assert.equal(await canGoOn(), false)
+  await page.getByLabel('Steps', { exact: true }).fill('')
+  await page.getByRole('checkbox', { name: 'Host name is the name of the node' }).focus()
+  await page.keyboard.press('Space')
+  await judge('options')
+
+  await press('Next')
+  await page.getByText('1 of 2 nodes would be deployed; 1 would be refused').waitFor({ timeout: 60_000 })
+  await page.getByText(/Cannot deploy node .* in provision state "manageable"/).waitFor()
+  await press(`Whole plan of ${fresh}`)
+  await page.getByRole('heading', { name: 'Nothing stands in the way' }).waitFor()
+  const plan = await page.locator('.pf-v6-c-wizard').innerText()
+  const [disk] = trial.site.fleet.machine(fresh).facts.disks
+  assert.ok(disk?.serial && plan.includes(disk.serial), plan)
+  for (const part of ['Reboots', 'Takes', 'deploy.write_image', 'power on']) assert.ok(plan.includes(part), part)
+  assert.equal(await stateOf(fresh), 'available')
+  await judge('plan')
+  await picture(page, 'deploy-plan')
+
+  await press(`Deploy ${fresh}`)
+  await page.getByText('1 under way').waitFor({ timeout: 60_000 })
+  await judge('progress')
+  const overview = await trial.open('/')
+  await overview.route('**/v1/runs', async route => {
+    const { runs } = (await (await route.fetch()).json()) as { runs: object[] } // run.list
+    const history = { model: 'Sim R1', runs_known: 14, expected_s: 1, late_after_s: 1.5 }
+    await route.fulfill({ json: { runs: runs.map(run => ({ ...run, ...history })) } })
+  })
+  await overview.reload()
+  await overview.getByText(/^1 by the history of their model, 0 by default times/).waitFor({ timeout: 60_000 })
+  await overview.getByText(/^deploy for .* expected 2 s at most, by 14 earlier runs of Sim R1$/).waitFor()
+  await overview.context().close()
+  await page.getByText('1 of 1 are deployed').waitFor({ timeout: 120_000 })
+  assert.equal(await stateOf(fresh), 'active')
+  await page.context().close()
+  assert.deepEqual(found, [])
+})
+
 test('keys lead to pages, to the search, and to the list of keys', { timeout: 120_000 }, async () => {
   const page = await trial.open('/')
   await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
@@ -147,6 +222,29 @@ test('keys lead to pages, to the search, and to the list of keys', { timeout: 12
   await page.context().close()
 })
 
+test('a part that a newer console replaced loads the page anew, once', { timeout: 120_000 }, async () => {
+  const before = trial.troubles.length
+  const page = await trial.open('/')
+  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
+  let loads = 0
+  page.on('load', () => {
+    loads += 1
+  })
+  const gone = (route: Route) => route.fulfill({ status: 404, body: 'gone' })
+  await page.route('**/ui/assets/part-*', gone, { times: 1 })
+  await page.getByRole('link', { name: 'Settings', exact: true }).click()
+  await page.getByRole('heading', { name: 'Settings', level: 1 }).waitFor({ timeout: 60_000 })
+  assert.equal(loads, 1)
+  // Where it stays away the page says so, instead of going round in circles.
+  await page.route('**/ui/assets/part-*', gone)
+  await page.getByRole('link', { name: 'Conductors', exact: true }).click()
+  await page.getByText('Could not show this page').waitFor({ timeout: 60_000 })
+  assert.equal(loads, 1)
+  await page.context().close()
+  const told = trial.troubles.splice(before).filter(trouble => !isAnswerOfService(trouble))
+  for (const trouble of told) assert.match(trouble, /dynamically imported module/)
+})
+
 test('every page is there, in light and dark, and axe finds nothing', { timeout: 900_000 }, async t => {
   const found: string[] = []
   const page = await trial.open('/')
@@ -154,10 +252,10 @@ test('every page is there, in light and dark, and axe finds nothing', { timeout:
     await page.emulateMedia({ colorScheme: 'light' })
     await page.goto(`${trial.url}/ui${path}`, { timeout: 120_000 })
     await page.getByRole('heading', { level: 1 }).first().waitFor({ timeout: 60_000 })
-    await page.waitForFunction('ferriteTest.isLoaded()', null, { timeout: 60_000 })
+    await holds(page, 'ferriteTest.isLoaded()')
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme })
-      await page.waitForFunction(`ferriteTest.isDark() === ${colorScheme === 'dark'}`)
+      await holds(page, `ferriteTest.isDark() === ${colorScheme === 'dark'}`)
       for (const line of await violations(page)) found.push(`${path} (${colorScheme}): ${line}`)
       if (pictured.has(path)) await picture(page, `${nameOf(path)}${colorScheme === 'dark' ? '-dark' : ''}`)
     }
@@ -167,7 +265,7 @@ test('every page is there, in light and dark, and axe finds nothing', { timeout:
 })
 
 test('small windows show every page without scrolling sideways', { timeout: 300_000 }, async () => {
-  for (const path of ['/', '/nodes', `/nodes/${busy}`]) {
+  for (const path of ['/', '/nodes', `/nodes/${busy}`, '/deploy']) {
     const page = await trial.open(path, { width: 420, height: 800 })
     await page.getByRole('heading', { level: 1 }).first().waitFor({ timeout: 60_000 })
     const wider = await page.evaluate<number>('ferriteTest.excess()')

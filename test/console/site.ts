@@ -93,6 +93,15 @@ export async function picture(page: Page, name: string): Promise<void> {
   if (process.env.FERRITE_SCREENSHOTS === '1') await page.screenshot({ path })
 }
 
+/** Waits until an expression holds in the page; a minute at most. Asked from here, for the page's policy lets it read no code. */
+export async function holds(page: Page, expression: string): Promise<void> {
+  for (let tries = 0; tries < 240; tries += 1) {
+    if (await page.evaluate<boolean>(expression)) return
+    await new Promise(resolve => setTimeout(resolve, 250))
+  }
+  throw new Error(`Waited a minute in vain: ${expression}`)
+}
+
 /** What axe finds wrong with a page, a line each. */
 export function violations(page: Page): Promise<string[]> {
   return page.evaluate<string[]>('ferriteTest.violations()')

@@ -1,57 +1,61 @@
 /**
- * Deploying a node: which one, which image, and then what would happen, before it does. The plan is made anew with each
- * change, as if the node had what the form says; only the last button writes anything.
+ * Deploying nodes, step by step: which, what, how, then what would happen, and how it goes. Plans are made as if the nodes
+ * had what was said; only the last button writes anything.
  */
-import {
-  Alert,
-  Button,
-  Form,
-  FormGroup,
-  FormHelperText,
-  FormSelect,
-  FormSelectOption,
-  Grid,
-  GridItem,
-  HelperText,
-  HelperTextItem,
-  PageSection,
-  TextArea,
-  TextInput,
-  Title,
-} from '@patternfly/react-core'
-import { useMutation, useQuery } from '@tanstack/react-query'
-import { useDeferredValue, useState } from 'react'
-import { Link, useSearchParams } from 'react-router'
-import type { Plan } from '#protocol/plan.ts'
-import { verbTarget } from '#protocol/states.ts'
+import { PageSection, Title, Wizard, WizardStep } from '@patternfly/react-core'
+import { useMemo, useState } from 'react'
+import { useSearchParams } from 'react-router'
 import { ask, part } from '../api.ts'
-import { useFleet } from '../fleet.ts'
-import { Asked } from '../parts/asked.tsx'
+import { type FleetNode, useFleet } from '../fleet.ts'
 import { FaultAlert } from '../parts/fault-alert.tsx'
-import { PlanView } from './deploy/plan-view.tsx'
+import { ChooseNodes } from './deploy/choose-nodes.tsx'
+import { DryRun, isPossible } from './deploy/dry-run.tsx'
+import { ImageForm, OptionsForm } from './deploy/forms.tsx'
+import { type Asking, type Askings, Progress } from './deploy/progress.tsx'
+import { usePlans } from './deploy/use-plans.ts'
+import {
+  bodyOf,
+  checksumProblem,
+  instanceInfoOf,
+  losesInstance,
+  noWish,
+  stepsProblem,
+  type Wish,
+} from './deploy/wish.ts'
 
-interface Wish {
-  readonly source: string
-  readonly checksum: string
-  readonly format: string
-  readonly rootSerial: string
-  readonly hostName: string
-  readonly userData: string
-}
-
-const none: Wish = { source: '', checksum: '', format: '', rootSerial: '', hostName: '', userData: '' }
+/** So many requests at a time: the service works on them as it can, and answers each at once. */
+const atOnce = 6
+const noNodes: readonly FleetNode[] = []
 
 export default function Deploy() {
-  const { data: fleet } = useFleet()
-  const [query, setQuery] = useSearchParams()
-  const uuid = query.get('node') ?? ''
-  const [wish, setWish] = useState(none)
-  const change = (some: Partial<Wish>) => setWish(now => ({ ...now, ...some }))
-  const node = fleet?.nodes.find(one => one.uuid === uuid || one.name === uuid)
-  const ready = (fleet?.nodes ?? []).filter(one => verbTarget(one.provision_state, 'active') !== undefined)
-  const choices = node && !ready.includes(node) ? [node, ...ready] : ready
-  const target = node?.provision_state === 'active' ? 'rebuild' : 'active'
-  const deployment = useMutation({ mutationFn: () => deploy(node?.uuid ?? '', target, wish) })
+  const { data: fleet, error, refetch } = useFleet()
+  const chosenByAddress = useChosenByAddress(fleet?.nodes)
+  const [chosenHere, setChosen] = useState<ReadonlySet<string>>()
+  const [told, setTold] = useState(noWish)
+  /** As they were when they were planned: events must not plan them anew. */
+  const [planned, setPlanned] = useState(noNodes)
+  const [round, setRound] = useState(0)
+  const [isAgreed, setAgreed] = useState(false)
+  const [askings, setAskings] = useState<Askings>()
+  const chosen = chosenHere ?? chosenByAddress
+  const isOne = chosen.size === 1
+  // What holds for one node alone is not said of several.
+  const wish = useMemo(() => (isOne ? told : { ...told, rootSerial: '', hostName: '' }), [told, isOne])
+  const plans = usePlans(planned, wish, round)
+  const change = (some: Partial<Wish>) => setTold(now => ({ ...now, ...some }))
+  const possible = planned.filter(({ uuid }) => isPossible(plans.get(uuid)))
+  const needsAgreement = possible.some(losesInstance) && !isAgreed
+  const isBegun = askings !== undefined
+  const isTypedWell = checksumProblem(wish) === undefined && stepsProblem(wish) === undefined
+  const onStep = (id: string | number) => {
+    if (id === 'plan') {
+      setAgreed(false)
+      setPlanned((fleet?.nodes ?? []).filter(({ uuid }) => chosen.has(uuid)))
+    } else if (id === 'progress' && !isBegun) void deployAll(possible, wish, setAskings)
+    // What is not looked at is not planned.
+    else if (!isBegun) setPlanned(noNodes)
+  }
+  const footer = { isCancelHidden: true }
   return (
     <PageSection isFilled>
       <div className="ferrite-heading">
@@ -60,197 +64,108 @@ export default function Deploy() {
           What would happen is shown before it does: disks by their serial numbers, reboots, time.
         </p>
       </div>
-      <Grid hasGutter lg={6}>
-        <GridItem>
-          <Form
-            onSubmit={event => {
-              event.preventDefault()
-              deployment.mutate()
-            }}
-          >
-            <FormGroup label="Node" fieldId="deploy-node" isRequired>
-              <FormSelect
-                id="deploy-node"
-                value={node?.uuid ?? ''}
-                onChange={(_, value) => {
-                  deployment.reset()
-                  setQuery(value === '' ? {} : { node: value }, { replace: true })
-                }}
-              >
-                <FormSelectOption value="" label={fleet ? `Choose one of ${ready.length} …` : 'Reading the fleet …'} />
-                {choices.map(one => (
-                  <FormSelectOption
-                    key={one.uuid}
-                    value={one.uuid}
-                    label={`${one.name ?? one.uuid} (${one.provision_state}${one.resource_class ? `, ${one.resource_class}` : ''})`}
-                  />
-                ))}
-              </FormSelect>
-            </FormGroup>
-            <Text
-              id="source"
-              label="Image"
-              hint="URL, glance://UUID or oci://…; empty: what the node has already"
-              value={wish.source}
-              onChange={source => change({ source })}
-            />
-            <Text
-              id="checksum"
-              label="Checksum"
-              hint="SHA-256 or SHA-512 in hex, or the URL of a file of checksums"
-              value={wish.checksum}
-              onChange={checksum => change({ checksum })}
-            />
-            <FormGroup label="Format" fieldId="deploy-format">
-              <FormSelect id="deploy-format" value={wish.format} onChange={(_, format) => change({ format })}>
-                <FormSelectOption value="" label="as its content says" />
-                <FormSelectOption value="raw" label="raw" />
-                <FormSelectOption value="qcow2" label="qcow2" />
-              </FormSelect>
-            </FormGroup>
-            <Text
-              id="serial"
-              label="Serial number of the disk"
-              hint="Empty: by the node’s hints, else the smallest of at least 4 GiB"
-              value={wish.rootSerial}
-              onChange={rootSerial => change({ rootSerial })}
-            />
-            <Text
-              id="host"
-              label="Host name"
-              hint="For the config drive"
-              value={wish.hostName}
-              onChange={hostName => change({ hostName })}
-            />
-            <FormGroup label="User data" fieldId="deploy-user-data">
-              <TextArea
-                id="deploy-user-data"
-                className="ferrite-mono"
-                rows={5}
-                resizeOrientation="vertical"
-                spellCheck={false}
-                value={wish.userData}
-                onChange={(_, userData) => change({ userData })}
-              />
-            </FormGroup>
-            {deployment.error && <FaultAlert error={deployment.error} what={`deploy ${node?.name ?? uuid}`} />}
-            {deployment.isSuccess && node && (
-              <Alert variant="success" isInline title="It has begun">
-                <Link to={`/nodes/${node.uuid}`}>Watch {node.name ?? node.uuid}</Link>
-              </Alert>
-            )}
-            <div>
-              <Button
-                type="submit"
-                variant={target === 'rebuild' ? 'danger' : 'primary'}
-                isDisabled={!node || deployment.isSuccess}
-                isLoading={deployment.isPending}
-              >
-                {target === 'rebuild' ? 'Rebuild' : 'Deploy'}
-              </Button>
-            </div>
-          </Form>
-        </GridItem>
-        <GridItem>
-          {node ? (
-            <DryRun uuid={node.uuid} state={node.provision_state} target={target} wish={wish} />
-          ) : (
-            <p className="ferrite-subtle">Choose a node, and what would happen to it is shown here.</p>
+      {error && <FaultAlert error={error} what="read the fleet" onRetry={() => void refetch()} />}
+      <Wizard
+        height="max(32rem, calc(100vh - 15rem))"
+        navAriaLabel="Steps to a deployment"
+        isVisitRequired
+        onStepChange={(_, { id }) => onStep(id)}
+      >
+        <WizardStep
+          id="nodes"
+          name="Nodes"
+          isDisabled={isBegun}
+          footer={{ ...footer, isNextDisabled: chosen.size === 0 }}
+        >
+          <ChooseNodes nodes={fleet?.nodes} chosen={chosen} onChange={setChosen} />
+        </WizardStep>
+        <WizardStep
+          id="image"
+          name="Image"
+          isDisabled={isBegun || chosen.size === 0}
+          footer={{ ...footer, isNextDisabled: checksumProblem(wish) !== undefined }}
+        >
+          <ImageForm wish={wish} onChange={change} />
+        </WizardStep>
+        <WizardStep
+          id="options"
+          name="Options and steps"
+          isDisabled={isBegun || chosen.size === 0 || checksumProblem(wish) !== undefined}
+          footer={{ ...footer, isNextDisabled: !isTypedWell }}
+        >
+          <OptionsForm wish={wish} onChange={change} isOne={isOne} />
+        </WizardStep>
+        <WizardStep
+          id="plan"
+          name="What would happen"
+          isDisabled={isBegun || chosen.size === 0 || !isTypedWell}
+          footer={{
+            ...footer,
+            nextButtonText: deployLabel(possible),
+            isNextDisabled: plans.size < planned.length || possible.length === 0 || needsAgreement,
+          }}
+        >
+          <DryRun
+            nodes={planned}
+            plans={plans}
+            isAgreed={isAgreed}
+            onAgree={setAgreed}
+            onAgain={() => setRound(now => now + 1)}
+          />
+        </WizardStep>
+        <WizardStep id="progress" name="Progress" footer={<span />}>
+          {askings && (
+            <Progress nodes={(fleet?.nodes ?? []).filter(({ uuid }) => askings.has(uuid))} askings={askings} />
           )}
-        </GridItem>
-      </Grid>
+        </WizardStep>
+      </Wizard>
     </PageSection>
   )
 }
 
-function DryRun({ uuid, state, target, wish }: { uuid: string; state: string; target: string; wish: Wish }) {
-  // Typing is not waited for: a plan asks the image's source.
-  const settled = useDeferredValue(wish)
-  const query = useQuery({
-    queryKey: ['node', uuid, 'plan', state, target, settled],
-    queryFn: async ({ signal }) => {
-      await pause(400, signal)
-      const configdrive = configDriveOf(settled)
-      const body = { target, instance_info: instanceInfoOf(settled), ...(configdrive ? { configdrive } : {}) }
-      return ask<Plan>('POST', `/v1/nodes/${part(uuid)}/plan`, { body, signal })
-    },
-    placeholderData: before => before,
-    staleTime: 30_000,
-  })
-  return (
-    <Asked query={query} what="plan the deployment">
-      {plan => <PlanView plan={plan} />}
-    </Asked>
-  )
+/** The nodes that the address names, by UUID or name: where other pages lead here. */
+function useChosenByAddress(nodes: readonly FleetNode[] | undefined): ReadonlySet<string> {
+  const [query] = useSearchParams()
+  const named = query.get('node')
+  return useMemo(() => {
+    const wanted = new Set(named?.split(',').filter(Boolean))
+    const found =
+      wanted.size === 0 ? [] : (nodes ?? []).filter(({ uuid, name }) => wanted.has(uuid) || wanted.has(name ?? ''))
+    return new Set(found.map(({ uuid }) => uuid))
+  }, [named, nodes])
 }
 
-interface TextProps {
-  readonly id: string
-  readonly label: string
-  readonly hint: string
-  readonly value: string
-  readonly onChange: (value: string) => void
+function deployLabel(possible: readonly FleetNode[]): string {
+  const [only] = possible
+  if (!only) return 'Deploy'
+  return possible.length === 1 ? `Deploy ${only.name ?? only.uuid}` : `Deploy ${possible.length} nodes`
 }
 
-function Text({ id, label, hint, value, onChange }: TextProps) {
-  return (
-    <FormGroup label={label} fieldId={`deploy-${id}`}>
-      <TextInput
-        id={`deploy-${id}`}
-        value={value}
-        onChange={(_, text) => onChange(text)}
-        aria-describedby={`deploy-${id}-hint`}
-      />
-      <FormHelperText>
-        <HelperText id={`deploy-${id}-hint`}>
-          <HelperTextItem>{hint}</HelperTextItem>
-        </HelperText>
-      </FormHelperText>
-    </FormGroup>
-  )
-}
-
-/** Entries of instance_info that the form sets. */
-function instanceInfoOf({ source, checksum, format, rootSerial }: Wish): Record<string, unknown> {
-  const isHex = /^[0-9a-f]+$/i.test(checksum)
-  return {
-    ...(source === '' ? {} : { image_source: source.trim() }),
-    ...(checksum === ''
-      ? {}
-      : isHex && checksum.length !== 32
-        ? { image_os_hash_algo: checksum.length === 128 ? 'sha512' : 'sha256', image_os_hash_value: checksum }
-        : { image_checksum: checksum.trim() }),
-    ...(format === '' ? {} : { image_disk_format: format }),
-    ...(rootSerial === '' ? {} : { root_device: { serial: rootSerial.trim() } }),
+/** Asks for all of them, a few at a time; tells what came of it as it comes. */
+async function deployAll(nodes: readonly FleetNode[], wish: Wish, onChange: (askings: Askings) => void): Promise<void> {
+  const askings = new Map<string, Asking>(nodes.map(({ uuid }) => [uuid, { kind: 'waiting' }]))
+  onChange(new Map(askings))
+  const waiting = nodes.toReversed()
+  const worker = async () => {
+    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+      try {
+        await deploy(node, wish)
+        askings.set(node.uuid, { kind: 'accepted', since: node.provision_updated_at })
+      } catch (error) {
+        askings.set(node.uuid, { kind: 'refused', error })
+      }
+      onChange(new Map(askings))
+    }
   }
+  await Promise.all(Array.from({ length: atOnce }, worker))
 }
 
-function configDriveOf({ hostName, userData }: Wish): object | undefined {
-  if (hostName === '' && userData === '') return undefined
-  return {
-    meta_data: hostName === '' ? {} : { hostname: hostName, name: hostName },
-    ...(userData === '' ? {} : { user_data: userData }),
-  }
-}
-
-async function deploy(uuid: string, target: string, wish: Wish): Promise<void> {
+async function deploy(node: FleetNode, wish: Wish): Promise<void> {
+  const path = `/v1/nodes/${part(node.uuid)}`
   const info = Object.entries(instanceInfoOf(wish))
   if (info.length > 0) {
     const body = info.map(([name, value]) => ({ op: 'add', path: `/instance_info/${name}`, value }))
-    await ask('PATCH', `/v1/nodes/${part(uuid)}`, { body })
+    await ask('PATCH', path, { body })
   }
-  const configdrive = configDriveOf(wish)
-  await ask('PUT', `/v1/nodes/${part(uuid)}/states/provision`, {
-    body: { target, ...(configdrive ? { configdrive } : {}) },
-  })
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    })
-  })
+  await ask('PUT', `${path}/states/provision`, { body: bodyOf(wish, node) })
 }

@@ -16,7 +16,7 @@ import {
   ToolbarItem,
 } from '@patternfly/react-core'
 import { useDeferredValue, useMemo, useState } from 'react'
-import { useSearchParams } from 'react-router'
+import { useNavigate, useSearchParams } from 'react-router'
 import type { RunsByNode } from '../expected.ts'
 import { type FleetNode, useFleet } from '../fleet.ts'
 import { ActionDialog } from '../parts/action-dialog.tsx'
@@ -25,6 +25,7 @@ import { Loading } from '../parts/loading.tsx'
 import { useNow } from '../parts/time.ts'
 import { useRuns } from '../runs.ts'
 import { type Action, maintenanceActions, powerActions, provisionActions } from '../verbs.ts'
+import { deployVerb } from './deploy/wish.ts'
 import { ColumnMenu } from './nodes/column-menu.tsx'
 import { columns as allColumns, type Column, chosenColumns } from './nodes/columns.tsx'
 import { FilterBar } from './nodes/filter-bar.tsx'
@@ -165,6 +166,7 @@ function useShown(
 
 function BulkMenu({ nodes, onChoose }: { nodes: readonly FleetNode[]; onChoose: (action: Action) => void }) {
   const [open, setOpen] = useState(false)
+  const navigate = useNavigate()
   const possible = (action: Action) => nodes.some(node => action.refusal(node) === undefined)
   const shown = open ? [...provisionActions, ...powerActions, ...maintenanceActions].filter(possible) : []
   return (
@@ -187,6 +189,11 @@ function BulkMenu({ nodes, onChoose }: { nodes: readonly FleetNode[]; onChoose: 
       )}
     >
       <DropdownList>
+        {open && nodes.some(node => deployVerb(node) !== undefined) && (
+          <DropdownItem onClick={() => void navigate(`/deploy?node=${nodes.map(({ uuid }) => uuid).join(',')}`)}>
+            Deploy, with a plan first …
+          </DropdownItem>
+        )}
         {shown.map(action => (
           <DropdownItem key={action.id} isDanger={action.isDestructive === true} onClick={() => onChoose(action)}>
             {action.label}
