@@ -7,7 +7,8 @@
  *     [ferrite]
  *     hardware_type_modules = /etc/ferrite/http-plug.ts
  */
-import type { HardwareType, NodeContext, PowerInterface } from '../../src/drivers/driver.ts'
+import type { PowerInterface } from '../../src/drivers/bmc-interfaces.ts'
+import type { HardwareType, NodeContext } from '../../src/drivers/driver.ts'
 import type { DriverKit } from '../../src/drivers/outside.ts'
 
 export default function httpPlug({ generic, faults, settings }: DriverKit): HardwareType {

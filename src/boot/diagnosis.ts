@@ -5,7 +5,7 @@
  */
 import type { Db } from '#db/database.ts'
 import { bootRecord } from '#db/sightings.ts'
-import type { FirmwareState } from '#drivers/driver.ts'
+import type { FirmwareState } from '#drivers/bmc-interfaces.ts'
 import type { BootRecord } from '#protocol/boot.ts'
 import { ofAgent } from './diagnosis/agent.ts'
 import type { DamagedFile } from './diagnosis/boot-files.ts'

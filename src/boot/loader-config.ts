@@ -6,7 +6,7 @@
  * it was written for, so that links can be taken away, or follow the ports, without asking anybody.
  */
 import type { Config } from '#config/options.ts'
-import type { IscsiVolume } from '#drivers/driver.ts'
+import type { IscsiVolume } from '#drivers/boot-interfaces.ts'
 
 /** What is started, in words of all loaders. */
 export type Entry = {

@@ -10,7 +10,8 @@
  */
 import { join } from 'node:path'
 import type { Port } from '#db/ports.ts'
-import { type BootInterface, type InstanceBoot, type NodeContext, Unsupported } from '#drivers/driver.ts'
+import type { BootInterface, InstanceBoot } from '#drivers/boot-interfaces.ts'
+import { type NodeContext, Unsupported } from '#drivers/driver.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import type { BootDevice, BootMode } from '#protocol/states.ts'
 import type { WayName } from './boot-files.ts'

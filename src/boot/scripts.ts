@@ -6,7 +6,7 @@
  * pauses until it succeeds or somebody switches the machine off.
  * Source: ipxe.org, "Scripting" and command reference.
  */
-import type { IscsiVolume } from '#drivers/driver.ts'
+import type { IscsiVolume } from '#drivers/boot-interfaces.ts'
 import { dashed, type Entry, type EntryPlace, type Loader } from './loader-config.ts'
 
 /**

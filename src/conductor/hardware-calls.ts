@@ -4,7 +4,8 @@
  */
 
 import type { Node } from '#db/nodes.ts'
-import { type NodeContext, Unsupported, type VirtualMedia } from '#drivers/driver.ts'
+import type { VirtualMedia } from '#drivers/bmc-interfaces.ts'
+import { type NodeContext, Unsupported } from '#drivers/driver.ts'
 import type { Registry } from '#drivers/registry.ts'
 import { Conflict, InvalidInput } from '#lib/fault.ts'
 import { isUnstable } from '#protocol/states.ts'

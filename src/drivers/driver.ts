@@ -6,8 +6,6 @@
  * Every function may be called twice for one intention (a crash may fall between an effect and its record), so each
  * asks for a state ("be off", "boot from disk next time"), never for a change ("toggle").
  */
-import type { Duplex } from 'node:stream'
-import type { BootFile } from '#boot/ramdisk-files.ts'
 import type { Config } from '#config/options.ts'
 import type { Agent } from '#db/agents.ts'
 import type { Db } from '#db/database.ts'
@@ -19,10 +17,10 @@ import { Fault } from '#lib/fault.ts'
 import type { Log } from '#lib/log.ts'
 import type { BiosSetting, FirmwareComponent } from '#protocol/firmware.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
-import type { Indicator, MediaDevice } from '#protocol/management.ts'
 import type { Progress } from '#protocol/progress.ts'
-import type { SensorData } from '#protocol/sensors.ts'
-import type { BootDevice, BootMode, PowerState, PowerTarget } from '#protocol/states.ts'
+import type { ConsoleInterface, ManagementInterface, PowerInterface } from './bmc-interfaces.ts'
+import type { BootInterface, InstanceBoot, RamdiskMode, StorageInterface } from './boot-interfaces.ts'
+import type { DeployPart, PowerChange, Step, StepKind, StepSpec, StepsContext } from './step.ts'
 
 /** What every call gets: the node as it was when the call began, and the world. */
 export interface NodeContext {
@@ -63,7 +61,8 @@ export class HardwareFault extends Fault {
   }
 }
 
-interface Validated {
+/** What all interfaces have. */
+export interface Validated {
   /** Asked once, when the service starts. @throws InvalidInput naming the option that makes no sense for it */
   checkConfig?(config: Config): void
   /** What it offers to deploying, cleaning, servicing, verifying. */
@@ -72,140 +71,6 @@ interface Validated {
   stepsOf?(ctx: StepsContext, kind: StepKind): readonly Step[]
   /** @throws InvalidInput naming the missing or wrong setting; Unsupported when the interface is a "no-…" one */
   validate(ctx: NodeContext): Promise<void>
-}
-
-export interface PowerInterface extends Validated {
-  readonly supported: readonly PowerTarget[]
-  /**
-   * How a machine is restarted that cannot be switched on or off; `name` is unique in the flow. When it returns the
-   * machine is going down, and its agent is forgotten. Nobody watches the power of such a machine. Absent: `set` does it.
-   */
-  restart?(ctx: FlowContext, name: string): Promise<void>
-  /** Asks the BMC; `null` when it does not tell. */
-  get(ctx: NodeContext): Promise<PowerState | null>
-  /**
-   * Asks for the state and returns when the BMC accepted; it does not wait for the machine to get there. A machine that
-   * is there already is no error. `reset` is for machines that must never be off.
-   */
-  set(ctx: NodeContext, target: 'power on' | 'power off' | 'soft power off' | 'reset'): Promise<void>
-}
-
-export type Health = 'OK' | 'Warning' | 'Critical'
-
-/** Images that the BMC shows the machine as drives. */
-export interface VirtualMedia {
-  /** What there are slots for, and whether something is in them. */
-  list(ctx: NodeContext): Promise<readonly { media_types: readonly string[]; inserted: boolean }[]>
-  attach(ctx: NodeContext, device: MediaDevice, imageUrl: string): Promise<void>
-  /** Takes out what is in slots of these kinds; null: of all. */
-  detach(ctx: NodeContext, devices: readonly MediaDevice[] | null): Promise<void>
-}
-
-/** What the BMC sees of the machine's firmware at work; null: it does not tell. */
-export interface FirmwareState {
-  /** Whether it starts nothing that is not signed, since the machine was started last. */
-  secureBoot: boolean | null
-  /** How far its boot has come. Source: DMTF DSP0268, ComputerSystem.BootProgressTypes */
-  progress: string | null
-}
-
-export interface ManagementInterface extends Validated {
-  supportedBootDevices(ctx: NodeContext): Promise<readonly BootDevice[]>
-  getBootDevice(ctx: NodeContext): Promise<{ boot_device: BootDevice | null; persistent: boolean | null }>
-  setBootDevice(ctx: NodeContext, device: BootDevice, options: { persistent: boolean }): Promise<void>
-  getBootMode(ctx: NodeContext): Promise<BootMode | null>
-  setBootMode(ctx: NodeContext, mode: BootMode): Promise<void>
-  /** Absent where secure boot cannot be set. It counts from the next boot on. */
-  setSecureBoot?(ctx: NodeContext, enabled: boolean): Promise<void>
-  injectNmi(ctx: NodeContext): Promise<void>
-  /** Absent where there are no lights to see. */
-  getIndicators?(ctx: NodeContext): Promise<readonly Indicator[]>
-  /** @throws InvalidInput for a light that is not there, or a state that it cannot show */
-  setIndicator?(ctx: NodeContext, wanted: Pick<Indicator, 'component' | 'name' | 'state'>): Promise<void>
-  /** Absent where the BMC shows no images. */
-  readonly virtualMedia?: VirtualMedia
-  /** As the BMC sums it up; `null` when it does not tell. */
-  getHealth(ctx: NodeContext): Promise<Health | null>
-  /** Absent where nothing is measured. */
-  getSensors?(ctx: NodeContext): Promise<SensorData>
-  /** Who made the machine, as the BMC says it; `null` when it does not tell. */
-  getVendor(ctx: NodeContext): Promise<string | null>
-  /** MAC addresses of the machine's NICs as the BMC knows them, lower case; empty when it does not tell. */
-  macAddresses(ctx: NodeContext): Promise<readonly string[]>
-  /** Those of them that have no link, as the BMC of a machine that is on knows it. Absent where it does not tell. */
-  macsWithoutLink?(ctx: NodeContext): Promise<readonly string[]>
-  /** Absent where the BMC sees nothing of it. */
-  firmwareState?(ctx: NodeContext): Promise<FirmwareState>
-}
-
-/** Why a ramdisk boots. */
-export type RamdiskMode = 'deploy' | 'clean' | 'inspect' | 'rescue' | 'service'
-
-/** What the boots of an instance start where that is not its disk: URLs or absolute paths of this host. */
-export type InstanceBoot =
-  | { kind: 'ramdisk'; kernel: string; ramdisk: string; parameters: string }
-  | { kind: 'iso'; iso: string }
-
-/** What a boot interface can do besides; Ironic's names. */
-export type BootCapability = 'ramdisk_boot' | 'ramdisk_boot_configdrive' | 'iscsi_volume_boot'
-
-/** An installer of an operating system that works by itself, as a kickstart tells it. */
-export interface Installer {
-  kernel: BootFile
-  ramdisk: BootFile
-  /** The installer's own system; null where the repository has it. */
-  stage2: BootFile | null
-  /** URL of the packages; null where the kickstart names the image of a system. */
-  repository: string | null
-  kickstart: string
-}
-
-export interface BootInterface extends Validated {
-  /** Absent: none. */
-  readonly capabilities?: readonly BootCapability[]
-  /**
-   * May the agent's token travel with the ramdisk, where nobody else reads it? It is made beforehand then and comes among
-   * the kernel parameters. Absent: no.
-   */
-  carriesToken?(ctx: NodeContext, mode: RamdiskMode): boolean
-  /**
-   * Makes the next boot start the ramdisk with these kernel parameters (boot files written, boot device set). The
-   * machine is off, or will be power cycled afterwards.
-   */
-  prepareRamdisk(ctx: NodeContext, options: { mode: RamdiskMode; parameters: Record<string, string> }): Promise<void>
-  cleanUpRamdisk(ctx: NodeContext): Promise<void>
-  /** Makes the next boots start the instance: what its deploy interface says (`instanceBoot`), else its disk. */
-  prepareInstance(ctx: NodeContext): Promise<void>
-  cleanUpInstance(ctx: NodeContext): Promise<void>
-  /** Makes the next boot start an installer. `cleanUpRamdisk` takes its files away. Absent where that cannot be done. */
-  prepareInstaller?(ctx: NodeContext, installer: Installer): Promise<void>
-  /** Does the BMC fetch an ISO from there by itself, so that nothing of it is to be had here? Absent: never. */
-  passesOn?(ctx: NodeContext, iso: string): boolean
-  /** Has this host what the instance boots from, if that is not its disk? Absent where a host keeps nothing for it. */
-  servesInstance?(ctx: NodeContext): Promise<boolean>
-  /** Takes away what this host has for an instance that another one serves. The machine is not asked anything. */
-  stopServing?(ctx: NodeContext): Promise<void>
-}
-
-/** A volume of an iSCSI target, and who may have it. */
-export interface IscsiVolume {
-  /** An address, IPv6 in brackets, or a name. */
-  readonly host: string
-  readonly port: number
-  readonly iqn: string
-  readonly lun: number
-  /** The name that the storage knows the node by. */
-  readonly initiator: string
-  /** CHAP. */
-  readonly login?: { readonly username: string; readonly password: string }
-}
-
-export interface StorageInterface extends Validated {
-  /**
-   * What the instance boots from instead of its disk, the volume with its system first; empty: its disk. Absent: always.
-   * @throws InvalidInput naming what the volume target lacks
-   */
-  bootVolumes?(ctx: NodeContext): Promise<readonly IscsiVolume[]>
 }
 
 /** What DHCP is to tell a machine. */
@@ -223,39 +88,6 @@ export interface NetworkInterface extends Validated {
   /** Connects the node's ports to the network of this purpose. */
   attach(ctx: FlowContext, network: RamdiskMode | 'tenant'): Promise<void>
   detach(ctx: FlowContext, network: RamdiskMode | 'tenant'): Promise<void>
-}
-
-/** What tells which steps a node has, without a look at anything outside. */
-export type StepsContext = Pick<NodeContext, 'node' | 'config' | 'interfaces'>
-
-export type StepKind = 'clean' | 'deploy' | 'service' | 'verify'
-
-/** A step as the API and the agent describe it. */
-export interface StepSpec {
-  interface: InterfaceType
-  step: string
-  priority: number
-  abortable?: boolean
-  requires_ramdisk?: boolean
-  argsinfo?: Record<string, { description: string; required?: boolean }> | null
-}
-
-/** How a step ended that did not fail: done, or not begun because the agent's hardware managers are others now. */
-export type StepEnd = 'done' | 'versions changed'
-
-/** What happens to a machine's power, as it is told when it was done. */
-export type PowerChange = 'power on' | 'power off' | 'reset'
-
-/** Parts of flows that a deploy interface does around the steps. */
-export type DeployPart = 'deploy' | 'cleaning' | 'after cleaning' | 'service' | 'after service' | 'tear down'
-
-/** A step that an interface of the conductor's side offers: a value beside the function it runs. */
-export interface Step extends StepSpec {
-  kinds: readonly StepKind[]
-  /** What it will do to the power, in order, for plans. Absent: nobody knows beforehand. */
-  plannedPower?(ctx: NodeContext): readonly PowerChange[]
-  // biome-ignore lint/suspicious/noConfusingVoidType: most steps have nothing to tell but that they ended
-  run(ctx: FlowContext, args: Record<string, unknown>): Promise<StepEnd | void>
 }
 
 /** A wait, declared: which events end it early, how often to look, when to give up. */
@@ -390,19 +222,6 @@ export interface RescueSecret {
   hash: string
   /** For agents that take no hash; only where [conductor] require_rescue_password_hashed is off. */
   clear?: string
-}
-
-/** A way to the machine's screen or serial line. */
-export interface ConsoleInterface extends Validated {
-  start(ctx: NodeContext): Promise<void>
-  stop(ctx: NodeContext): Promise<void>
-  /** Where to find it once it is started; null when there is nothing to find. */
-  access(ctx: NodeContext): Promise<{ type: string; url: string } | null>
-  /**
-   * Lets somebody look and type by another way than `access` tells; null while this process does not offer it. Absent
-   * where the console is no stream of characters.
-   */
-  stream?(ctx: NodeContext): ((person: Duplex) => void) | null
 }
 
 export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'

@@ -4,7 +4,8 @@
  */
 import { Fault } from '#lib/fault.ts'
 import type { BootDevice } from '#protocol/states.ts'
-import type { FlowContext, RamdiskMode } from './driver.ts'
+import type { RamdiskMode } from './boot-interfaces.ts'
+import type { FlowContext } from './driver.ts'
 import { bmcPatienceMs, patiently } from './patience.ts'
 import { powerTo, startMachine } from './power.ts'
 

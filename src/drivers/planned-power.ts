@@ -2,8 +2,9 @@
  * What parts of a flow will do to a machine's power, told beforehand, for plans: the same rules as power.ts and
  * agent/ramdisk.ts follow when they do it. Pure but for the node's row.
  */
-import type { NodeContext, PowerChange } from './driver.ts'
+import type { NodeContext } from './driver.ts'
 import { isSwitchable } from './power.ts'
+import type { PowerChange } from './step.ts'
 
 type Planned = readonly PowerChange[]
 type About = Pick<NodeContext, 'node' | 'interfaces'>

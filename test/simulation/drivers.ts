@@ -7,21 +7,20 @@ import type { Config } from '#config/options.ts'
 import direct from '#drivers/agent/direct.ts'
 import { prepareRamdisk } from '#drivers/agent/ramdisk.ts'
 import { runAgentStep } from '#drivers/agent/steps.ts'
+import type { ManagementInterface, PowerInterface } from '#drivers/bmc-interfaces.ts'
+import type { BootInterface } from '#drivers/boot-interfaces.ts'
 import {
-  type BootInterface,
   type DeployInterface,
   type FlowContext,
   HardwareFault,
   type HardwareType,
-  type ManagementInterface,
   type NodeContext,
-  type PowerInterface,
-  type Step,
 } from '#drivers/driver.ts'
 import fake from '#drivers/fake/index.ts'
 import { generic } from '#drivers/generic/interfaces.ts'
 import { knownHardwareTypes } from '#drivers/known.ts'
 import { loadRegistry, type Registry } from '#drivers/registry.ts'
+import type { Step } from '#drivers/step.ts'
 import type { BootTarget } from '#lab/redfish/hardware.ts'
 import type { Chance } from '#sim/chance.ts'
 import type { SimMachine } from '#sim/machine.ts'

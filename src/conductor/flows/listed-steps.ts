@@ -1,5 +1,6 @@
 /** What cleaning and servicing by a list of steps have in common: the look at the list before anything is touched. */
-import type { FlowContext, StepsContext } from '#drivers/driver.ts'
+import type { FlowContext } from '#drivers/driver.ts'
+import type { StepsContext } from '#drivers/step.ts'
 import { own, planAsAsked, runsWithoutRamdisk } from '../steps/plan.ts'
 import type { ListedSteps } from './automated-clean.ts'
 

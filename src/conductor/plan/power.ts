@@ -1,5 +1,6 @@
 /** The changes of power of a piece of work, in order: those of its parts, and between them those of its steps. */
-import type { DeployPart, NodeContext, PowerChange } from '#drivers/driver.ts'
+import type { NodeContext } from '#drivers/driver.ts'
+import type { DeployPart, PowerChange } from '#drivers/step.ts'
 import type { PowerChangeView } from '#protocol/plan.ts'
 import type { ChosenSteps } from './steps.ts'
 

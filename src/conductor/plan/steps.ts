@@ -4,7 +4,8 @@
  */
 import type { Db } from '#db/database.ts'
 import { stepsTaken } from '#db/plan-rows.ts'
-import type { NodeContext, PowerChange } from '#drivers/driver.ts'
+import type { NodeContext } from '#drivers/driver.ts'
+import type { PowerChange } from '#drivers/step.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
 import type { ProvisionRequest } from '../conductor.ts'
 import { automatedSteps, type ListedSteps } from '../flows/automated-clean.ts'

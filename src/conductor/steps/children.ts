@@ -5,7 +5,8 @@
  * Source: "Step engine" of the cleaning facts (ironic/conductor/cleaning.py, execute_step_on_child_nodes, restated).
  */
 import { childrenOf } from '#db/children.ts'
-import type { FlowContext, StepKind } from '#drivers/driver.ts'
+import type { FlowContext } from '#drivers/driver.ts'
+import type { StepKind } from '#drivers/step.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { nameOf, offered, type PlannedStep, problemsWith, same } from './plan.ts'
 import { isReserved, reservedSpec, runReserved } from './reserved.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Step, StepsContext } from '#drivers/driver.ts'
+import type { Step, StepsContext } from '#drivers/step.ts'
 import {
   type AskedStep,
   nameOf,

@@ -6,7 +6,8 @@
  * (ironic/conductor/steps.py restated).
  */
 import { type AgentStepKind, askSteps } from '#drivers/agent/steps.ts'
-import type { FlowContext, Step, StepKind, StepSpec, StepsContext } from '#drivers/driver.ts'
+import type { FlowContext } from '#drivers/driver.ts'
+import type { Step, StepKind, StepSpec, StepsContext } from '#drivers/step.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import { isReserved, reservedSpec } from './reserved.ts'

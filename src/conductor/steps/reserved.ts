@@ -6,8 +6,10 @@
  */
 import { agentsOf } from '#db/agents.ts'
 import { prepareNextBoot } from '#drivers/agent/await-boot.ts'
-import type { FlowContext, RamdiskMode, StepSpec } from '#drivers/driver.ts'
+import type { RamdiskMode } from '#drivers/boot-interfaces.ts'
+import type { FlowContext } from '#drivers/driver.ts'
 import { powerCycle, powerTo } from '#drivers/power.ts'
+import type { StepSpec } from '#drivers/step.ts'
 import { Fault, InvalidInput } from '#lib/fault.ts'
 
 type Reserved = Pick<StepSpec, 'step' | 'abortable' | 'requires_ramdisk' | 'argsinfo'>

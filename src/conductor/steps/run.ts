@@ -6,7 +6,9 @@
  */
 import { awaitAgentAgain, rebootRamdisk } from '#drivers/agent/ramdisk.ts'
 import { runAgentStep } from '#drivers/agent/steps.ts'
-import type { FlowContext, RamdiskMode, StepEnd } from '#drivers/driver.ts'
+import type { RamdiskMode } from '#drivers/boot-interfaces.ts'
+import type { FlowContext } from '#drivers/driver.ts'
+import type { StepEnd } from '#drivers/step.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { stepsEnded } from '../measured.ts'
 import { standing, stepTold } from '../told.ts'

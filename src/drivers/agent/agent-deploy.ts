@@ -7,10 +7,11 @@
  */
 import { forgetAgent } from '#db/agents.ts'
 import { releaseInstanceImage } from '#images/published.ts'
-import type { DeployInterface, DeployPart, FlowContext, NodeContext, PowerChange } from '../driver.ts'
+import type { DeployInterface, FlowContext, NodeContext } from '../driver.ts'
 import { leaveInstance, returnToInstance, takeOverBoot } from '../instance.ts'
 import { plannedOff, plannedStart } from '../planned-power.ts'
 import { isSwitchable, powerTo } from '../power.ts'
+import type { DeployPart, PowerChange } from '../step.ts'
 import { expectsFastTrack, movedOnFastTrack, onFastTrack, wantsFastTrack } from './fast-track.ts'
 import { awaitAgent, bootRamdisk, prepareRamdisk, removeRamdisk } from './ramdisk.ts'
 

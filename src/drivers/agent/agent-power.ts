@@ -8,7 +8,8 @@
  */
 import { forgetAgent } from '#db/agents.ts'
 import { Fault, InvalidInput } from '#lib/fault.ts'
-import { type FlowContext, type PowerInterface, Unsupported } from '../driver.ts'
+import type { PowerInterface } from '../bmc-interfaces.ts'
+import { type FlowContext, Unsupported } from '../driver.ts'
 import { patiently } from '../patience.ts'
 import { AgentUnreachable, agentClient } from './client.ts'
 import { isAlive, wantsFastTrack } from './fast-track.ts'

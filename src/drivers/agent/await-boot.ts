@@ -13,8 +13,9 @@ import { Fault } from '#lib/fault.ts'
 import { timestamp } from '#protocol/field.ts'
 import { logUrlParameter } from '#protocol/ramdisk-log.ts'
 import { told } from '../bmc-view.ts'
+import type { RamdiskMode } from '../boot-interfaces.ts'
 import { bootSetting } from '../boot-setting.ts'
-import type { FlowContext, RamdiskMode } from '../driver.ts'
+import type { FlowContext } from '../driver.ts'
 import { powerCycle } from '../power.ts'
 
 /** The machine was powered on and nothing was heard of its agent in time. */

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
-import type { BootInterface } from '../driver.ts'
+import type { BootInterface } from '../boot-interfaces.ts'
 import { testContext } from '../test-context.ts'
 import bootc from './bootc-deploy.ts'
 

@@ -6,7 +6,8 @@
  * Source: deploy interfaces, "custom-agent" (ironic/drivers/modules/agent.py restated).
  */
 import { InvalidInput } from '#lib/fault.ts'
-import type { DeployInterface, NodeContext, StepSpec } from '../driver.ts'
+import type { DeployInterface, NodeContext } from '../driver.ts'
+import type { StepSpec } from '../step.ts'
 import { agentLife } from './agent-deploy.ts'
 import { validateCapabilities } from './capabilities.ts'
 import { deployStep, handOverSteps, prepareInstanceBootStep } from './deploy-steps.ts'

@@ -7,10 +7,10 @@
  * restated).
  */
 import { isTrue } from '#lib/truth.ts'
-import type { Step } from '../driver.ts'
 import { prepareInstanceBoot } from '../instance.ts'
 import { noPower, plannedCycle, plannedOff, plannedStart } from '../planned-power.ts'
 import { isSwitchable, powerCycle, powerTo, startMachine } from '../power.ts'
+import type { Step } from '../step.ts'
 import { fastTrackAtPrepare } from './agent-deploy.ts'
 import { collectLogs } from './collect-logs.ts'
 import { expectsFastTrack, onFastTrack } from './fast-track.ts'

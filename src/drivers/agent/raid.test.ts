@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { Shared } from '#conductor/shared.ts'
 import { addNode, caller, eventually, startEngine } from '#conductor/test-engine.ts'
 import { loadConfig } from '#config/load.ts'
-import type { StepKind } from '../driver.ts'
+import type { StepKind } from '../step.ts'
 import raid from './raid.ts'
 
 type Json = Record<string, unknown>

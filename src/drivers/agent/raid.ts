@@ -8,8 +8,9 @@
 
 import { isTrue } from '#lib/truth.ts'
 import { timestamp } from '#protocol/field.ts'
-import type { FlowContext, NodeContext, PlainInterface, Step } from '../driver.ts'
+import type { FlowContext, NodeContext, PlainInterface } from '../driver.ts'
 import { checkRaidConfig, raidBuilt, raidGone, wantedRaid } from '../raid-config.ts'
+import type { Step } from '../step.ts'
 import { AgentCommandFailed, type AgentStepKind, runAgentStep } from './steps.ts'
 
 type Args = Readonly<Record<string, unknown>>

@@ -1,6 +1,7 @@
 /** Booting a node into the ramdisk, and out of it again: the same for deploying, cleaning and inspecting. */
 import { timestamp } from '#protocol/field.ts'
-import type { FlowContext, RamdiskMode } from '../driver.ts'
+import type { RamdiskMode } from '../boot-interfaces.ts'
+import type { FlowContext } from '../driver.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
 import { isSwitchable, powerCycle, powerTo } from '../power.ts'
 import { type AwaitedBoot, awaitBoot, prepareNextBoot, watchingSinceMs } from './await-boot.ts'

@@ -1,5 +1,5 @@
 /** Boot of a machine that is not there: only the boot device changes, and a fake one at that. */
-import type { BootInterface } from '../driver.ts'
+import type { BootInterface } from '../boot-interfaces.ts'
 import { takeTime } from './machine.ts'
 
 const boot: BootInterface = {

@@ -4,10 +4,11 @@
  *
  * Source: ironic/drivers/modules/fake.py (behaviour).
  */
-import type { DeployInterface, DeployPart, NodeContext, PowerChange, Step } from '../driver.ts'
+import type { DeployInterface, NodeContext } from '../driver.ts'
 import { leaveInstance, returnToInstance, takeOverBoot } from '../instance.ts'
 import { plannedOff, plannedStart } from '../planned-power.ts'
 import { powerTo } from '../power.ts'
+import type { DeployPart, PowerChange, Step } from '../step.ts'
 import { takeTime } from './machine.ts'
 
 const deploy: Step = {

@@ -1,6 +1,6 @@
 /** The BMC of a machine that is not there. */
 import { bootDevices } from '#protocol/states.ts'
-import type { ManagementInterface } from '../driver.ts'
+import type { ManagementInterface } from '../bmc-interfaces.ts'
 import { machineOf, takeTime } from './machine.ts'
 
 const management: ManagementInterface = {

@@ -1,5 +1,7 @@
 /** Interfaces of fake hardware that are there and have nothing to do yet. */
-import type { ConsoleInterface, PlainInterface } from '../driver.ts'
+
+import type { ConsoleInterface } from '../bmc-interfaces.ts'
+import type { PlainInterface } from '../driver.ts'
 
 const nothing: PlainInterface = { validate: async () => {} }
 

@@ -1,5 +1,5 @@
 /** Power of a machine that is not there: what was asked is so. */
-import type { PowerInterface } from '../driver.ts'
+import type { PowerInterface } from '../bmc-interfaces.ts'
 import { machineOf, takeTime } from './machine.ts'
 
 const power: PowerInterface = {

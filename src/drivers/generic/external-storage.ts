@@ -10,7 +10,8 @@ import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { Volumes } from '#db/volumes.ts'
 import { InvalidInput } from '#lib/fault.ts'
-import type { IscsiVolume, NodeContext, StorageInterface } from '../driver.ts'
+import type { IscsiVolume, StorageInterface } from '../boot-interfaces.ts'
+import type { NodeContext } from '../driver.ts'
 
 const external: StorageInterface = {
   async validate(ctx) {

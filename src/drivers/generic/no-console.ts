@@ -1,4 +1,4 @@
-import type { ConsoleInterface } from '../driver.ts'
+import type { ConsoleInterface } from '../bmc-interfaces.ts'
 import { refusing } from './unsupported.ts'
 
 const refuse = refusing('console', 'A console')

@@ -4,7 +4,8 @@
  *
  * Source: ironic/drivers/modules/noop.py, NoDeploy (behaviour).
  */
-import type { DeployInterface, Step } from '../driver.ts'
+import type { DeployInterface } from '../driver.ts'
+import type { Step } from '../step.ts'
 
 /** A deployment without a step would be refused. */
 const deploy: Step = {

@@ -4,7 +4,9 @@
  *
  * Source: ironic/drivers/modules/noop_mgmt.py (behaviour).
  */
-import { type ManagementInterface, Unsupported } from '../driver.ts'
+
+import type { ManagementInterface } from '../bmc-interfaces.ts'
+import { Unsupported } from '../driver.ts'
 
 const supported = ['pxe', 'disk'] as const
 

@@ -1,5 +1,5 @@
 /** The storage interface of machines that boot from their own disks. Does nothing. */
-import type { StorageInterface } from '../driver.ts'
+import type { StorageInterface } from '../boot-interfaces.ts'
 
 const noop: StorageInterface = { validate: async () => {} }
 

@@ -6,8 +6,9 @@
  */
 import { createHash } from 'node:crypto'
 import { InvalidInput } from '#lib/fault.ts'
+import type { ConsoleInterface } from '../bmc-interfaces.ts'
 import { consolesOf } from '../console/console-servers.ts'
-import type { ConsoleInterface, NodeContext } from '../driver.ts'
+import type { NodeContext } from '../driver.ts'
 import { clientOf } from './clients.ts'
 import { bmcSettings, terminalPort, validateDriverInfo } from './driver-info.ts'
 import { openSol } from './sol.ts'

@@ -4,7 +4,8 @@
  * Source: drivers, "IPMI" (ironic/drivers/modules/ipmitool.py restated).
  */
 import { completion } from '#protocol/ipmi/commands.ts'
-import type { NodeContext, PowerInterface } from '../driver.ts'
+import type { PowerInterface } from '../bmc-interfaces.ts'
+import type { NodeContext } from '../driver.ts'
 import { chassisStatus, controlChassis } from './chassis.ts'
 import { clientOf } from './clients.ts'
 import { forcesBootDevice, validateDriverInfo } from './driver-info.ts'

@@ -6,7 +6,8 @@
  */
 import { InvalidInput } from '#lib/fault.ts'
 import { isTrue } from '#lib/truth.ts'
-import type { NodeContext, Step, VendorInterface, VendorMethod } from '../driver.ts'
+import type { NodeContext, VendorInterface, VendorMethod } from '../driver.ts'
+import type { Step } from '../step.ts'
 import { clientOf } from './clients.ts'
 import { resetBmc } from './device.ts'
 import { validateDriverInfo } from './driver-info.ts'

@@ -8,7 +8,8 @@
  */
 import type { Config } from '#config/options.ts'
 import { InvalidInput } from '#lib/fault.ts'
-import type { NetworkInterface, RamdiskMode } from '../driver.ts'
+import type { RamdiskMode } from '../boot-interfaces.ts'
+import type { NetworkInterface } from '../driver.ts'
 import { neutronOf } from './client.ts'
 import { addPorts, bind, networkOf, removePorts, setDhcpOptions, unbind } from './wiring.ts'
 

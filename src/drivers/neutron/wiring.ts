@@ -11,7 +11,8 @@ import type { Port } from '#db/ports.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { isTrue } from '#lib/truth.ts'
 import { vifOf } from '#protocol/port.ts'
-import type { DhcpOption, FlowContext, NodeContext, RamdiskMode } from '../driver.ts'
+import type { RamdiskMode } from '../boot-interfaces.ts'
+import type { DhcpOption, FlowContext, NodeContext } from '../driver.ts'
 import { type Neutron, type NeutronPort, NeutronRefused, neutronOf } from './client.ts'
 
 /** What the network of a ramdisk, and its security groups, are called in driver_info and [neutron]. */

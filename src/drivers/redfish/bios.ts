@@ -7,8 +7,9 @@
  */
 import { saveBiosSettings } from '#db/hardware-settings.ts'
 import { timestamp } from '#protocol/field.ts'
-import { type BiosInterface, type FlowContext, HardwareFault, type Step } from '../driver.ts'
+import { type BiosInterface, type FlowContext, HardwareFault } from '../driver.ts'
 import { bmcPatienceMs, mayPass, patiently } from '../patience.ts'
+import type { Step } from '../step.ts'
 import { type BiosValue, biosSettings, differing, readBios, readPending, wantedValues } from './bios-registry.ts'
 import { validateDriverInfo } from './driver-info.ts'
 import { settleDown, startAnew } from './restart.ts'

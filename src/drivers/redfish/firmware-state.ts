@@ -4,7 +4,8 @@
  * Source: DMTF DSP2046, ComputerSystem (BootProgress), SecureBoot (SecureBootCurrentBoot).
  */
 import { Type } from 'typebox'
-import type { FirmwareState, NodeContext } from '../driver.ts'
+import type { FirmwareState } from '../bmc-interfaces.ts'
+import type { NodeContext } from '../driver.ts'
 import { reader } from './client.ts'
 import { Text } from './maybe.ts'
 import { readSystem } from './system.ts'

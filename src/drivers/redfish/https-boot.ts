@@ -14,7 +14,8 @@ import {
   removeMedia,
 } from '#boot/node-media.ts'
 import { InvalidInput } from '#lib/fault.ts'
-import type { BootInterface, NodeContext } from '../driver.ts'
+import type { BootInterface } from '../boot-interfaces.ts'
+import type { NodeContext } from '../driver.ts'
 import { bootOnceFromUrl } from './boot-override.ts'
 import { validateDriverInfo } from './driver-info.ts'
 

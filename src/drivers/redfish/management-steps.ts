@@ -6,10 +6,11 @@
  */
 import { Type } from 'typebox'
 import { InvalidInput } from '#lib/fault.ts'
-import type { FlowContext, NodeContext, Step } from '../driver.ts'
+import type { FlowContext, NodeContext } from '../driver.ts'
 import { objectIn } from '../inspection/hook.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
 import { noPower } from '../planned-power.ts'
+import type { Step } from '../step.ts'
 import { Asker } from './asker.ts'
 import { reader } from './client.ts'
 import { type Update, updateAll } from './firmware.ts'

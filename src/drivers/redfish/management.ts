@@ -6,7 +6,8 @@
  */
 import { Type } from 'typebox'
 import { type BootDevice, type BootMode, bootDevices } from '#protocol/states.ts'
-import { type Health, type ManagementInterface, type NodeContext, Unsupported } from '../driver.ts'
+import type { Health, ManagementInterface } from '../bmc-interfaces.ts'
+import { type NodeContext, Unsupported } from '../driver.ts'
 import { patchBoot } from './boot-override.ts'
 import { reader } from './client.ts'
 import { validateDriverInfo } from './driver-info.ts'

@@ -7,7 +7,8 @@
  */
 import { isFetchedByBmc, shareLogin } from '#boot/media-places.ts'
 import type { MediaDevice } from '#protocol/management.ts'
-import { HardwareFault, type NodeContext, Unsupported, type VirtualMedia } from '../driver.ts'
+import type { VirtualMedia } from '../bmc-interfaces.ts'
+import { HardwareFault, type NodeContext, Unsupported } from '../driver.ts'
 import { allowableValues } from './action-info.ts'
 import type { RedfishClient } from './client.ts'
 import { BmcRefused, BmcUnreachable } from './faults.ts'

@@ -6,7 +6,8 @@
  */
 import { messageOf } from '#lib/fault.ts'
 import type { PowerState } from '#protocol/states.ts'
-import { type NodeContext, type PowerInterface, Unsupported } from '../driver.ts'
+import type { PowerInterface } from '../bmc-interfaces.ts'
+import { type NodeContext, Unsupported } from '../driver.ts'
 import { validateDriverInfo } from './driver-info.ts'
 import { BmcRefused, BmcUnreachable } from './faults.ts'
 import { type Located, readSystem, resetAction } from './system.ts'

@@ -4,9 +4,10 @@
  */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import type { ConsoleInterface } from '../bmc-interfaces.ts'
 import { consolesOf } from '../console/console-servers.ts'
 import type { SerialEvents, SerialLine } from '../console/serial-console.ts'
-import type { ConsoleInterface, NodeContext } from '../driver.ts'
+import type { NodeContext } from '../driver.ts'
 import { clientOf as ipmiClientOf } from '../ipmi/clients.ts'
 import { openSol } from '../ipmi/sol.ts'
 import { clientOf } from './clients.ts'

@@ -25,7 +25,8 @@ import {
   wantsFloppy,
 } from '#boot/node-media.ts'
 import { Fault } from '#lib/fault.ts'
-import { type BootInterface, type NodeContext, Unsupported } from '../driver.ts'
+import type { BootInterface } from '../boot-interfaces.ts'
+import { type NodeContext, Unsupported } from '../driver.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
 import { oneOf, textOf } from '../settings.ts'
 import { validateDriverInfo } from './driver-info.ts'

@@ -4,7 +4,9 @@
  *
  * Source: drivers, "snmp" (ironic/drivers/modules/snmp.py restated).
  */
-import { HardwareFault, type NodeContext, type PowerInterface } from '../driver.ts'
+
+import type { PowerInterface } from '../bmc-interfaces.ts'
+import { HardwareFault, type NodeContext } from '../driver.ts'
 import { validateDriverInfo } from './driver-info.ts'
 import { type Outlet, outletOf } from './outlet.ts'
 
