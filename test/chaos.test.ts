@@ -9,7 +9,7 @@ test('deployments under kills, flaky BMCs and flaky agents come out as if nothin
     nodes: 10,
     engine: 'sqlite',
     conductors: 1,
-    killEveryMs: 2500,
+    kill: { everyMs: 2500 },
     concurrency: 10,
     failures: 0.05,
     bootFailures: 0,

@@ -3,43 +3,16 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Db, openDatabase } from '../src/db/database.ts'
+import { openDatabase } from '../src/db/database.ts'
 import type { SimMachine } from '../src/sim/machine.ts'
 import { brisk, type Settings } from '../src/sim/settings.ts'
 import { openCluster } from './cluster.ts'
+import { busiest, takenOver } from './takeover.ts'
 
 type Cluster = Awaited<ReturnType<typeof openCluster>>
 
 /** Long enough that a killed conductor leaves nodes in mid-write. */
 const unhurried: Settings = { ...brisk, delayMs: { ...brisk.delayMs, write: [2500, 3500] } }
-const takeoverLimitMs = 10_000
-
-/** Who runs the flows that have not ended, and how many: by conductor, null for nobody. */
-async function atWork(db: Db): Promise<Map<string | null, number>> {
-  const rows = await db.selectFrom('flows').select('conductor').where('ended_at', 'is', null).execute()
-  const groups = Map.groupBy(rows, row => row.conductor)
-  return new Map([...groups].map(([conductor, flows]) => [conductor, flows.length]))
-}
-
-/** The conductor with the most work, which is the one to lose. */
-async function busiest(db: Db): Promise<string> {
-  const [most] = [...(await atWork(db))].sort((a, b) => b[1] - a[1])
-  assert.ok(most?.[0], 'nobody is at work')
-  return most[0]
-}
-
-/** Waits until the others have all that a conductor had; how long that took, in milliseconds. */
-async function takenOver(db: Db, from: string): Promise<number> {
-  const began = performance.now()
-  for (;;) {
-    const work = await atWork(db)
-    const held = await db.selectFrom('nodes').select('uuid').where('lease_holder', '=', from).execute()
-    const tookMs = performance.now() - began
-    if (!work.has(from) && !work.has(null) && held.length === 0) return tookMs
-    assert.ok(tookMs < takeoverLimitMs, `after ${takeoverLimitMs} ms: ${JSON.stringify([...work])}`)
-    await sleep(50)
-  }
-}
 
 /** Deploys all machines; returns when each is being written. */
 async function deployToTheWrite(cluster: Cluster): Promise<void> {
@@ -77,7 +50,8 @@ describe('three conductors on one PostgreSQL', () => {
     await cluster.makeAvailable()
     const before = powerOnsOf(cluster)
     await deployToTheWrite(cluster)
-    const victim = await busiest(db)
+    const victim = (await busiest(db))?.conductor
+    assert.ok(victim, 'nobody is at work')
     await cluster.site.process(victim).kill('SIGKILL')
     await takenOver(db, victim)
     await everythingOnce(cluster, before)
@@ -95,7 +69,8 @@ describe('three conductors on one PostgreSQL', () => {
     await cluster.makeAvailable()
     const before = powerOnsOf(cluster)
     await deployToTheWrite(cluster)
-    const victim = await busiest(db)
+    const victim = (await busiest(db))?.conductor
+    assert.ok(victim, 'nobody is at work')
     const { pid } = cluster.site.process(victim)
     assert.ok(pid)
     process.kill(pid, 'SIGSTOP')

@@ -29,6 +29,8 @@ export async function serveImage(options: { sizeBytes: number; seed: number; add
     response.writeHead(200, { ...headers, 'Last-Modified': 'Thu, 01 Jan 2026 00:00:00 GMT' })
     response.end(request.method === 'HEAD' ? undefined : image)
   })
+  // A machine that writes slowly still reads long after all of it was sent.
+  server.keepAliveTimeout = 600_000
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(0, address, resolve)

@@ -21,13 +21,15 @@ import { serveImage } from '../../src/sim/image-server.ts'
 import type { SimMachine } from '../../src/sim/machine.ts'
 import { brisk, type Settings } from '../../src/sim/settings.ts'
 import { Conductors } from './conductors.ts'
+import { killHolding, type Takeover } from './kill-holding.ts'
 
 export interface ChaosOptions {
   seed: number
   nodes: number
   engine: 'sqlite' | 'postgresql'
   conductors: number
-  killEveryMs: number
+  /** One of those that run is killed each time and comes back; or one, once, for good, with so many flows in its hands. */
+  kill: { everyMs: number } | { holding: number }
   /** Nodes under way at a time. */
   concurrency: number
   /** Of requests to BMCs and agents, and of heartbeats; from 0 to 1. */
@@ -42,6 +44,8 @@ export interface ChaosOptions {
 export interface ChaosReport {
   deploy: Pick<PhaseResult, 'count' | 'seconds' | 'per_hour' | 'p50_ms' | 'p99_ms' | 'retries'>
   kills: number
+  /** Where one was killed for good: the flows that it had, and how long it took until the others had all of them. */
+  takeover: Takeover | null
   failedStarts: string[]
   seconds: number
   machines: Record<string, number>
@@ -115,14 +119,17 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   for (const phase of ['enrol', 'manage', 'clean'] as const) must(await campaign.run(phase))
 
   const end = new AbortController()
-  const killing = conductors.killAtRandom(new Chance(seed).fork('kills'), options.killEveryMs, end.signal)
+  const killing =
+    'everyMs' in options.kill
+      ? conductors.killAtRandom(new Chance(seed).fork('kills'), options.kill.everyMs, end.signal).then(() => null)
+      : killHolding(conductors, { database, flows: options.kill.holding, say, signal: end.signal })
   const deploysBegan = performance.now()
   const deploy = await campaign.run('deploy').catch(error => {
     if (!signal.aborted) throw error
     return cutOff({ ended, seconds: (performance.now() - deploysBegan) / 1000, retries })
   })
   end.abort()
-  await killing
+  const takeover = await killing
   if (!signal.aborted) await instancesRun(fleet.machines)
   const world = { campaign, fleet, database, of, digest: `sha256:${image.sha256}` }
   // Whoever cut it off may have ended the conductors, too.
@@ -134,6 +141,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   return {
     deploy,
     kills: conductors.kills,
+    takeover,
     failedStarts: conductors.failedStarts,
     seconds: (performance.now() - began) / 1000,
     machines: { ...fleet.counters },
@@ -150,11 +158,13 @@ async function databaseOf(options: ChaosOptions, directory: string, opened: Asyn
   return await server.create(`chaos_${options.seed}`)
 }
 
-function settingsOf({ seed, failures, bootFailures }: ChaosOptions): Settings {
+function settingsOf({ seed, failures, bootFailures, kill }: ChaosOptions): Settings {
+  // Long enough that hundreds are in the middle of it at a time.
+  const write: [number, number] = 'holding' in kill ? [30_000, 40_000] : [500, 2000]
   return {
     ...brisk,
     seed,
-    delayMs: { ...brisk.delayMs, step: [50, 200], write: [500, 2000] },
+    delayMs: { ...brisk.delayMs, step: [50, 200], write },
     rate: {
       ...brisk.rate,
       bmcBusy: failures / 2,

@@ -50,7 +50,7 @@ export class Conductors {
           api: { host_ip: '127.0.0.1', port, public_endpoint: api.url, ramdisk_heartbeat_timeout: 60 },
           // Boot files are the same whoever wrote them: all conductors serve one folder.
           deploy: { http_root: join(directory, 'http'), http_url: http.url },
-          conductor: { file_url_allowed_paths: bootFiles },
+          conductor: { file_url_allowed_paths: bootFiles, max_concurrent_deploy: 10_000, max_concurrent_clean: 10_000 },
           ferrite: {
             http_host: '127.0.0.1',
             http_port: httpPorts[index] ?? 0,
@@ -63,6 +63,14 @@ export class Conductors {
       all.push(service)
     }
     return new Conductors({ api, bootFiles: http, all })
+  }
+
+  /** Kills one for good. */
+  async kill(hostname: string): Promise<void> {
+    const victim = this.all[Number(hostname.replace('conductor-', '')) - 1]
+    if (!victim) throw new Error(`there is no process for ${hostname}`)
+    await victim.kill('SIGKILL')
+    this.kills += 1
   }
 
   /**

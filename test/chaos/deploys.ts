@@ -12,6 +12,8 @@ const usage = `Usage: npm run chaos -- [OPTION...]
   --sqlite           one conductor on SQLite, killed every 5 s; else three on PostgreSQL, one killed every 2 s
   --conductors N     on PostgreSQL (3)
   --kill-every S     seconds
+  --takeover N       instead: one is killed once and for good, with N deployments in its hands; the others must have
+                     all of them within 10 s
   --concurrency N    deployments under way at a time (100)
   --failures RATE    of requests to BMCs and agents, and of heartbeats (0.05)
   --boot-failures RATE of network boots that end nowhere (0.01)
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     sqlite: { type: 'boolean', default: false },
     conductors: { type: 'string', default: '3' },
     'kill-every': { type: 'string' },
+    takeover: { type: 'string' },
     concurrency: { type: 'string', default: '100' },
     failures: { type: 'string', default: '0.05' },
     'boot-failures': { type: 'string', default: '0.01' },
@@ -49,7 +52,9 @@ async function main(): Promise<number> {
     nodes: Number(values.nodes),
     engine: sqlite ? 'sqlite' : 'postgresql',
     conductors: sqlite ? 1 : Number(values.conductors),
-    killEveryMs: Number(values['kill-every'] ?? (sqlite ? 5 : 2)) * 1000,
+    kill: values.takeover
+      ? { holding: Number(values.takeover) }
+      : { everyMs: Number(values['kill-every'] ?? (sqlite ? 5 : 2)) * 1000 },
     concurrency: Number(values.concurrency),
     failures: Number(values.failures),
     bootFailures: Number(values['boot-failures']),
@@ -57,13 +62,18 @@ async function main(): Promise<number> {
     signal: cut.signal,
   })
   clearTimeout(limit)
-  const { deploy, kills, failedStarts, machines, bootsAgain, bugs, lost, seconds } = report
+  const { deploy, kills, takeover, failedStarts, machines, bootsAgain, bugs, lost, seconds } = report
   console.log(
     [
       '',
       `${deploy.count} of ${values.nodes} nodes active in ${deploy.seconds} s (${deploy.per_hour} per hour), ` +
         `p50 ${Math.round((deploy.p50_ms ?? 0) / 100) / 10} s, p99 ${Math.round((deploy.p99_ms ?? 0) / 100) / 10} s`,
       `${kills} conductors killed, ${deploy.retries} requests made again, ${bootsAgain} boots begun again`,
+      ...(takeover
+        ? [
+            `the others had all ${takeover.flows} deployments of the dead one after ${(takeover.tookMs / 1000).toFixed(1)} s`,
+          ]
+        : []),
       ...failedStarts.map(said => `a conductor did not come back at once: ${said.slice(0, 500)}`),
       `on the machines: ${Object.entries(machines)
         .map(([name, count]) => `${count} ${name.replaceAll('_', ' ')}`)
