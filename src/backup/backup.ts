@@ -10,9 +10,10 @@ import { backup as copyWhileInUse, DatabaseSync } from 'node:sqlite'
 import { type Static, Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { Config } from '#config/options.ts'
-import { type Connection, readConnection } from '#db/connection.ts'
+import { readConnection } from '#db/connection.ts'
 import { Conflict, InvalidInput, messageOf } from '#lib/fault.ts'
 import { run } from '#lib/run.ts'
+import { dump, load } from './postgresql.ts'
 
 /** What stands in `manifest.json` of an archive. */
 export type Manifest = Static<typeof Manifest>
@@ -42,18 +43,19 @@ export async function backup(
 ): Promise<Manifest> {
   const target = resolve(file)
   if (await exists(target)) throw new Conflict(`Cannot write the backup ${target}: it is there already`)
-  const connection = readConnection(config.database.connection)
+  const { connection: url } = config.database
+  const { engine } = readConnection(url)
   const folder = await mkdtemp(join(dirname(target), '.ferrite-backup-'))
   try {
     await chmod(folder, 0o700)
-    await copyDatabase(connection, join(folder, databaseFile[connection.engine]))
+    await copyDatabase(url, join(folder, databaseFile[engine]))
     for (const name of await keptState(config)) {
       await cp(join(config.DEFAULT.state_path, name), join(folder, 'state', name), { recursive: true })
     }
     await mkdir(join(folder, 'config'), { recursive: true })
     for (const one of configFiles) await cp(resolve(one), join(folder, 'config', basename(one)))
     const files = await checksums(folder)
-    const manifest: Manifest = { format: 1, version, made_at: now.toISOString(), engine: connection.engine, files }
+    const manifest: Manifest = { format: 1, version, made_at: now.toISOString(), engine, files }
     await writeFile(join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`)
     const unfinished = `${folder}.tar`
     await writeFile(unfinished, '', { mode: 0o600 })
@@ -66,12 +68,9 @@ export async function backup(
 }
 
 /** The database as it is now, whoever writes to it meanwhile. */
-async function copyDatabase(connection: Connection, target: string): Promise<void> {
-  if (connection.engine === 'postgresql') {
-    const { args, env } = programOptions(connection)
-    await run('pg_dump', [...args, '--format=custom', '--file', target], { env })
-    return
-  }
+async function copyDatabase(url: string, target: string): Promise<void> {
+  const connection = readConnection(url)
+  if (connection.engine === 'postgresql') return dump(url, target)
   if (!(await exists(connection.path))) {
     throw new InvalidInput(
       `Cannot back the database up: there is no file ${connection.path}; expected that of the service`,
@@ -82,15 +81,6 @@ async function copyDatabase(connection: Connection, target: string): Promise<voi
     await copyWhileInUse(database, target)
   } finally {
     database.close()
-  }
-}
-
-/** How PostgreSQL's programs reach the database; the password stands in no command line. */
-function programOptions(connection: Extract<Connection, { engine: 'postgresql' }>) {
-  const { host, port, user, database, password } = connection
-  return {
-    args: ['--no-password', '--host', host, '--port', String(port), '--username', user, '--dbname', database],
-    env: password === undefined ? {} : { PGPASSWORD: password },
   }
 }
 
@@ -133,7 +123,7 @@ export async function restore(config: Place, { file, force }: { file: string; fo
         `Cannot restore ${file}: its database is of ${manifest.engine}, the configuration names ${connection.engine}`,
       )
     }
-    await restoreDatabase(connection, join(folder, databaseFile[connection.engine]), force)
+    await restoreDatabase(config.database.connection, join(folder, databaseFile[connection.engine]), force)
     for (const name of await readdir(join(folder, 'state')).catch(() => [])) {
       await replace(join(folder, 'state', name), join(state, name), force)
     }
@@ -164,22 +154,9 @@ function parsed(text: string): unknown {
   }
 }
 
-async function restoreDatabase(connection: Connection, copy: string, force: boolean): Promise<void> {
-  if (connection.engine === 'postgresql') {
-    const { args, env } = programOptions(connection)
-    const clean = force ? ['--clean', '--if-exists'] : []
-    try {
-      await run('pg_restore', [...args, ...clean, '--no-owner', '--exit-on-error', '--single-transaction', copy], {
-        env,
-      })
-    } catch (error) {
-      throw new Conflict(
-        `Cannot restore the database: ${messageOf(error)}; expected an empty one, or --force to have its tables replaced`,
-        { cause: error },
-      )
-    }
-    return
-  }
+async function restoreDatabase(url: string, copy: string, force: boolean): Promise<void> {
+  const connection = readConnection(url)
+  if (connection.engine === 'postgresql') return load(url, copy, { force })
   await mkdir(dirname(connection.path), { recursive: true })
   await replace(copy, connection.path, force)
   // They belong to the database that was there.

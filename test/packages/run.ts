@@ -60,7 +60,7 @@ async function test(): Promise<void> {
   // It looks for the program on this host, where it is not.
   const complaints = unit.stderr
     .split('\n')
-    .filter(line => /ferrite\.service/.test(line) && !/not executable|Cannot run/.test(line))
+    .filter(line => /ferrite\.service:/.test(line) && !/not executable|Cannot run/.test(line))
   assert.deepEqual(complaints, [])
 
   const [api = 0, http = 0] = await freePorts(2)
