@@ -92,13 +92,16 @@ for (const [name, told, refused] of cases) {
   })
 }
 
-test('a file that is replaced counts at once', async () => {
+test('a file that is replaced counts a second later', async () => {
+  const aSecond = () => sleep(1050)
   const changing = file('changing.pem')
   await writeFile(changing, agents.certPem)
   await using made = await clientFor({ configured: changing })
   await made.client.commands()
   await writeFile(changing, stranger.certPem)
+  await aSecond()
   await assert.rejects(made.client.commands(), AgentUnreachable)
   await writeFile(changing, agents.certPem)
+  await aSecond()
   await made.client.commands()
 })
