@@ -116,9 +116,9 @@ function suite(name: string, start: () => Promise<Service | { missing: string }>
       assert.ok(media)
       const cds = async () =>
         (await media.list(ctx)).filter(one => one.media_types.includes('CD') && one.inserted).length
-      await media.attach(ctx, 'cdrom', imageUrl)
+      await media.attach(ctx, 'cdrom', { url: imageUrl, local: false })
       assert.equal(await cds(), 1)
-      await media.attach(ctx, 'cdrom', imageUrl)
+      await media.attach(ctx, 'cdrom', { url: imageUrl, local: false })
       assert.equal(await cds(), 1, 'the former one was taken out')
       await media.detach(ctx, ['cdrom'])
       assert.equal(await cds(), 0)

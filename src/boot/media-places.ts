@@ -23,13 +23,16 @@ export interface MediaPlace {
   url: string
 }
 
+/** What an image is for: a boot of the node's, or somebody attached it by hand. */
+export type MediaUse = 'vmedia' | 'attached'
+
 type World = Pick<NodeContext, 'node' | 'config'>
 
 /** Where the node's images go. @throws InvalidInput naming what the configuration lacks */
-export function mediaPlace({ node, config }: World, transport: MediaTransport): MediaPlace {
-  const part = `${node.uuid}/vmedia`
+export function mediaPlace({ node, config }: World, transport: MediaTransport, use: MediaUse = 'vmedia'): MediaPlace {
+  const part = `${node.uuid}/${use}`
   if (transport === 'PUSH') {
-    const directory = pushDirectory(config, node.uuid)
+    const directory = pushDirectory(config, part)
     return { directory, url: `file://${directory}` }
   }
   if (transport === 'HTTP' || transport === 'HTTPS') {
@@ -43,11 +46,11 @@ export function mediaPlace({ node, config }: World, transport: MediaTransport): 
 }
 
 /** Every directory that may hold images of the node: it may have had another transport before. */
-export function mediaDirectories(config: Config, uuid: string): string[] {
+export function mediaDirectories(config: Config, uuid: string, use: MediaUse = 'vmedia'): string[] {
   const roots = [config.deploy.http_root, config.nfs.share_path, config.cifs.share_path]
   return [
-    ...new Set(roots.filter(root => root !== null).map(root => join(root, uuid, 'vmedia'))),
-    pushDirectory(config, uuid),
+    ...new Set(roots.filter(root => root !== null).map(root => join(root, uuid, use))),
+    pushDirectory(config, `${uuid}/${use}`),
   ]
 }
 
@@ -127,4 +130,4 @@ function share(config: Config, transport: 'NFS' | 'CIFS', cannot: string): { sha
   return { sharePath, url: `${host}${whole}` }
 }
 
-const pushDirectory = (config: Config, uuid: string) => join(config.DEFAULT.state_path, 'pushed', uuid, 'vmedia')
+const pushDirectory = (config: Config, part: string) => join(config.DEFAULT.state_path, 'pushed', part)

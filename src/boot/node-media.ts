@@ -21,7 +21,14 @@ import { putFile } from './files.ts'
 import { buildBootIso } from './iso.ts'
 import { checkIsoLoaders, isoLoaders } from './iso-loaders.ts'
 import { operatorParameters, parameter } from './kernel-parameters.ts'
-import { checkMediaPlace, isFetchedByBmc, type MediaTransport, mediaDirectories, mediaPlace } from './media-places.ts'
+import {
+  checkMediaPlace,
+  isFetchedByBmc,
+  type MediaTransport,
+  type MediaUse,
+  mediaDirectories,
+  mediaPlace,
+} from './media-places.ts'
 import { parametersFloppy } from './parameters-floppy.ts'
 import {
   type BootFile,
@@ -157,9 +164,19 @@ export async function hasMedia(config: Config, uuid: string): Promise<boolean> {
   return false
 }
 
-/** Takes all images of the node away. */
-export async function removeMedia(config: Config, uuid: string): Promise<void> {
-  for (const directory of mediaDirectories(config, uuid)) {
+/** Makes the BMC's view of an image that somebody attaches by hand; another one of this name goes. @throws as above */
+export async function publishAttached(
+  ctx: NodeContext,
+  image: { url: string; name: string },
+  transport: MediaTransport,
+): Promise<string> {
+  const file = { location: image.url, from: 'image_url' }
+  return await publish(ctx, transport, image.name, path => publishBootFile(ctx, file, path), 'attached')
+}
+
+/** Takes all images of the node away; `attached`: those that were attached by hand. */
+export async function removeMedia(config: Config, uuid: string, use: MediaUse = 'vmedia'): Promise<void> {
+  for (const directory of mediaDirectories(config, uuid, use)) {
     await rm(directory, { recursive: true, force: true })
     // On a share nothing else of the node is there; elsewhere it stays for what is.
     if (!directory.startsWith(config.deploy.http_root)) await rmdir(dirname(directory)).catch(() => undefined)
@@ -184,8 +201,9 @@ async function publish(
   transport: MediaTransport,
   name: string,
   make: (path: string) => Promise<void>,
+  use: MediaUse = 'vmedia',
 ): Promise<string> {
-  const { directory, url } = mediaPlace(ctx, transport)
+  const { directory, url } = mediaPlace(ctx, transport, use)
   const before = await readdir(directory).catch(() => [])
   const chance = randomBytes(12).toString('hex')
   await make(join(directory, chance, name))

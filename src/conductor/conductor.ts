@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Found } from '#db/inspections.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
-import type { VirtualMedia } from '#drivers/bmc-interfaces.ts'
+import type { AttachedImage, VirtualMedia } from '#drivers/bmc-interfaces.ts'
 import type { CommandHeader } from '#protocol/agent.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
 import type { Indicator, MediaDevice } from '#protocol/management.ts'
@@ -120,7 +120,7 @@ export interface ConductorService {
   /** Slots for virtual media, and whether they hold something. @throws Unsupported, InvalidInput */
   virtualMedia(node: Node): ReturnType<VirtualMedia['list']>
   /** @throws Unsupported, NodeLocked, HardwareFault */
-  attachMedia(node: Node, image: { device: MediaDevice; url: string }, caller: Caller): Promise<void>
+  attachMedia(node: Node, image: AttachedImage & { device: MediaDevice }, caller: Caller): Promise<void>
   /** `devices` null: all. @throws Unsupported, NodeLocked, HardwareFault */
   detachMedia(node: Node, devices: readonly MediaDevice[] | null, caller: Caller): Promise<void>
 

@@ -104,12 +104,12 @@ export function hardwareCalls({ registry, context, withNode, begin }: HardwareWo
       return mediaOf(ctx).list(ctx)
     },
 
-    async attachMedia(node, { device, url }, caller) {
+    async attachMedia(node, { device, ...image }, caller) {
       // The URL is not told: it may carry a password.
       const what = { purpose: 'attach virtual media', told: `attach an image as ${device}`, caller }
       await withNode(node.uuid, what, async held => {
         const ctx = await context(held.node)
-        await mediaOf(ctx).attach(ctx, device, url)
+        await mediaOf(ctx).attach(ctx, device, image)
       })
     },
 

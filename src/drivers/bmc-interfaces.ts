@@ -26,11 +26,18 @@ export interface PowerInterface extends Validated {
 
 export type Health = 'OK' | 'Warning' | 'Critical'
 
+/** An image that somebody attaches by hand. */
+export interface AttachedImage {
+  url: string
+  /** Through this host, else by the BMC from where it is. Undefined: through this host where it can be fetched here. */
+  local?: boolean | undefined
+}
+
 /** Images that the BMC shows the machine as drives. */
 export interface VirtualMedia {
   /** What there are slots for, and whether something is in them. */
   list(ctx: NodeContext): Promise<readonly { media_types: readonly string[]; inserted: boolean }[]>
-  attach(ctx: NodeContext, device: MediaDevice, imageUrl: string): Promise<void>
+  attach(ctx: NodeContext, device: MediaDevice, image: AttachedImage): Promise<void>
   /** Takes out what is in slots of these kinds; null: of all. */
   detach(ctx: NodeContext, devices: readonly MediaDevice[] | null): Promise<void>
 }

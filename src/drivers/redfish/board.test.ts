@@ -70,7 +70,7 @@ test('virtual media are attached and detached by hand, and ejected by the name o
   const { ctx, hardware } = world
   const { virtualMedia } = management
   assert.ok(virtualMedia)
-  await virtualMedia.attach(ctx, 'cdrom', 'http://203.0.113.9/a.iso')
+  await virtualMedia.attach(ctx, 'cdrom', { url: 'http://203.0.113.9/a.iso', local: false })
   assert.deepEqual(await virtualMedia.list(ctx), [{ media_types: ['CD', 'DVD'], inserted: true }])
   await call(ctx, 'eject_vmedia', { boot_device: 'floppy' })
   assert.equal(hardware.media()?.image, 'http://203.0.113.9/a.iso')
@@ -80,7 +80,7 @@ test('virtual media are attached and detached by hand, and ejected by the name o
     call(ctx, 'eject_vmedia', { boot_device: 'tape' }),
     /"tape", expected one of cd, dvd, usb, floppy/,
   )
-  await virtualMedia.attach(ctx, 'cdrom', 'http://203.0.113.9/b.iso')
+  await virtualMedia.attach(ctx, 'cdrom', { url: 'http://203.0.113.9/b.iso', local: false })
   await virtualMedia.detach(ctx, null)
   assert.equal(hardware.media(), null)
 })

@@ -5,14 +5,13 @@
  * Source: DMTF DSP2046, VirtualMedia (actions; PATCH where there are none); openstack/sushy virtual_media.py and
  * ironic/drivers/modules/redfish/boot.py (which slots are tried, what is added when firmware asks for it; restated).
  */
-import { isFetchedByBmc, shareLogin } from '#boot/media-places.ts'
 import type { MediaDevice } from '#protocol/management.ts'
-import type { VirtualMedia } from '../bmc-interfaces.ts'
 import { HardwareFault, type NodeContext, Unsupported } from '../driver.ts'
 import { allowableValues } from './action-info.ts'
 import type { RedfishClient } from './client.ts'
 import { BmcRefused, BmcUnreachable } from './faults.ts'
 import { pushMedia, stopPush, takesPush, whyPushEnded } from './media-push.ts'
+import type { Image } from './media-settings.ts'
 import { holds, isFull, mediaTypes, readSlots, type Slot, slotReader } from './media-slots.ts'
 import { readSystem } from './system.ts'
 import { awaitTask } from './tasks.ts'
@@ -20,18 +19,6 @@ import { awaitTask } from './tasks.ts'
 /** The image was taken and does not show, or no slot takes it. */
 export class MediaNotInserted extends HardwareFault {
   override readonly code = 'media-not-inserted'
-}
-
-/** An image as BMCs are told of it. */
-export interface Image {
-  /** Without a user in it; for `PUSH` a file URL of this host. */
-  url: string
-  /** TransferProtocolType, where an operator names one, or `PUSH`; null: only if the BMC asks for it. */
-  protocol: string | null
-  /** TransferMethod; null, absent: only if the BMC asks for it. */
-  method?: string | null
-  /** With which the BMC gets it where it is. */
-  login?: { username: string; password: string }
 }
 
 /**
@@ -71,27 +58,6 @@ async function answers(ctx: NodeContext, client: RedfishClient, { path }: Slot):
     () => true,
     () => false,
   )
-}
-
-/** What an operator does by hand with the slots. */
-export const virtualMedia: VirtualMedia = {
-  async list(ctx) {
-    const slots = await readSlots(ctx)
-    return slots.map(slot => ({ media_types: slot.resource.MediaTypes ?? [], inserted: isFull(slot) }))
-  },
-  attach: (ctx, device, url) => insertMedia(ctx, device, imageAt(ctx, url)),
-  detach: ejectMedia,
-}
-
-/** A user in the URL goes where a BMC looks for it, and is in no message then. */
-function imageAt({ config }: NodeContext, text: string): Image {
-  const [, scheme = '', user, password, rest = ''] =
-    /^([a-z]+:\/\/)(?:([^/@:]*)(?::([^/@]*))?@)?(.*)$/is.exec(text) ?? []
-  const url = `${scheme}${rest}`
-  const given = user ? { username: decodeURIComponent(user), password: decodeURIComponent(password ?? '') } : null
-  const login = given ?? shareLogin(config, url)
-  const share = (['NFS', 'CIFS'] as const).find(protocol => isFetchedByBmc(url, protocol))
-  return { url, protocol: share ?? null, ...(login && { login }) }
 }
 
 /** Takes images out: those of a kind of drive, or all. A slot that is empty is left alone. */

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Duplex } from 'node:stream'
@@ -19,7 +21,8 @@ import { selfSigned } from '#lib/x509.ts'
 import { type DeployInterface, HardwareFault } from '../driver.ts'
 import { type TestContext, testContext } from '../test-context.ts'
 import management from './management.ts'
-import { virtualMedia as byHand, insertMedia } from './media-insert.ts'
+import { virtualMedia as byHand } from './media-by-hand.ts'
+import { insertMedia } from './media-insert.ts'
 import { NbdBroken, serveNbd } from './nbd-server.ts'
 import virtualMedia from './virtual-media.ts'
 
@@ -210,12 +213,54 @@ test('an ISO on a share is passed on as it is, and our user is told to no other 
   assert.deepEqual(w.inserted, [{ Image: iso, TransferProtocolType: 'CIFS' }])
 
   w.inserted.length = 0
-  await byHand.attach(w.ctx, 'cdrom', 'nfs://203.0.113.9/isos/live.iso')
-  await byHand.attach(w.ctx, 'cdrom', 'http://some%40body:pa%3Ass@203.0.113.9/live.iso')
+  await byHand.attach(w.ctx, 'cdrom', { url: 'nfs://203.0.113.9/isos/live.iso' })
+  await byHand.attach(w.ctx, 'cdrom', { url: 'http://some%40body:pa%3Ass@203.0.113.9/live.iso' })
   assert.deepEqual(w.inserted, [
     { Image: 'nfs://203.0.113.9/isos/live.iso', TransferProtocolType: 'NFS' },
     { Image: 'http://203.0.113.9/live.iso', UserName: 'some@body', Password: 'pa:ss' },
   ])
+})
+
+test('an image attached by hand goes through this host, unless the BMC is to fetch it', async () => {
+  const site = createServer((_, response) => response.end('an image from the web')).listen(0, '127.0.0.1')
+  await once(site, 'listening')
+  const url = `http://127.0.0.1:${(site.address() as AddressInfo).port}/live.iso` // it listens on TCP
+  try {
+    await using w = await world({ driver_info: { vmedia_transport_protocol: 'NFS' }, config: nfs() })
+    await virtualMedia.stopServing?.(w.ctx)
+    await byHand.attach(w.ctx, 'cdrom', { url })
+    const { Image } = w.inserted.at(-1) ?? {}
+    const path = /^nfs:\/\/198\.51\.100\.7\/exports\/media\/([0-9a-f-]{36}\/attached\/[0-9a-f]{24}\/cdrom\.iso)$/.exec(
+      `${Image}`,
+    )
+    assert.equal(await readFile(join(share(), path?.[1] ?? ''), 'utf8'), 'an image from the web')
+    assert.equal(await virtualMedia.servesInstance?.(w.ctx), false, 'it is none of an instance')
+    await byHand.attach(w.ctx, 'cdrom', { url, local: false })
+    assert.deepEqual(w.inserted.at(-1), { Image: url })
+    await byHand.detach(w.ctx, null)
+    assert.equal(w.hardware.media(), null)
+    assert.deepEqual(await readdir(share()), [])
+
+    await using pushed = await world({ driver_info: { vmedia_transport_protocol: 'PUSH' } })
+    await byHand.attach(pushed.ctx, 'cdrom', { url })
+    assert.match(String(await pushed.hardware.read()), /^an image from the web\0+$/)
+    await byHand.detach(pushed.ctx, null)
+
+    for (const [image, message] of [
+      [{ url: 'nfs://h/e/a.iso', local: true }, /local for an image on a share, which only the BMC reads/],
+      [{ url: url.replace('//', '//u:hidden@'), local: true }, /found a user in image_url .* expected http/],
+      [{ url: url.replace(/\d+\/live/, '9/none'), local: true }, /image_url names .*could not be fetched/],
+    ] as const) {
+      await assert.rejects(byHand.attach(w.ctx, 'cdrom', image), (error: Error) => {
+        assert.match(error.message, message)
+        assert.doesNotMatch(error.message, /hidden/)
+        return true
+      })
+    }
+  } finally {
+    site.closeAllConnections()
+    site.close()
+  }
 })
 
 test('what a BMC says that it cannot do it is not asked for', async () => {

@@ -7,13 +7,7 @@
  */
 
 import { checkSecureBoot, putSecureBoot, requestedBootMode, syncBootMode } from '#boot/boot-mode.ts'
-import {
-  checkMediaPlace,
-  isFetchedByBmc,
-  type MediaTransport,
-  mediaTransports,
-  shareLogin,
-} from '#boot/media-places.ts'
+import { checkMediaPlace, isFetchedByBmc } from '#boot/media-places.ts'
 import {
   checkRamdiskMedia,
   givenIso,
@@ -28,10 +22,10 @@ import { Fault } from '#lib/fault.ts'
 import type { BootInterface } from '../boot-interfaces.ts'
 import { type NodeContext, Unsupported } from '../driver.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
-import { oneOf, textOf } from '../settings.ts'
 import { validateDriverInfo } from './driver-info.ts'
-import { ejectMedia, type Image, insertMedia } from './media-insert.ts'
+import { ejectMedia, insertMedia } from './media-insert.ts'
 import { isPushing, stopPushes } from './media-push.ts'
+import { imageOf, methodOf, transportOf } from './media-settings.ts'
 import { holds, readSlots } from './media-slots.ts'
 import { quirksFor } from './quirks.ts'
 import { readSystem } from './system.ts'
@@ -133,19 +127,3 @@ async function removableOf(ctx: NodeContext): Promise<'floppy' | 'disk'> {
   const slots = await readSlots(ctx)
   return !slots.some(slot => holds(slot, 'floppy')) && slots.some(slot => holds(slot, 'disk')) ? 'disk' : 'floppy'
 }
-
-/** @throws InvalidInput for settings that make no sense */
-function imageOf(ctx: NodeContext, url: string): Image {
-  const login = shareLogin(ctx.config, url)
-  return { url, protocol: protocolOf(ctx), method: methodOf(ctx), ...(login && { login }) }
-}
-
-/** @throws InvalidInput for a protocol that is none of ours */
-function protocolOf({ node }: NodeContext): MediaTransport | null {
-  const given = textOf(node.driver_info, 'vmedia_transport_protocol')
-  return oneOf({ vmedia_transport_protocol: given?.toUpperCase() }, 'vmedia_transport_protocol', mediaTransports)
-}
-
-const transportOf = (ctx: NodeContext): MediaTransport => protocolOf(ctx) ?? 'HTTP'
-
-const methodOf = ({ node }: NodeContext) => oneOf(node.driver_info, 'vmedia_transfer_method', ['Stream', 'Upload'])

@@ -62,10 +62,12 @@ export const nodeVmedia: readonly Endpoint[] = [
     response: null,
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      const { device_type: device, image_url: url } = call.body
+      const { device_type: device, image_url: url, image_download_source: source } = call.body
       checkUrl(url)
       checkReachable(node)
-      await call.conductor.attachMedia(node, { device, url }, call.caller)
+      // To one from elsewhere than Glance, swift means what http does.
+      const local = source === undefined ? undefined : source === 'local'
+      await call.conductor.attachMedia(node, { device, url, local }, call.caller)
       return undefined
     },
   }),
