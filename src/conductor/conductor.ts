@@ -124,6 +124,10 @@ export interface ConductorService {
   /** `devices` null: all. @throws Unsupported, NodeLocked, HardwareFault */
   detachMedia(node: Node, devices: readonly MediaDevice[] | null, caller: Caller): Promise<void>
 
+  /** Tells the node's network of a VIF that was attached, or is taken off, by who holds the node. @throws InvalidInput, and what asking throws */
+  vifAttached(node: Node, vif: string): Promise<void>
+  vifDetached(node: Node, vif: string): Promise<void>
+
   /**
    * Takes a node from whoever holds it: what the former holder does counts no more, and recorded work goes on from its
    * record. Tells who held it, for what, since when. @throws Conflict when nobody does

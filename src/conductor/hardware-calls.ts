@@ -3,7 +3,9 @@
  * answered when it is done, under the node's lease where it changes something; only boot settings are a flow.
  */
 
+import type { Db } from '#db/database.ts'
 import type { Node } from '#db/nodes.ts'
+import { portgroupsOf } from '#db/portgroups.ts'
 import type { VirtualMedia } from '#drivers/bmc-interfaces.ts'
 import { type NodeContext, Unsupported } from '#drivers/driver.ts'
 import type { Registry } from '#drivers/registry.ts'
@@ -28,6 +30,8 @@ type HardwareCalls = Pick<
   | 'virtualMedia'
   | 'attachMedia'
   | 'detachMedia'
+  | 'vifAttached'
+  | 'vifDetached'
   | 'setBootMode'
   | 'setSecureBoot'
   | 'consoleOf'
@@ -38,6 +42,7 @@ type HardwareCalls = Pick<
 >
 
 export interface HardwareWorld {
+  db: Db
   registry: Registry
   context(node: Node): Promise<NodeContext>
   withNode: ConductorService['withNode']
@@ -45,7 +50,7 @@ export interface HardwareWorld {
   begin(request: Request): Promise<void>
 }
 
-export function hardwareCalls({ registry, context, withNode, begin }: HardwareWorld): HardwareCalls {
+export function hardwareCalls({ db, registry, context, withNode, begin }: HardwareWorld): HardwareCalls {
   return {
     async bootDevice(node) {
       const ctx = await context(node)
@@ -119,6 +124,16 @@ export function hardwareCalls({ registry, context, withNode, begin }: HardwareWo
         const ctx = await context(held.node)
         await mediaOf(ctx).detach(ctx, devices)
       })
+    },
+
+    async vifAttached(node, id) {
+      const ctx = await context(node)
+      await ctx.interfaces.network.vifAttached?.(ctx, { id, groups: await portgroupsOf(db, node.uuid) })
+    },
+
+    async vifDetached(node, id) {
+      const ctx = await context(node)
+      await ctx.interfaces.network.vifDetached?.(ctx, { id, groups: await portgroupsOf(db, node.uuid) })
     },
 
     async setBootMode(node, mode, caller) {

@@ -423,6 +423,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     },
 
     ...hardwareCalls({
+      db,
       registry,
       context: node => nodeContext(node),
       withNode: (uuid, what, work) => service.withNode(uuid, what, work),

@@ -10,6 +10,7 @@ import type { Config } from '#config/options.ts'
 import type { Agent } from '#db/agents.ts'
 import type { Db } from '#db/database.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
+import type { Portgroup } from '#db/portgroups.ts'
 import type { Port } from '#db/ports.ts'
 import type { Volumes } from '#db/volumes.ts'
 import type { Clock } from '#lib/clock.ts'
@@ -82,9 +83,21 @@ export interface DhcpOption {
   tag?: string
 }
 
+/** A VIF, and the node's port groups: it may be on one of them. */
+export interface AttachedVif {
+  id: string
+  groups: readonly Portgroup[]
+}
+
 export interface NetworkInterface extends Validated {
   /** Has the DHCP server of the node's networks tell its ports so. Absent where none is told through it. */
   setDhcpOptions?(ctx: NodeContext, options: readonly DhcpOption[]): Promise<void>
+  /**
+   * A VIF was attached to the node's ports, or is taken off, while no flow is at it: at once where its instance runs.
+   * Absent where nobody is told of VIFs. @throws InvalidInput, and what asking throws
+   */
+  vifAttached?(ctx: NodeContext, vif: AttachedVif): Promise<void>
+  vifDetached?(ctx: NodeContext, vif: AttachedVif): Promise<void>
   /** Connects the node's ports to the network of this purpose. */
   attach(ctx: FlowContext, network: RamdiskMode | 'tenant'): Promise<void>
   detach(ctx: FlowContext, network: RamdiskMode | 'tenant'): Promise<void>

@@ -64,6 +64,7 @@ export interface FakeConductor extends ConductorService {
   /** What the API told it, for tests to look at. */
   readonly told: {
     woken: [string, string][]
+    vifs: ['attached' | 'detached', string][]
     ports: [string, string[]][]
     validated: string[]
     allocations: string[]
@@ -87,6 +88,7 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
   await registerConductor(db, { hostname, group: '', nowMs: clock.now(), interfaces })
 
   const told: FakeConductor['told'] = {
+    vifs: [],
     woken: [],
     ports: [],
     validated: [],
@@ -244,6 +246,14 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
       if (!node.console_enabled) return null
       // What is typed is shown.
       return person => void person.pipe(person)
+    },
+    async vifAttached(node, vif) {
+      told.vifs.push(['attached', vif])
+      if (vif.startsWith('refused'))
+        throw new InvalidInput(`Cannot attach VIF ${vif} to node ${node.uuid}: no such port`)
+    },
+    async vifDetached(_, vif) {
+      told.vifs.push(['detached', vif])
     },
     async setConsole(node, console_enabled) {
       if (node.console_interface === 'no-console') throw new InvalidInput('This machine has no console')

@@ -11,7 +11,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import type { RamdiskMode } from '../boot-interfaces.ts'
 import type { NetworkInterface } from '../driver.ts'
 import { neutronOf } from './client.ts'
-import { addPorts, bind, networkOf, removePorts, setDhcpOptions, unbind } from './wiring.ts'
+import { addPorts, bind, networkOf, plug, removePorts, setDhcpOptions, unbind, unplug } from './wiring.ts'
 
 /** For whom the network is not that of the instance. */
 const ownPorts: readonly (RamdiskMode | 'tenant')[] = ['clean', 'inspect']
@@ -29,6 +29,14 @@ export default {
   async setDhcpOptions(ctx, options) {
     if (hasNeutron(ctx.config)) await setDhcpOptions(ctx, options)
     else await ctx.portsChanged()
+  },
+
+  async vifAttached(ctx, vif) {
+    if (hasNeutron(ctx.config)) await plug(ctx, neutronOf(ctx), vif)
+  },
+
+  async vifDetached(ctx, vif) {
+    if (hasNeutron(ctx.config)) await unplug(ctx, neutronOf(ctx), vif)
   },
 
   async attach(ctx, purpose) {

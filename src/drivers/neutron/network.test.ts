@@ -114,6 +114,43 @@ test('the ports of an instance are bound to the switch ports that they are attac
   await assert.rejects(network.attach(w.ctx, 'tenant'), /Neutron has no port vif-1, which is attached to it/)
 })
 
+test('a VIF that comes to a running instance is bound at once, and freed when it goes', async () => {
+  const attached = port(third, {
+    internal_info: { tenant_vif_port_id: 'vif-1' },
+    local_link_connection: link,
+    physical_network: 'physnet1',
+  })
+  for (const [state, isRunning] of [
+    ['active', true],
+    ['available', false],
+  ] as const) {
+    await using w = await world({ ports: [attached] })
+    const ctx = { ...w.ctx, node: { ...w.ctx.node, provision_state: state } }
+    w.neutron.ports.set('vif-1', { id: 'vif-1', network_id: 'tenant', mac_address: 'fa:16:3e:00:00:01' })
+    for (const each of [network, flat]) {
+      await each.vifAttached(ctx, { id: 'vif-1', groups: [] })
+      assert.partialDeepStrictEqual(w.neutron.ports.get('vif-1'), {
+        mac_address: third,
+        'binding:host_id': ctx.node.uuid,
+        'binding:profile': isRunning ? { local_link_information: [link], physical_network: 'physnet1' } : {},
+      })
+      await each.vifDetached(ctx, { id: 'vif-1', groups: [] })
+      assert.partialDeepStrictEqual(w.neutron.ports.get('vif-1'), { 'binding:host_id': '', 'binding:profile': {} })
+    }
+    if (isRunning) {
+      w.neutron.vifType = 'binding_failed'
+      await assert.rejects(network.vifAttached(ctx, { id: 'vif-1', groups: [] }), /could not bind the port vif-1/)
+    }
+    w.neutron.ports.clear()
+    await assert.rejects(network.vifAttached(ctx, { id: 'vif-1', groups: [] }), /Neutron has no such port/)
+    // What a flow is at it frees itself; what is gone is free.
+    const cleaning = { ...ctx, node: { ...ctx.node, provision_state: 'cleaning' as const } }
+    w.neutron.ports.set('vif-1', { id: 'vif-1', network_id: 'tenant', mac_address: third, 'binding:host_id': 'kept' })
+    await network.vifDetached(cleaning, { id: 'vif-1', groups: [] })
+    assert.equal(w.neutron.ports.get('vif-1')?.['binding:host_id'], 'kept')
+  }
+})
+
 test('a port group is bound by all its members, as one', async () => {
   const group = randomUUID()
   const member = (address: string, port_id: string) =>

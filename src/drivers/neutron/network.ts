@@ -3,13 +3,12 @@
  * ports of their own in the network of that purpose, which go afterwards; for its instance the ports that were attached to
  * it (VIFs) are bound to it.
  *
- * Source: networking facts, section 1 (ironic/drivers/modules/network/neutron.py restated). Smart NICs and dynamic port
- * groups are not there.
+ * Source: networking facts, section 1 (ironic/drivers/modules/network/neutron.py restated). Smart NICs are not there.
  */
 import { InvalidInput } from '#lib/fault.ts'
 import type { NetworkInterface } from '../driver.ts'
 import { neutronOf } from './client.ts'
-import { addPorts, bind, networkOf, removePorts, setDhcpOptions, unbind } from './wiring.ts'
+import { addPorts, bind, networkOf, plug, removePorts, setDhcpOptions, unbind, unplug } from './wiring.ts'
 
 export default {
   async validate(ctx) {
@@ -20,6 +19,9 @@ export default {
   },
 
   setDhcpOptions,
+
+  vifAttached: (ctx, vif) => plug(ctx, neutronOf(ctx), vif),
+  vifDetached: (ctx, vif) => unplug(ctx, neutronOf(ctx), vif),
 
   async attach(ctx, purpose) {
     const neutron = neutronOf(ctx)

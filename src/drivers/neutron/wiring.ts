@@ -12,7 +12,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import { isTrue } from '#lib/truth.ts'
 import { vifOf } from '#protocol/port.ts'
 import type { RamdiskMode } from '../boot-interfaces.ts'
-import type { DhcpOption, FlowContext, NodeContext } from '../driver.ts'
+import type { AttachedVif, DhcpOption, FlowContext, NodeContext } from '../driver.ts'
 import { type Neutron, type NeutronPort, NeutronRefused, neutronOf } from './client.ts'
 
 /** What the network of a ramdisk, and its security groups, are called in driver_info and [neutron]. */
@@ -116,9 +116,32 @@ export async function bind(ctx: FlowContext, neutron: Neutron): Promise<void> {
 
 export async function unbind(ctx: FlowContext, neutron: Neutron): Promise<void> {
   for (const { vif } of await placesOf(ctx)) {
-    await neutron.updatePort(vif, { 'binding:host_id': '', 'binding:profile': {} })
+    await neutron.updatePort(vif, freed)
   }
 }
+
+/** Tells of a VIF that was attached: all of it where the instance runs, else whose it is. @throws InvalidInput, NeutronRefused */
+export async function plug(ctx: NodeContext, neutron: Neutron, { id, groups }: AttachedVif): Promise<void> {
+  const { node } = ctx
+  for (const { vif, address, members, group } of placesIn(ctx.ports, groups)) {
+    if (vif !== id) continue
+    const seed = { 'binding:host_id': node.uuid, 'binding:profile': {} }
+    const told = await neutron.updatePort(id, {
+      ...(address === null ? {} : { mac_address: address }),
+      ...(node.provision_state === 'active' ? bindingOf(node.uuid, members, group) : seed),
+    })
+    if (!told) throw new InvalidInput(`Cannot attach VIF ${id} to node ${node.uuid}: Neutron has no such port`)
+    if (node.provision_state === 'active') checkBound(ctx, told)
+  }
+}
+
+/** Frees a VIF that is taken off, but for flows that do it themselves. */
+export async function unplug({ node }: NodeContext, neutron: Neutron, { id }: AttachedVif): Promise<void> {
+  if (!['active', 'deleting', 'available'].includes(node.provision_state)) return
+  await neutron.updatePort(id, freed)
+}
+
+const freed = { 'binding:host_id': '', 'binding:profile': {} }
 
 /** Where VIFs are attached, and which switch ports that is. */
 interface Place {
@@ -129,12 +152,15 @@ interface Place {
 }
 
 async function placesOf(ctx: FlowContext): Promise<Place[]> {
-  const groups = await portgroupsOf(ctx.db, ctx.node.uuid)
-  const ofPorts = ctx.ports.map(port => ({ vif: vifOf(port), address: port.address, members: [port], group: null }))
+  return placesIn(ctx.ports, await portgroupsOf(ctx.db, ctx.node.uuid))
+}
+
+function placesIn(ports: readonly Port[], groups: readonly Portgroup[]): Place[] {
+  const ofPorts = ports.map(port => ({ vif: vifOf(port), address: port.address, members: [port], group: null }))
   const ofGroups = groups.map(group => ({
     vif: vifOf(group),
     address: group.address,
-    members: ctx.ports.filter(port => port.portgroup_uuid === group.uuid),
+    members: ports.filter(port => port.portgroup_uuid === group.uuid),
     group,
   }))
   return [...ofPorts, ...ofGroups].flatMap(place => (place.vif === null ? [] : [{ ...place, vif: place.vif }]))

@@ -162,6 +162,24 @@ test('without a trait that has a rule any port will do, if that is wanted', asyn
   assert.match(fault ?? '', /instance_info has the traits CUSTOM_OTHER, and no rule is for that/)
 })
 
+test("what the node's network says no to is not attached; it hears of each VIF once", async () => {
+  const port = { vendor: 'acme', physical_network: 'fabric_a', pxe_enabled: false }
+  const m = await machine(api, ['CUSTOM_BOND'], { one: port, two: port })
+  api.conductor.told.vifs.length = 0
+  const { status, fault } = await m.attach({ id: 'refused-1', tags: ['bonded'] })
+  assert.equal(status, 400)
+  assert.match(fault ?? '', /Cannot attach VIF refused-1 .*no such port/)
+  assert.deepEqual(await m.vifs(), { vifs: [] })
+  assert.deepEqual(await m.read('portgroups'), [], 'no group is left of it')
+  assert.equal((await m.attach({ id: 'v', tags: ['bonded'] })).status, 204)
+  assert.equal(await m.detach('v'), 204)
+  assert.deepEqual(api.conductor.told.vifs, [
+    ['attached', 'refused-1'],
+    ['attached', 'v'],
+    ['detached', 'v'],
+  ])
+})
+
 test('nothing fits and nobody is told, where that is wanted', async () => {
   const conductor = {
     enable_trait_based_networking: true,

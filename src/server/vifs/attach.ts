@@ -20,32 +20,55 @@ import { type NetworkRules, openNetworkRules } from './network-rules.ts'
 import { checkUnattached, type Place, placeFor, placesOf, type WantedVif } from './places.ts'
 import { type Attachment, planByTraits } from './trait-plan.ts'
 
-type World = Pick<Call, 'db' | 'clock' | 'config' | 'log'>
+type World = Pick<Call, 'db' | 'clock' | 'config' | 'log' | 'conductor'>
 
-/** @throws InvalidInput where it has no place; Conflict where it has one already; NetworkRulesWrong */
+/**
+ * What the node's network says no to is not attached.
+ * @throws InvalidInput where it has no place; Conflict where it has one already; NetworkRulesWrong
+ */
 export async function attachVif(world: World, node: Node, vif: WantedVif): Promise<void> {
+  if (!(await giveVif(world, node, vif))) return
+  try {
+    await world.conductor.vifAttached(node, vif.id)
+  } catch (error) {
+    await takeVif(world, await placesOf(world.db, node), vif.id)
+    throw error
+  }
+}
+
+/** Whether it has a place now. */
+async function giveVif(world: World, node: Node, vif: WantedVif): Promise<boolean> {
   const places = await placesOf(world.db, node)
   checkUnattached(node, places, vif)
   const attachments = await attachmentsFor(world, { node, places, vif })
   for (let attempt = 1; attachments.length > 0; attempt += 1) {
     try {
-      return await world.db.transaction().execute(async trx => {
+      await world.db.transaction().execute(async trx => {
         for (const attachment of attachments) await write(world, trx, { node, vif, attachment })
       })
+      return true
     } catch (error) {
       // Another group may have the name that chance gave this one.
       if (!(error instanceof Conflict) || attempt >= 3) throw error
     }
   }
+  return false
 }
 
 /** @throws InvalidInput where none of the node's ports has it */
 export async function detachVif(world: World, node: Node, id: string): Promise<void> {
-  const having = (await placesOf(world.db, node)).filter(({ of }) => vifOf(of) === id)
-  if (having.length === 0) {
+  const places = await placesOf(world.db, node)
+  if (!places.some(({ of }) => vifOf(of) === id)) {
     const shown = JSON.stringify(id.slice(0, 80))
     throw new InvalidInput(`Cannot detach VIF ${shown} from node ${node.uuid}: none of its ports has it`)
   }
+  // First, so that it is done again by who asks again.
+  await world.conductor.vifDetached(node, id)
+  await takeVif(world, places, id)
+}
+
+async function takeVif(world: World, places: readonly Place[], id: string): Promise<void> {
+  const having = places.filter(({ of }) => vifOf(of) === id)
   await world.db.transaction().execute(async trx => {
     for (const place of having) {
       const { tenant_vif_port_id: _, ...rest } = place.of.internal_info
