@@ -7,6 +7,7 @@ import type { Found } from '#db/inspections.ts'
 import type { Node, NodePatch } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
 import type { AttachedImage, VirtualMedia } from '#drivers/bmc-interfaces.ts'
+import type { VifNetwork } from '#drivers/driver.ts'
 import type { CommandHeader } from '#protocol/agent.ts'
 import type { InterfaceType } from '#protocol/interfaces.ts'
 import type { Indicator, MediaDevice } from '#protocol/management.ts'
@@ -124,6 +125,8 @@ export interface ConductorService {
   /** `devices` null: all. @throws Unsupported, NodeLocked, HardwareFault */
   detachMedia(node: Node, devices: readonly MediaDevice[] | null, caller: Caller): Promise<void>
 
+  /** What the node's network knows of a VIF; null where it knows none. @throws InvalidInput, and what asking throws */
+  networkOfVif(node: Node, vif: string): Promise<VifNetwork | null>
   /** Tells the node's network of a VIF that was attached, or is taken off, by who holds the node. @throws InvalidInput, and what asking throws */
   vifAttached(node: Node, vif: string): Promise<void>
   vifDetached(node: Node, vif: string): Promise<void>

@@ -30,6 +30,7 @@ type HardwareCalls = Pick<
   | 'virtualMedia'
   | 'attachMedia'
   | 'detachMedia'
+  | 'networkOfVif'
   | 'vifAttached'
   | 'vifDetached'
   | 'setBootMode'
@@ -124,6 +125,11 @@ export function hardwareCalls({ db, registry, context, withNode, begin }: Hardwa
         const ctx = await context(held.node)
         await mediaOf(ctx).detach(ctx, devices)
       })
+    },
+
+    async networkOfVif(node, id) {
+      const ctx = await context(node)
+      return (await ctx.interfaces.network.networkOfVif?.(ctx, id)) ?? null
     },
 
     async vifAttached(node, id) {

@@ -83,6 +83,14 @@ export interface DhcpOption {
   tag?: string
 }
 
+/** What is known of the network that a VIF belongs to. */
+export interface VifNetwork {
+  name: string | null
+  tags: readonly string[]
+  /** Empty: any, or not told. */
+  physical_networks: readonly string[]
+}
+
 /** A VIF, and the node's port groups: it may be on one of them. */
 export interface AttachedVif {
   id: string
@@ -92,6 +100,8 @@ export interface AttachedVif {
 export interface NetworkInterface extends Validated {
   /** Has the DHCP server of the node's networks tell its ports so. Absent where none is told through it. */
   setDhcpOptions?(ctx: NodeContext, options: readonly DhcpOption[]): Promise<void>
+  /** Null where nobody knows of VIFs. Absent: always. @throws InvalidInput where there is no such VIF, and what asking throws */
+  networkOfVif?(ctx: NodeContext, id: string): Promise<VifNetwork | null>
   /**
    * A VIF was attached to the node's ports, or is taken off, while no flow is at it: at once where its instance runs.
    * Absent where nobody is told of VIFs. @throws InvalidInput, and what asking throws

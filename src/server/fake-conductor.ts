@@ -247,6 +247,10 @@ export async function fakeConductor(options: { db: Db; clock: Clock; hostname?: 
       // What is typed is shown.
       return person => void person.pipe(person)
     },
+    async networkOfVif(_, vif) {
+      const [, physical] = /^in-(\w+)/.exec(vif) ?? []
+      return physical ? { name: `net-${physical}`, tags: ['of Neutron'], physical_networks: [physical] } : null
+    },
     async vifAttached(node, vif) {
       told.vifs.push(['attached', vif])
       if (vif.startsWith('refused'))

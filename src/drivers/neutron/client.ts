@@ -8,7 +8,7 @@ import { type Static, Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { type OpenstackService, openstackService } from '#images/openstack.ts'
 import { Fault, InvalidInput } from '#lib/fault.ts'
-import type { NodeContext } from '../driver.ts'
+import type { NodeContext, VifNetwork } from '../driver.ts'
 
 /** Neutron refused, or answered what makes no sense. */
 export class NeutronRefused extends Fault {
@@ -33,9 +33,18 @@ const NeutronPort = Type.Object({
 })
 export type NeutronPort = Static<typeof NeutronPort>
 
+const Text = Type.Optional(Type.Union([Type.String(), Type.Null()]))
+const Network = Type.Object({
+  id: Type.String(),
+  name: Text,
+  tags: Type.Optional(Type.Array(Type.String())),
+  'provider:physical_network': Text,
+  /** Of networks with several. */
+  segments: Type.Optional(Type.Array(Type.Object({ 'provider:physical_network': Text }))),
+})
 const onePort = Compile(Type.Object({ port: NeutronPort }))
 const manyPorts = Compile(Type.Object({ ports: Type.Array(NeutronPort) }))
-const manyNetworks = Compile(Type.Object({ networks: Type.Array(Type.Object({ id: Type.String() })) }))
+const manyNetworks = Compile(Type.Object({ networks: Type.Array(Network) }))
 const uuid = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i
 
 export type Neutron = ReturnType<typeof neutronOf>
@@ -67,6 +76,20 @@ export function neutronOf(ctx: Pick<NodeContext, 'config' | 'shared' | 'signal'>
       if (network && others.length === 0) return network.id
       const found = networks.length === 0 ? 'none' : networks.length
       throw new InvalidInput(`Cannot ${what} of ${from}: Neutron has ${found} of that name, expected one`)
+    },
+
+    /** What network a port is in; null when there is no such port. */
+    async networkOfPort(id: string): Promise<VifNetwork | null> {
+      const ports = await ask('GET', `ports?id=${encodeURIComponent(id)}`)
+      const [port] = checked(`find the port ${id}`, ports, body => manyPorts.Check(body)).ports
+      if (!port) return null
+      const what = `find the network ${port.network_id}`
+      const answer = await ask('GET', `networks?id=${encodeURIComponent(port.network_id)}`)
+      const [network] = checked(what, answer, body => manyNetworks.Check(body)).networks
+      if (!network) throw new NeutronRefused(`Cannot ${what} of the port ${id}: Neutron has none of that UUID`)
+      const { name = null, tags = [], segments = [] } = network
+      const physical = [network, ...segments].map(part => part['provider:physical_network'] ?? '')
+      return { name, tags, physical_networks: [...new Set(physical)].filter(one => one !== '') }
     },
 
     async portsWith(network: string, macs: readonly string[]): Promise<readonly NeutronPort[]> {

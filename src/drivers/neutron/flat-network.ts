@@ -11,7 +11,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import type { RamdiskMode } from '../boot-interfaces.ts'
 import type { NetworkInterface } from '../driver.ts'
 import { neutronOf } from './client.ts'
-import { addPorts, bind, networkOf, plug, removePorts, setDhcpOptions, unbind, unplug } from './wiring.ts'
+import { addPorts, bind, networkOf, networkOfVif, plug, removePorts, setDhcpOptions, unbind, unplug } from './wiring.ts'
 
 /** For whom the network is not that of the instance. */
 const ownPorts: readonly (RamdiskMode | 'tenant')[] = ['clean', 'inspect']
@@ -30,6 +30,8 @@ export default {
     if (hasNeutron(ctx.config)) await setDhcpOptions(ctx, options)
     else await ctx.portsChanged()
   },
+
+  networkOfVif: async (ctx, id) => (hasNeutron(ctx.config) ? await networkOfVif(ctx, neutronOf(ctx), id) : null),
 
   async vifAttached(ctx, vif) {
     if (hasNeutron(ctx.config)) await plug(ctx, neutronOf(ctx), vif)

@@ -114,6 +114,22 @@ test('the ports of an instance are bound to the switch ports that they are attac
   await assert.rejects(network.attach(w.ctx, 'tenant'), /Neutron has no port vif-1, which is attached to it/)
 })
 
+test('Neutron tells what network a VIF is in, and on which wires', async () => {
+  await using w = await world()
+  const tenant = { id: randomUUID(), name: 'tenant', tags: ['fast'], 'provider:physical_network': 'blue' }
+  const segments = [{ 'provider:physical_network': 'red' }, { 'provider:physical_network': null }]
+  const wide = { id: randomUUID(), name: 'wide', segments }
+  w.neutron.networks.push(tenant, wide)
+  w.neutron.ports.set('vif-1', { id: 'vif-1', network_id: tenant.id, mac_address: first })
+  w.neutron.ports.set('vif-2', { id: 'vif-2', network_id: wide.id, mac_address: second })
+  const known = { name: 'tenant', tags: ['fast'], physical_networks: ['blue'] }
+  assert.deepEqual(await network.networkOfVif(w.ctx, 'vif-1'), known)
+  assert.deepEqual(await flat.networkOfVif(w.ctx, 'vif-2'), { name: 'wide', tags: [], physical_networks: ['red'] })
+  await assert.rejects(network.networkOfVif(w.ctx, 'vif-3'), /Cannot attach VIF vif-3 .*Neutron has no such port/)
+  const alone = await testContext({})
+  assert.equal(await flat.networkOfVif(alone, 'vif-1'), null, 'flat without a Neutron')
+})
+
 test('a VIF that comes to a running instance is bound at once, and freed when it goes', async () => {
   const attached = port(third, {
     internal_info: { tenant_vif_port_id: 'vif-1' },

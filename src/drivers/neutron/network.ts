@@ -8,7 +8,7 @@
 import { InvalidInput } from '#lib/fault.ts'
 import type { NetworkInterface } from '../driver.ts'
 import { neutronOf } from './client.ts'
-import { addPorts, bind, networkOf, plug, removePorts, setDhcpOptions, unbind, unplug } from './wiring.ts'
+import { addPorts, bind, networkOf, networkOfVif, plug, removePorts, setDhcpOptions, unbind, unplug } from './wiring.ts'
 
 export default {
   async validate(ctx) {
@@ -20,6 +20,7 @@ export default {
 
   setDhcpOptions,
 
+  networkOfVif: (ctx, id) => networkOfVif(ctx, neutronOf(ctx), id),
   vifAttached: (ctx, vif) => plug(ctx, neutronOf(ctx), vif),
   vifDetached: (ctx, vif) => unplug(ctx, neutronOf(ctx), vif),
 

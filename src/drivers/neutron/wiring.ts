@@ -12,7 +12,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import { isTrue } from '#lib/truth.ts'
 import { vifOf } from '#protocol/port.ts'
 import type { RamdiskMode } from '../boot-interfaces.ts'
-import type { AttachedVif, DhcpOption, FlowContext, NodeContext } from '../driver.ts'
+import type { AttachedVif, DhcpOption, FlowContext, NodeContext, VifNetwork } from '../driver.ts'
 import { type Neutron, type NeutronPort, NeutronRefused, neutronOf } from './client.ts'
 
 /** What the network of a ramdisk, and its security groups, are called in driver_info and [neutron]. */
@@ -118,6 +118,13 @@ export async function unbind(ctx: FlowContext, neutron: Neutron): Promise<void> 
   for (const { vif } of await placesOf(ctx)) {
     await neutron.updatePort(vif, freed)
   }
+}
+
+/** @throws InvalidInput, NeutronRefused */
+export async function networkOfVif({ node }: NodeContext, neutron: Neutron, id: string): Promise<VifNetwork> {
+  const network = await neutron.networkOfPort(id)
+  if (network) return network
+  throw new InvalidInput(`Cannot attach VIF ${id} to node ${node.uuid}: Neutron has no such port`)
 }
 
 /** Tells of a VIF that was attached: all of it where the instance runs, else whose it is. @throws InvalidInput, NeutronRefused */

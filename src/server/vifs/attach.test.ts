@@ -162,6 +162,33 @@ test('without a trait that has a rule any port will do, if that is wanted', asyn
   assert.match(fault ?? '', /instance_info has the traits CUSTOM_OTHER, and no rule is for that/)
 })
 
+test('what the caller does not tell of the network is asked of it; usual places follow its physical network', async () => {
+  const ours = { physical_network: 'blue', category: 'storage' }
+  const m = await machine(api, ['CUSTOM_NONE'], { none: {}, other: { physical_network: 'red' }, ours })
+  const usual = await startApi()
+  try {
+    const plain = await machine(usual, [], { none: {}, other: { physical_network: 'red' }, ours })
+    for (const [vif, place] of [
+      ['in-blue-1', 'ours'],
+      ['in-blue-2', 'none'],
+    ] as const) {
+      assert.equal((await plain.attach({ id: vif })).status, 204)
+      assert.deepEqual(await plain.having(vif), [place])
+    }
+    const { status, fault } = await plain.attach({ id: 'in-blue-3' })
+    assert.equal(status, 400)
+    assert.match(fault ?? '', /its network is in blue, and none of the free ports is/)
+    assert.equal((await plain.attach({ id: 'anywhere' })).status, 204)
+  } finally {
+    await usual[Symbol.asyncDispose]()
+  }
+  assert.equal((await m.attach({ id: 'in-blue-1' })).status, 204, 'traits decide without it')
+
+  const traits = await machine(api, ['CUSTOM_STORAGE'], { ours })
+  assert.equal((await traits.attach({ id: 'in-storage' })).status, 400, 'net-storage does not begin with storage')
+  assert.equal((await traits.attach({ id: 'in-storage', name: 'storage' })).status, 204)
+})
+
 test("what the node's network says no to is not attached; it hears of each VIF once", async () => {
   const port = { vendor: 'acme', physical_network: 'fabric_a', pxe_enabled: false }
   const m = await machine(api, ['CUSTOM_BOND'], { one: port, two: port })

@@ -27,7 +27,13 @@ type World = Pick<Call, 'db' | 'clock' | 'config' | 'log' | 'conductor'>
  * @throws InvalidInput where it has no place; Conflict where it has one already; NetworkRulesWrong
  */
 export async function attachVif(world: World, node: Node, vif: WantedVif): Promise<void> {
-  if (!(await giveVif(world, node, vif))) return
+  const network = await world.conductor.networkOfVif(node, vif.id)
+  // What the caller tells of the network goes before what is found.
+  const known = {
+    ...vif,
+    ...(network && { ...network, name: vif.name ?? network.name, tags: vif.tags ?? network.tags }),
+  }
+  if (!(await giveVif(world, node, known))) return
   try {
     await world.conductor.vifAttached(node, vif.id)
   } catch (error) {

@@ -23,6 +23,8 @@ export interface WantedVif {
   /** Of the network, for rules that ask. */
   readonly name?: string | null
   readonly tags?: readonly string[] | null
+  /** Those that the network is in; empty, absent: any. */
+  readonly physical_networks?: readonly string[]
 }
 
 export async function placesOf(db: Db, node: Node): Promise<Place[]> {
@@ -38,14 +40,32 @@ export function checkUnattached(node: Node, places: readonly Place[], { id }: Wa
     throw new Conflict(`Cannot attach VIF ${id} to node ${node.uuid}: ${holder.kind} ${holder.of.uuid} has it`)
 }
 
-/** Where the VIF goes: a group before a port, and a port that boots from the network first. @throws InvalidInput */
-export function placeFor(node: Node, places: readonly Place[], { id, port_uuid, portgroup_uuid }: WantedVif): Place {
+/**
+ * Where the VIF goes: only to what is in one of its physical networks, or in none that is known; that which is in one first,
+ * then a group before a port, and a port that boots from the network before others.
+ * @throws InvalidInput
+ */
+export function placeFor(
+  node: Node,
+  places: readonly Place[],
+  { id, port_uuid, portgroup_uuid, physical_networks: physical = [] }: WantedVif,
+): Place {
   const wanted = port_uuid ?? portgroup_uuid
   const kind = port_uuid !== undefined ? 'port' : portgroup_uuid !== undefined ? 'portgroup' : undefined
-  const free = freePlaces(places).filter(one => wanted === undefined || (one.kind === kind && one.of.uuid === wanted))
-  const rank = (one: Place) => (one.kind === 'portgroup' ? 2 : Number(one.of.pxe_enabled))
+  const named = freePlaces(places).filter(one => wanted === undefined || (one.kind === kind && one.of.uuid === wanted))
+  const network = (one: Place) => one.of.physical_network
+  const free = named.filter(
+    one => physical.length === 0 || network(one) === null || physical.includes(network(one) ?? ''),
+  )
+  const rank = (one: Place) =>
+    (network(one) === null ? 0 : 4) + (one.kind === 'portgroup' ? 2 : Number(one.of.pxe_enabled))
   const [best] = free.toSorted((a, b) => rank(b) - rank(a))
   if (best) return best
+  if (named.length > 0) {
+    throw new InvalidInput(
+      `Cannot attach VIF ${id} to node ${node.uuid}: its network is in ${physical.join(', ')}, and none of the free ports is`,
+    )
+  }
   const found = kind === undefined ? 'it has no free port' : `${kind} ${wanted} is none of its free ones`
   throw new InvalidInput(`Cannot attach VIF ${id} to node ${node.uuid}: ${found}`)
 }
