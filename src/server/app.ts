@@ -37,6 +37,7 @@ import { prepare, type Ready, readRequest } from './read-request.ts'
 import { isForSocket, serveSocket } from './sockets.ts'
 import { addUi, type UiConfig, uiPath } from './ui/routes.ts'
 import { negotiate } from './versions.ts'
+import { checkNetworkRules } from './vifs/attach.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -113,6 +114,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.decorateRequest('saysJson', false)
   app.decorateRequest('identity')
 
+  app.addHook('onReady', () => checkNetworkRules(world))
   app.addHook('onRequest', (request, reply, done) => {
     try {
       name(request, reply)

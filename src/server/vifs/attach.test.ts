@@ -4,7 +4,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { loadConfig } from '#config/load.ts'
+import { silent } from '#lib/log.ts'
 import { startApi, type TestApi } from '../test-api.ts'
+import { checkNetworkRules } from './attach.ts'
 
 const rules = `
 CUSTOM_STORAGE:
@@ -231,6 +234,13 @@ test('a file that is wrong, or not there, refuses VIFs with what is wrong; once 
   }
   await refused(/Cannot read the file of trait-based networking, .*own\.yaml/)
   await writeFile(own, 'CUSTOM_STORAGE: {actions: [{action: attach, filter: port.is_port}]}')
+  const said: string[] = []
+  const log = { ...silent, error: (_: object, text: string) => void said.push(text) }
+  const config = await loadConfig({ overrides: { conductor } })
+  await checkNetworkRules({ config, log })
+  assert.match(said.join(), /own\.yaml: trait CUSTOM_STORAGE, .*; VIFs are refused until that is mended$/)
+  await checkNetworkRules({ config: await loadConfig({}), log })
+  assert.equal(said.length, 1, 'it is not wanted')
   await refused(/own\.yaml: trait CUSTOM_STORAGE, actions\[0\], action: found "attach", expected one of attach_port/)
   await writeFile(own, rules)
   assert.equal((await m.attach({ id: 'a', name: 'storage' })).status, 204)

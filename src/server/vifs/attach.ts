@@ -10,7 +10,7 @@ import type { Trx } from '#db/database.ts'
 import type { Node } from '#db/nodes.ts'
 import { memberPorts, type Portgroup, portgroupTable } from '#db/portgroups.ts'
 import { updatePort } from '#db/ports.ts'
-import { Conflict, InvalidInput } from '#lib/fault.ts'
+import { Conflict, Fault, InvalidInput } from '#lib/fault.ts'
 import type { Fresh } from '#lib/fresh.ts'
 import { timestamp } from '#protocol/field.ts'
 import { vifOf } from '#protocol/port.ts'
@@ -110,7 +110,18 @@ async function attachmentsFor(
 /** One reader of the file for each service. */
 const readers = new WeakMap<ServerConfig, Promise<Fresh<NetworkRules>>>()
 
-async function rulesOf({ config, log }: World): Promise<NetworkRules> {
+/** Says what is wrong with the file when the service starts, before somebody's VIF is refused for it. */
+export async function checkNetworkRules(world: Pick<World, 'config' | 'log'>): Promise<void> {
+  if (!world.config.conductor.enable_trait_based_networking) return
+  try {
+    await rulesOf(world)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    world.log.error({}, `${error.message}; VIFs are refused until that is mended`)
+  }
+}
+
+async function rulesOf({ config, log }: Pick<World, 'config' | 'log'>): Promise<NetworkRules> {
   const opening = readers.get(config) ?? openNetworkRules(config.conductor.trait_based_networking_config_file, log)
   readers.set(config, opening)
   try {
