@@ -18,7 +18,8 @@ export function ofMedia(record: BootRecord, { bmc }: BootSetting): Diagnosis | u
       evidence: ['the BMC says that no virtual medium is inserted'],
       actions: [
         "see the BMC's event log: it lost the image's server, its session ended, or somebody took the medium out",
-        'see that the BMC reaches the URL of the image ([deploy] http_url) all the while',
+        'see that the BMC reaches the URL of the image ([deploy] http_url, or a share) all the while',
+        'an image that is sent (vmedia_transport_protocol PUSH) is gone when its conductor restarts: start anew',
       ],
     }
   }

@@ -22,8 +22,12 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
   ],
   'setting-not-applied': ["see the BMC's event log for why the setting was not taken, then ask for it again"],
   'media-not-inserted': [
-    'see that the BMC reaches the URL of the image ([deploy] http_url), and that its slot for virtual media is free',
+    'see that the BMC reaches the URL of the image ([deploy] http_url, or the share in [nfs] or [cifs]), that it takes images by ' +
+      'vmedia_transport_protocol, and that its slot for virtual media is free',
     again,
+  ],
+  'console-not-rfb': [
+    "name the WebSocket of the BMC's screen as redfish_graphical_socket in driver_info; a screen that only its own page shows cannot be had here",
   ],
   'iso-not-built': ['see the service log for what the building of the ISO said: its loaders, kernel or ramdisk', again],
   'neutron-refused': [

@@ -10,7 +10,7 @@ import { type Fresh, openFresh, textOfFile, versionOfFile } from '#lib/fresh.ts'
 import type { Log } from '#lib/log.ts'
 import { NoFilter, type PortFilter, parseFilter } from './port-filter.ts'
 
-/** The file cannot be used. */
+/** The rules of trait-based networking cannot be used; the message says what is wrong in which file. */
 export class NetworkRulesWrong extends Fault {
   readonly status = 500
   readonly code = 'network-rules-wrong'
