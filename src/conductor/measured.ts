@@ -15,3 +15,8 @@ export const stepsEnded = measure<{ flow: string; step: string; durationMs: numb
 
 /** An agent called. */
 export const heartbeats = measure<{ news: boolean }>('ferrite:agent:heartbeat')
+
+/** Notifications went to the message bus: it took them, or did not (they are tried again), or they were too old. */
+export const notificationsSent = measure<{ outcome: 'sent' | 'refused' | 'given up'; count: number }>(
+  'ferrite:notifications',
+)

@@ -1,12 +1,13 @@
 /**
  * An event as Ironic's notifications have it: the envelope of a message bus, a versioned payload with the node. Only what
- * Ironic tells too has one: changes of provision state and of power. Pure.
+ * Ironic tells too has one: changes of provision state and of power. It reads nodes and changes nothing.
  *
  * Source: Ironic ironic/objects/node.py (payloads, their versions), ironic/conductor/task_manager.py (which status);
  * oslo.messaging, notifier (envelope).
  */
+import type { Db } from '#db/database.ts'
 import type { FedEvent } from '#db/event-feed.ts'
-import type { Node } from '#db/nodes.ts'
+import { findNode, type Node } from '#db/nodes.ts'
 import { mask } from '#lib/mask.ts'
 import { type ProvisionState, provision } from '#protocol/states.ts'
 
@@ -38,8 +39,22 @@ interface Told {
   more: Record<string, unknown>
 }
 
+/** A message as its receivers have it, without the envelope of a bus. */
+export type Notification = Record<string, unknown> & { readonly priority: 'INFO' | 'ERROR' }
+
+/** The notifications that Ironic would make of events, in their order; nothing of nodes that are gone. */
+export async function notificationsOf(db: Db, events: readonly FedEvent[]): Promise<Notification[]> {
+  const found: Notification[] = []
+  for (const event of events) {
+    const node = event.node_uuid === null ? undefined : await findNode(db, event.node_uuid)
+    const notification = node && notificationOf(event, node)
+    if (notification) found.push(notification)
+  }
+  return found
+}
+
 /** Undefined: Ironic tells nothing of the kind. */
-export function notificationOf(event: FedEvent, node: Node): Record<string, unknown> | undefined {
+function notificationOf(event: FedEvent, node: Node): Notification | undefined {
   const told = toldOf(event, node)
   if (!told) return undefined
   const fields = node as unknown as Record<string, unknown> // read by the names of the API's fields

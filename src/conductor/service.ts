@@ -30,6 +30,7 @@ import { powerTargets, verbs } from '#protocol/states.ts'
 import { RunMemory } from '#timeline/remember.ts'
 import { handOutAll } from './admission.ts'
 import { Allocator } from './allocations.ts'
+import { Notifications, sendsNotifications } from './bus/notifications.ts'
 import type { Action, Caller, ConductorService } from './conductor.ts'
 import { keepConsoles } from './consoles.ts'
 import { withChosenDeploy } from './deploy-choice.ts'
@@ -254,6 +255,8 @@ export function createConductor(options: ConductorOptions): Conductor {
   const discovery = new Discovery({ db, config, registry, clock, log })
   const heartbeats = new Heartbeats({ db, clock, log })
   const runMemory = new RunMemory({ db, clock })
+  const sends = sendsNotifications(config)
+  const notifications = sends ? new Notifications({ db, config, clock, log, hostname }) : undefined
   const stopping = new AbortController()
   let periodic: Promise<unknown> | undefined
   const tasks: PeriodicTask[] = [
@@ -294,6 +297,11 @@ export function createConductor(options: ConductorOptions): Conductor {
       name: 'events to a webhook',
       everyS: () => 1,
       run: signal => deliverWebhook({ db, config, clock, log, hostname }, signal),
+    },
+    {
+      name: 'notifications on a message bus',
+      everyS: () => (notifications ? 1 : 0),
+      run: async signal => notifications?.round(signal),
     },
     { name: 'old events', everyS: () => 3600, run: signal => prune({ db, config, clock, log }, signal) },
     {
@@ -350,6 +358,7 @@ export function createConductor(options: ConductorOptions): Conductor {
     async stop() {
       stopping.abort()
       await Promise.all([engine.stop(), allocator.stop(), heartbeats.stop(), periodic])
+      await notifications?.close()
       await membership.leave()
       await shared.dispose()
     },

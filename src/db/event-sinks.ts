@@ -47,6 +47,17 @@ export async function delivered(db: Db, name: string, holder: string, position: 
   return numUpdatedRows > 0n
 }
 
+/** All up to `position` is left out. False: somebody else has the sink by now. */
+export async function giveUp(db: Db, name: string, holder: string, position: number): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('event_sinks')
+    .set({ position })
+    .where('name', '=', name)
+    .where('holder', '=', holder)
+    .executeTakeFirstOrThrow()
+  return numUpdatedRows > 0n
+}
+
 export async function notDelivered(
   db: Db,
   name: string,

@@ -4,6 +4,7 @@
  */
 import type { ProvisionState } from '#protocol/states.ts'
 import type { Db } from './database.ts'
+import { newestEventId } from './event-feed.ts'
 import { prepared } from './prepared.ts'
 
 /** What is counted of a node. */
@@ -83,3 +84,16 @@ const flowStates = prepared(db =>
     .where('state', 'in', ['ready', 'running', 'waiting'])
     .groupBy('state'),
 )
+
+/** How far a place outside is behind that events are delivered to. */
+export interface SinkFigures {
+  sink: string
+  undelivered: number
+}
+
+export async function sinkFigures(db: Db): Promise<SinkFigures[]> {
+  const rows = await db.selectFrom('event_sinks').select(['name', 'position']).orderBy('name').execute()
+  if (rows.length === 0) return []
+  const newest = await newestEventId(db)
+  return rows.map(({ name, position }) => ({ sink: name, undelivered: Math.max(0, newest - Number(position)) }))
+}

@@ -5,7 +5,15 @@
 import type { Config } from '#config/options.ts'
 import { type ConductorRow, listConductors } from '#db/conductors.ts'
 import type { Db } from '#db/database.ts'
-import { flowFigures, type NodeFigures, nodeFigures, type QueueFigures, queueFigures } from '#db/fleet-figures.ts'
+import {
+  flowFigures,
+  type NodeFigures,
+  nodeFigures,
+  type QueueFigures,
+  queueFigures,
+  type SinkFigures,
+  sinkFigures,
+} from '#db/fleet-figures.ts'
 import { listImages } from '#images/listing.ts'
 import type { Clock } from '#lib/clock.ts'
 import { type Family, labelText, sample } from '#lib/instruments.ts'
@@ -25,6 +33,7 @@ interface Reading {
   nodes: Counts
   queues: QueueFigures[]
   flows: { state: string; flows: number }[]
+  sinks: SinkFigures[]
   conductors: ConductorRow[]
   images: { bytes: number; inUse: boolean }[]
 }
@@ -106,6 +115,11 @@ function gaugesOf({ config, clock }: World): Gauge[] {
         }),
     ],
     [
+      'ferrite_events_undelivered',
+      'Events that a webhook or a message bus has not been told of yet; not all of them are for it.',
+      ({ sinks }) => sinks.map(({ sink, undelivered }) => [{ sink }, undelivered]),
+    ],
+    [
       'ferrite_conductor_up',
       '1 while a conductor is alive, as its own signs of life tell.',
       ({ conductors }) =>
@@ -154,6 +168,7 @@ async function readFleet({ db, config }: World): Promise<Reading> {
     nodes: await countNodes(db),
     queues: await queueFigures(db),
     flows: await flowFigures(db),
+    sinks: await sinkFigures(db),
     conductors: await listConductors(db),
     images: await listImages(config.pxe.instance_master_path),
   }

@@ -2,7 +2,7 @@
  * Metrics of what this process does, counted from its start: flows and their steps, requests, BMCs, the database, images,
  * heartbeats. Several processes count what each of them did; their sum is what was done.
  */
-import { flowsEnded, heartbeats, stepsEnded } from '#conductor/measured.ts'
+import { flowsEnded, heartbeats, notificationsSent, stepsEnded } from '#conductor/measured.ts'
 import { statementsDone } from '#db/measured.ts'
 import { bmcAnswers } from '#drivers/measured.ts'
 import { imagesAsked } from '#images/measured.ts'
@@ -76,6 +76,12 @@ export function listenToWork(): { families: Family[]; stop(): void } {
     labels: ['endpoint', 'status'],
   })
 
+  const notifications = new Counter({
+    name: 'ferrite_notifications_total',
+    help: 'Notifications for the message bus: sent, refused (they are tried again), or given up after too long.',
+    labels: ['outcome'],
+  })
+
   const ends = [
     flowsEnded.listen(({ flow, state, code, durationMs }) => {
       flows.observe({ flow, outcome: state }, durationMs / 1000)
@@ -88,6 +94,7 @@ export function listenToWork(): { families: Family[]; stop(): void } {
     statementsDone.listen(({ engine, failed, durationMs }) =>
       statements.observe({ engine, outcome: failed ? 'failed' : 'ok' }, durationMs / 1000),
     ),
+    notificationsSent.listen(({ outcome, count }) => notifications.add({ outcome }, count)),
     imagesAsked.listen(({ from }) => images.add({ from })),
     requestsAnswered.listen(({ endpoint, method, status, durationMs }) => {
       const kind = `${Math.floor(status / 100)}xx`
@@ -96,7 +103,7 @@ export function listenToWork(): { families: Family[]; stop(): void } {
     }),
   ]
   return {
-    families: [flows, failures, steps, phases, calls, bmcs, statements, images, requests, endpoints],
+    families: [flows, failures, steps, phases, calls, bmcs, statements, images, requests, endpoints, notifications],
     stop() {
       for (const end of ends) end()
     },

@@ -264,7 +264,8 @@ export const DEFAULT = {
   transport_url: string({
     default: 'rabbit://',
     secret: true,
-    help: 'Message broker of Ironic (RPC and notifications).',
+    effective: true,
+    help: 'Message bus of notifications, where [oslo_messaging_notifications] names none. There is no RPC.',
   }),
   hash_partition_exponent: integer({
     default: 5,
@@ -292,10 +293,12 @@ export const DEFAULT = {
   notification_level: choice({
     choices: ['debug', 'info', 'warning', 'error', 'critical'],
     default: null,
+    effective: true,
     help: 'Send notifications of this level and above. Unset: none.',
   }),
   versioned_notifications_topics: list({
     default: ['ironic_versioned_notifications'],
+    effective: true,
     help: 'Topics that notifications are sent to.',
   }),
   debug_tracebacks_in_api: boolean({
@@ -340,7 +343,7 @@ export const DEFAULT = {
   fatal_deprecations: boolean({ default: false, help: 'Treat deprecated features as errors.' }),
   executor_thread_pool_size: integer({ default: 64, help: "Threads of Ironic's message executor." }),
   rpc_response_timeout: integer({ default: 60, help: "Seconds Ironic's API waits for its conductor." }),
-  control_exchange: string({ default: 'ironic', help: 'Exchange of the message broker.' }),
+  control_exchange: string({ default: 'ironic', effective: true, help: 'Exchange of the message bus.' }),
   backdoor_port: string({ default: null, help: "Port of eventlet's backdoor." }),
   backdoor_socket: path({ default: null, help: "Socket of eventlet's backdoor." }),
   log_options: boolean({ default: true, help: 'Log all options at start.' }),

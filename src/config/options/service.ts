@@ -225,17 +225,26 @@ export const oslo_concurrency = {
 }
 
 export const oslo_messaging_notifications = {
-  driver: texts({ default: [], help: 'Drivers that send notifications.' }),
-  transport_url: string({ default: null, secret: true, help: 'Broker of notifications.' }),
+  driver: texts({
+    default: [],
+    effective: true,
+    help: 'Drivers that send notifications: messagingv2, or messaging for the form without an envelope. Others have no effect.',
+  }),
+  transport_url: string({
+    default: null,
+    secret: true,
+    effective: true,
+    help: 'Message bus of notifications: rabbit://USER:PASSWORD@HOST:PORT,…/VHOST. Unset: that of [DEFAULT].',
+  }),
   topics: list({ default: ['notifications'], help: 'Topics of notifications.' }),
   retry: integer({ default: -1, help: 'Tries to send one.' }),
   location: path({ default: null, help: 'Directory of files for the Prometheus exporter.' }),
 }
 
 export const oslo_messaging_rabbit = {
-  amqp_durable_queues: boolean({ default: false, help: 'Use durable queues.' }),
-  amqp_auto_delete: boolean({ default: false, help: 'Delete queues that are not used.' }),
-  rabbit_quorum_queue: boolean({ default: false, help: 'Use quorum queues.' }),
+  amqp_durable_queues: boolean({ default: false, effective: true, help: 'Use durable queues.' }),
+  amqp_auto_delete: boolean({ default: false, effective: true, help: 'Delete queues that are not used.' }),
+  rabbit_quorum_queue: boolean({ default: false, effective: true, help: 'Use quorum queues.' }),
   rabbit_transient_quorum_queue: boolean({ default: false, help: 'Use quorum queues for replies.' }),
   rabbit_stream_fanout: boolean({ default: false, help: 'Use streams for fan-out.' }),
   rabbit_ha_queues: boolean({ default: false, help: 'Use mirrored queues.' }),
@@ -244,15 +253,15 @@ export const oslo_messaging_rabbit = {
   rabbit_interval_max: integer({ default: 30, help: 'Most seconds between tries.' }),
   rabbit_qos_prefetch_count: integer({ default: 0, help: 'Messages fetched ahead.' }),
   rabbit_transient_queues_ttl: integer({ default: 1800, help: 'Seconds unused queues live.' }),
-  heartbeat_timeout_threshold: integer({ default: 60, help: 'Seconds without a sign of life.' }),
+  heartbeat_timeout_threshold: integer({ default: 60, effective: true, help: 'Seconds without a sign of life.' }),
   heartbeat_rate: integer({ default: 3, help: 'Signs of life in that time.' }),
   heartbeat_in_pthread: boolean({ default: false, help: 'Send them from a thread.' }),
   kombu_reconnect_delay: float({ default: 1.0, help: 'Seconds before a reconnection.' }),
   direct_mandatory_flag: boolean({ default: true, help: 'Fail when nobody takes a reply.' }),
   use_queue_manager: boolean({ default: false, help: 'Use stable queue names.' }),
-  ssl: boolean({ default: false, help: 'Use TLS.' }),
+  ssl: boolean({ default: false, effective: true, help: 'Use TLS.' }),
   ssl_version: string({ default: '', help: 'Version of TLS.' }),
-  ssl_ca_file: path({ default: null, help: 'CA certificates.' }),
-  ssl_cert_file: path({ default: null, help: 'Client certificate.' }),
-  ssl_key_file: path({ default: null, help: 'Private key.' }),
+  ssl_ca_file: path({ default: null, effective: true, help: 'CA certificates.' }),
+  ssl_cert_file: path({ default: null, effective: true, help: 'Client certificate.' }),
+  ssl_key_file: path({ default: null, effective: true, help: 'Private key.' }),
 }
