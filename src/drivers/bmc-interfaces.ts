@@ -87,7 +87,7 @@ export interface ConsoleInterface extends Validated {
   access(ctx: NodeContext): Promise<{ type: string; url: string } | null>
   /**
    * Lets somebody look and type by another way than `access` tells; null while this process does not offer it. Absent
-   * where the console is no stream of characters.
+   * where the console is no stream of bytes.
    */
   stream?(ctx: NodeContext): ((person: Duplex) => void) | null
 }
