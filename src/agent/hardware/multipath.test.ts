@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { tmpdir } from 'node:os'
 import { afterEach, beforeEach, test } from 'node:test'
 import { Failure, type FakePrograms, fakePrograms } from '../fake-programs.ts'
-import { isMapped, joinPaths, mappedPartitions, pathsTo } from './multipath.ts'
+import { isMapped, joinPaths, mappedPartitions, pathsTo, withPartitionsOfPath } from './multipath.ts'
 import { testContext } from './test-run.ts'
 
 let fakes: FakePrograms
@@ -54,4 +54,12 @@ test('any other disk is its own path and has no mapped partitions', async () => 
   assert.deepEqual([isMapped('/dev/sda'), isMapped('/dev/dm-3')], [false, true])
   assert.deepEqual(await pathsTo('/dev/sda'), ['/dev/sda'])
   assert.deepEqual(await mappedPartitions('/dev/dm-4095'), [])
+})
+
+test('the kernel knows the partitions of a path for a while, also when the work fails', async () => {
+  fakes.add('partx', () => '')
+  const work = () => withPartitionsOfPath('/dev/sda', () => Promise.reject(new Error('no boot entry')))
+  await assert.rejects(work, /no boot entry/)
+  const seen = fakes.calls.filter(call => call.startsWith('partx'))
+  assert.deepEqual(seen, ['partx --update /dev/sda', 'partx --delete /dev/sda'])
 })

@@ -70,3 +70,18 @@ export async function unmapPartitions(disk: string): Promise<void> {
   await run('kpartx', ['-d', '-s', disk]).catch(() => {})
   await settle()
 }
+
+/**
+ * Does something while the kernel knows the partitions of one path, for programs that know no mapped devices. Else it
+ * knows them by the mapped device alone, lest the same file system be found several times.
+ */
+export async function withPartitionsOfPath<T>(path: string, work: () => Promise<T>): Promise<T> {
+  await run('partx', ['--update', path])
+  await settle()
+  try {
+    return await work()
+  } finally {
+    await run('partx', ['--delete', path]).catch(() => {})
+    await settle()
+  }
+}

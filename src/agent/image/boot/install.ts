@@ -12,7 +12,7 @@ import { AgentFault } from '../../errors.ts'
 import { type BootMode, presentBootMode } from '../../hardware/boot-mode.ts'
 import { rereadPartitions } from '../../hardware/device-use.ts'
 import { withMount } from '../../hardware/mounts.ts'
-import { pathsTo } from '../../hardware/multipath.ts'
+import { isMapped, pathsTo, withPartitionsOfPath } from '../../hardware/multipath.ts'
 import { type FoundPartition, findPartition, hasUuid, probe } from '../../hardware/probe.ts'
 import { arrayOf, hasArrays, type MdArray } from '../../hardware/raid/md.ts'
 import { settle } from '../../hardware/sys-files.ts'
@@ -100,7 +100,8 @@ async function registerLoaders(disk: Disk, { agent, progress }: RunContext): Pro
     for (const { path, label: name } of loaders) {
       const label = array === null ? name : `${name} (RAID, part${index})`
       progress({ phase: 'boot entry', bytes: 0, total_bytes: null, detail: `${label} ${path}` })
-      await addEntry({ path, label }, on, partition).catch(error => {
+      const add = () => addEntry({ path, label }, on, partition)
+      await (isMapped(device) ? withPartitionsOfPath(on, add) : add()).catch(error => {
         throw new AgentFault('CommandExecutionError', `Cannot add a boot entry for ${on}: ${messageOf(error)}`, {
           cause: error,
         })
