@@ -28,7 +28,8 @@ export const virtualMedia: VirtualMedia = {
 
   async detach(ctx, devices) {
     await ejectMedia(ctx, devices)
-    if (devices === null) await removeMedia(ctx.config, ctx.node.uuid, 'attached')
+    // What another drive still shows stays.
+    if (!(await readSlots(ctx)).some(isFull)) await removeMedia(ctx.config, ctx.node.uuid, 'attached')
   },
 }
 

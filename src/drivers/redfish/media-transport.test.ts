@@ -237,7 +237,9 @@ test('an image attached by hand goes through this host, unless the BMC is to fet
     assert.equal(await virtualMedia.servesInstance?.(w.ctx), false, 'it is none of an instance')
     await byHand.attach(w.ctx, 'cdrom', { url, local: false })
     assert.deepEqual(w.inserted.at(-1), { Image: url })
-    await byHand.detach(w.ctx, null)
+    await byHand.detach(w.ctx, ['floppy'])
+    assert.equal((await readdir(share())).length, 1)
+    await byHand.detach(w.ctx, ['cdrom'])
     assert.equal(w.hardware.media(), null)
     assert.deepEqual(await readdir(share()), [])
 
