@@ -17,7 +17,6 @@ import { portsOf } from '#db/ports.ts'
 import { volumesOf } from '#db/volumes.ts'
 import { type Flow, type FlowContext, type NodeContext, Unsupported } from '#drivers/driver.ts'
 import type { Registry } from '#drivers/registry.ts'
-import { cleanImageStore } from '#images/instance.ts'
 import { listImages } from '#images/listing.ts'
 import { releaseInstanceImage } from '#images/published.ts'
 import type { Clock } from '#lib/clock.ts'
@@ -27,12 +26,9 @@ import type { Log } from '#lib/log.ts'
 import { timestamp } from '#protocol/field.ts'
 import { type InterfaceType, interfaceTypes } from '#protocol/interfaces.ts'
 import { powerTargets, verbs } from '#protocol/states.ts'
-import { RunMemory } from '#timeline/remember.ts'
-import { handOutAll } from './admission.ts'
 import { Allocator } from './allocations.ts'
-import { Notifications, sendsNotifications } from './bus/notifications.ts'
+import { Background } from './background.ts'
 import type { Action, Caller, ConductorService } from './conductor.ts'
-import { keepConsoles } from './consoles.ts'
 import { withChosenDeploy } from './deploy-choice.ts'
 import { FlowEngine } from './engine.ts'
 import { adopt } from './flows/adopt.ts'
@@ -51,19 +47,14 @@ import { readBuiltInRules } from './inspection/built-in-rules.ts'
 import { checkDiscovery, Discovery, discover } from './inspection/discovery.ts'
 import { dropInventory, readInventory } from './inspection/inventory.ts'
 import { lookUp, nobody, type Told, toldBy } from './inspection/lookup.ts'
-import { keepInstanceBoots, takeOver } from './instance-boots.ts'
+import { takeOver } from './instance-boots.ts'
 import { heartbeats as heartbeatsHeard } from './measured.ts'
 import { Membership } from './membership.ts'
 import { movedFields } from './moves.ts'
-import { type PeriodicTask, runPeriodically } from './periodic.ts'
 import { planOf } from './plan/plan.ts'
 import { argsOf, askedBy, checkVerb, cuttable, flowFor, startPatch, validateFor } from './provisioning.ts'
-import { prune, pruneHistories } from './prune.ts'
-import { SensorWatch } from './sensors.ts'
 import { Shared } from './shared.ts'
 import { actionTold, asked, moveTold } from './told.ts'
-import { Watch } from './watch.ts'
-import { deliverWebhook } from './webhook.ts'
 import { explain, type Problem } from './why/explain.ts'
 
 export interface ConductorOptions {
@@ -182,12 +173,6 @@ export function createConductor(options: ConductorOptions): Conductor {
     context: flowContext,
   })
 
-  /** Starts what nobody asked for; a node that somebody works on, or that is another by now, is left alone. */
-  const beginUnasked = (request: Parameters<typeof engine.begin>[0]) =>
-    engine.begin(request).catch(error => {
-      if (!(error instanceof Conflict || error instanceof NodeLocked)) throw error
-    })
-
   const allocator = new Allocator({
     db,
     clock,
@@ -199,117 +184,13 @@ export function createConductor(options: ConductorOptions): Conductor {
     }),
   })
 
-  const watch = new Watch({
-    db,
-    hostname,
-    config,
-    clock,
-    log,
-    context: nodeContext,
-    async setPower({ node, token }, wanted) {
-      const caller: Caller = { user: 'power sync', project: null, requestId: null }
-      const check = (now: Node) => {
-        if (now.lease?.token !== token + 1) throw new Conflict(`Node ${node.uuid} is not what it was any more`)
-      }
-      // Nobody asked for this: what failed last stays told.
-      const patch = ({ last_error }: Node) => ({ target_power_state: wanted, last_error })
-      const request = {
-        nodeUuid: node.uuid,
-        kind: 'power',
-        args: { target: wanted },
-        event: null,
-        caller,
-        check,
-        patch,
-      }
-      await beginUnasked(request)
-    },
-  })
-
-  const keepBoots = (signal: AbortSignal) =>
-    keepInstanceBoots(
-      {
-        db,
-        log,
-        registry,
-        context: nodeContext,
-        isOurs: node => membership.ownerOf(node) === hostname,
-        async takeOver(node) {
-          const caller: Caller = { user: 'take-over', project: null, requestId: null }
-          const check = (now: Node) => {
-            if (now.provision_state !== 'active') throw new Conflict(`Node ${node.uuid} is not what it was any more`)
-          }
-          // Nobody asked for this: what failed last stays told.
-          const patch = ({ last_error }: Node) => ({ last_error })
-          const request = { nodeUuid: node.uuid, kind: takeOver.kind, args: {}, event: null, caller, check, patch }
-          await beginUnasked(request)
-        },
-      },
-      signal,
-    )
-
-  const keepAllConsoles = (signal: AbortSignal) =>
-    keepConsoles({ db, log, context: nodeContext, isOurs: node => membership.ownerOf(node) === hostname }, signal)
-
-  const sensors = new SensorWatch({ db, hostname, config, clock, log, context: nodeContext })
   const discovery = new Discovery({ db, config, registry, clock, log })
   const heartbeats = new Heartbeats({ db, clock, log })
-  const runMemory = new RunMemory({ db, clock })
-  const sends = sendsNotifications(config)
-  const notifications = sends ? new Notifications({ db, config, clock, log, hostname }) : undefined
-  const stopping = new AbortController()
-  let periodic: Promise<unknown> | undefined
-  const tasks: PeriodicTask[] = [
-    {
-      name: 'image cache clean-up',
-      everyS: () => config.conductor.cache_clean_up_interval,
-      run: () => cleanImageStore({ config, log, shared: shared.get }),
-    },
-    {
-      name: 'places that are free',
-      everyS: () => 1,
-      run: async () => {
-        for (const host of await handOutAll({ db, clock, config })) engine.call(host)
-      },
-    },
-    {
-      name: 'filter of network boots',
-      everyS: () => (config.pxe_filter.dhcp_hostsdir === null ? 0 : config.pxe_filter.sync_period),
-      run: () => filter.sync(),
-    },
-    { name: 'allocations left over', everyS: () => 10, run: () => allocator.resume() },
-    {
-      name: 'instances that boot from the network',
-      everyS: () => config.conductor.sync_local_state_interval,
-      run: keepBoots,
-    },
-    {
-      name: 'consoles that are switched on',
-      everyS: () => config.conductor.sync_local_state_interval,
-      run: keepAllConsoles,
-    },
-    {
-      name: 'how long runs took',
-      everyS: () => 2,
-      run: signal => runMemory.round({ isOurs: conductor => conductor === hostname, signal }),
-    },
-    {
-      name: 'events to a webhook',
-      everyS: () => 1,
-      run: signal => deliverWebhook({ db, config, clock, log, hostname }, signal),
-    },
-    {
-      name: 'notifications on a message bus',
-      everyS: () => (notifications ? 1 : 0),
-      run: async signal => notifications?.round(signal),
-    },
-    { name: 'old events', everyS: () => 3600, run: signal => prune({ db, config, clock, log }, signal) },
-    {
-      name: 'long histories',
-      everyS: () => config.conductor.node_history_cleanup_interval,
-      run: signal => pruneHistories({ db, config, clock, log }, signal),
-    },
-  ]
+  const background = new Background({
+    ...{ db, config, registry, clock, log, hostname, shared },
+    ...{ engine, membership, allocator, filter },
+    context: nodeContext,
+  })
 
   /** Tries again while somebody else works on the node for a moment, as [conductor] node_locked_retry_* say. */
   async function patiently<T>(uuid: string, attempt: () => Promise<T>): Promise<T> {
@@ -336,29 +217,10 @@ export function createConductor(options: ConductorOptions): Conductor {
       await engine.start()
       membership.watch()
       await allocator.resume()
-      const { signal } = stopping
-      const boots = keepBoots(signal).catch(error =>
-        log.error({ err: error }, 'cannot look for instances that boot from the network; trying again in time'),
-      )
-      const consoles = keepAllConsoles(signal).catch(error =>
-        log.error({ err: error }, 'cannot look for consoles that are switched on; trying again in time'),
-      )
-      const filtered = filter
-        .sync()
-        .catch(error => log.error({ err: error }, 'cannot filter network boots; trying again in time'))
-      periodic = Promise.all([
-        boots,
-        consoles,
-        filtered,
-        runPeriodically(tasks, { clock, log, signal }),
-        watch.run(signal),
-        sensors.run(signal),
-      ])
+      background.start()
     },
     async stop() {
-      stopping.abort()
-      await Promise.all([engine.stop(), allocator.stop(), heartbeats.stop(), periodic])
-      await notifications?.close()
+      await Promise.all([engine.stop(), allocator.stop(), heartbeats.stop(), background.stop()])
       await membership.leave()
       await shared.dispose()
     },
