@@ -27,11 +27,11 @@ export default function SerialConsole({ node }: TabProps) {
   })
   if (error instanceof ApiFault && error.status === 400) {
     return (
-      <Alert variant="info" isInline title="This node offers no serial console">
+      <Alert variant="info" isInline title="This node offers no console">
         <p>{error.message}</p>
         <p>
           Next: give it a console interface that its hardware type has, such as <code>ipmitool-socat</code> or{' '}
-          <code>redfish-graphical</code>; docs/ipmi.md and docs/networks.md tell more.
+          <code>redfish-serial</code>; docs/ipmi.md and docs/redfish.md tell more.
         </p>
       </Alert>
     )
@@ -59,8 +59,18 @@ export default function SerialConsole({ node }: TabProps) {
         />
       </div>
       {fault !== undefined && <FaultAlert error={fault} what="switch the console" />}
-      {data.console_enabled && <Line node={node} />}
+      {data.console_enabled && (data.console_info?.type === 'vnc' ? <Screen node={node} /> : <Line node={node} />)}
     </>
+  )
+}
+
+/** The page shows lines, and no screens. */
+function Screen({ node }: { node: Node }) {
+  return (
+    <Alert variant="info" isInline title="This console is a screen">
+      See it with <code>ferrite node console view {node.name ?? node.uuid}</code>, or choose a console interface that
+      gives the serial line, such as <code>redfish-serial</code>.
+    </Alert>
   )
 }
 
