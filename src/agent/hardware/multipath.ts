@@ -76,6 +76,8 @@ export async function unmapPartitions(disk: string): Promise<void> {
  * knows them by the mapped device alone, lest the same file system be found several times.
  */
 export async function withPartitionsOfPath<T>(path: string, work: () => Promise<T>): Promise<T> {
+  // What was read of the path before the mapped device was written is remembered.
+  await run('blockdev', ['--flushbufs', path])
   await run('partx', ['--update', path])
   await settle()
   try {
