@@ -39,6 +39,7 @@ const ownCommands = [
   'event watch',
   'node history',
   'node console attach',
+  'node console view',
   'node logs',
   'node timeline',
   'node unlock',
