@@ -130,10 +130,18 @@ describe('what the API refuses', () => {
   test('a verb that does not fit the state', async () => {
     const uuid = await create('verb-1')
     const put = (target: string) => call('PUT', `/v1/nodes/${uuid}/states/provision`, { target })
-    for (const target of ['active', 'provide', 'rebuild', 'deleted', 'inspect', 'abort']) {
+    const attempts = {
+      active: 'deploy node X',
+      provide: 'make node X available',
+      rebuild: 'rebuild node X',
+      deleted: 'undeploy node X',
+      inspect: 'inspect node X',
+      abort: 'abort the work on node X',
+    }
+    for (const [target, attempt] of Object.entries(attempts)) {
       const { status, fault } = await put(target)
       assert.equal(status, 400, target)
-      assert.match(fault, new RegExp(`${target}.*${uuid}.*"enroll"`))
+      assert.match(fault, new RegExp(`Cannot ${attempt.replace('X', uuid)}.*"enroll"`))
     }
     const unknown = await put('activate')
     assert.equal(unknown.status, 400)
