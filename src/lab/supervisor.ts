@@ -237,7 +237,8 @@ process.once('SIGTERM', async () => {
   if (mode === '--attached') {
     const { namespace } = await readState(directory)
     await destroyNetwork(namespace)
-    await rm(directory, { recursive: true, force: true })
+    // What a machine or a BMC writes last may come in between.
+    await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
   }
   process.exit(0)
 })
