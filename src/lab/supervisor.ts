@@ -230,18 +230,25 @@ function log(line: string): void {
 const [directory = '', mode] = process.argv.slice(2)
 const supervisor = new Supervisor(await readState(directory))
 
-// Once: a dying parent's threads pass us on to each other, and each sends the signal again.
-process.once('SIGTERM', async () => {
-  process.on('SIGTERM', () => {})
+// A dying parent's threads pass us on to each other, and each sends the signal again. One that comes while nobody listens,
+// as for a moment where a listener is for once, would end us with the machines and the namespace left behind.
+let isEnding = false
+process.on('SIGTERM', () => {
+  if (isEnding) return
+  isEnding = true
+  void end()
+})
+
+async function end(): Promise<void> {
   await supervisor.close()
   if (mode === '--attached') {
     const { namespace } = await readState(directory)
     await destroyNetwork(namespace)
-    // What a machine or a BMC writes last may come in between.
-    await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+    await rm(directory, { recursive: true, force: true })
   }
   process.exit(0)
-})
+}
+
 // Ctrl-C goes to the whole foreground group; whoever holds the terminal decides and tells us by SIGTERM or /down.
 process.on('SIGINT', () => {})
 await supervisor.start()
