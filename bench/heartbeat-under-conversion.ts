@@ -157,5 +157,7 @@ function makeQcow2(file: string): string {
   closeSync(handle)
   execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, file])
   rmSync(raw)
+  // Or the kernel sends it to the disk in the midst of what is measured.
+  execFileSync('sync')
   return file
 }
