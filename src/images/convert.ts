@@ -3,7 +3,7 @@
  * always named: a converter that guesses can be led into other files.
  */
 import { spawn } from 'node:child_process'
-import { rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type DiskFormat, qemuFormat } from '#lib/disk-format.ts'
 import { ImageNotPrepared } from './faults.ts'
@@ -22,8 +22,12 @@ export async function convertToRaw(job: {
   onProgress?: (share: number) => void
 }): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
+    const ended = new AbortController()
+    const settling = settle(job.to, ended.signal)
     let { code, stderr } = await qemuImg(job, direct)
     if (code !== 0 && /O_DIRECT/.test(stderr)) ({ code, stderr } = await qemuImg(job, cached))
+    ended.abort()
+    await settling
     if (code === 0) return
     await rm(job.to, { force: true })
     const mayPass = /Cannot allocate memory|Resource temporarily unavailable|failed to (create|allocate)/i.test(stderr)
@@ -43,6 +47,24 @@ export async function convertToRaw(job: {
 const direct = ['-t', 'none']
 /** Where the file system cannot do that. */
 const cached: readonly string[] = []
+
+const settleEveryMs = 200
+
+/**
+ * Sends to the disk what is written of the file so far, again and again. Also what is past the page cache waits somewhere,
+ * such as with the host of a virtual machine, and is waited for by whoever next wants a few bytes to be safe.
+ */
+async function settle(path: string, ended: AbortSignal): Promise<void> {
+  while (!ended.aborted) {
+    await delay(settleEveryMs, undefined, { signal: ended }).catch(() => {})
+    try {
+      await using file = await open(path, 'r+')
+      await file.datasync()
+    } catch {
+      // It is not there yet, or a disk fails: the converter says so better.
+    }
+  }
+}
 
 function qemuImg(
   { from, to, format, memoryLimitMib, onProgress }: Parameters<typeof convertToRaw>[0],

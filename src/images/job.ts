@@ -139,9 +139,10 @@ interface Surroundings {
 
 /**
  * Heartbeats come before conversions: the worker, its threads and its converter get what others leave of the processor,
- * and the last place at the disk. Set by programs before it starts, for the kernel counts both per thread.
+ * and the last place at the disk. Idle rather than nice: what is merely nice keeps the processor to the end of its slice
+ * when somebody else wakes up. Set by programs before it starts, for the kernel counts both per thread.
  */
-const afterOthers = ['nice', '-n', '19', 'ionice', '-c', '2', '-n', '7']
+const afterOthers = ['chrt', '--idle', '0', 'ionice', '-c', '2', '-n', '7']
 
 function resultOf(
   child: ChildProcess,

@@ -45,7 +45,9 @@ export async function chunkImage(job: {
   const algorithms = [...new Set(['sha256', ...job.algorithms])]
   const whole = algorithms.map(algo => createHash(algo))
   const chunks: ImageChunk[] = []
-  const encoding: Promise<Encoded>[] = []
+  const encoding: Promise<Encoded & { buffer: Buffer }>[] = []
+  // Used over and over: memory that is new for each piece costs as much of the processor as the hashing.
+  const buffers: Buffer[] = []
   let storedBytes = 0
 
   const storeNext = async () => {
@@ -55,13 +57,17 @@ export async function chunkImage(job: {
     await writes.write(encoded.stored, storedBytes)
     storedBytes += encoded.stored.length
     chunks.push(encoded.chunk)
+    buffers.push(encoded.buffer)
   }
 
   try {
     for (let at = 0; at < size; at += chunkBytes) {
-      const piece = await readFully(source, at, Math.min(chunkBytes, size - at), job.shown)
+      const buffer = buffers.pop() ?? Buffer.allocUnsafeSlow(chunkBytes)
+      const piece = buffer.subarray(0, Math.min(chunkBytes, size - at))
+      await readFully(source, piece, at, job.shown)
       for (const hash of whole) hash.update(piece)
-      if (!isZero(piece)) encoding.push(encode(at / chunkBytes, piece, job.shown))
+      if (isZero(piece)) buffers.push(buffer)
+      else encoding.push(encode(at / chunkBytes, piece, job.shown).then(encoded => ({ ...encoded, buffer })))
       if (encoding.length >= inFlight) await storeNext()
       job.onProgress?.(at + piece.length)
     }
@@ -112,16 +118,14 @@ async function encode(index: number, piece: Buffer, shown: string): Promise<Enco
 }
 
 /** @throws ImageNotPrepared when the file is shorter than it was */
-async function readFully(source: FileHandle, from: number, length: number, shown: string): Promise<Buffer> {
-  const piece = Buffer.allocUnsafeSlow(length)
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await source.read(piece, done, length - done, from + done)
+async function readFully(source: FileHandle, piece: Buffer, from: number, shown: string): Promise<void> {
+  for (let done = 0; done < piece.length; ) {
+    const { bytesRead } = await source.read(piece, done, piece.length - done, from + done)
     if (bytesRead === 0) {
       throw new ImageNotPrepared(`Cannot prepare image ${shown}: it became shorter while it was read`)
     }
     done += bytesRead
   }
-  return piece
 }
 
 function isZero(piece: Buffer): boolean {
