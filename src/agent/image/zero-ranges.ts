@@ -64,8 +64,12 @@ export class Zeroing {
    * Has the disk forget everything from the first range to the last one, in few questions: each takes its time, however
    * short the range is. For those who then `make` these ranges, while nothing that lies between them is of any worth yet.
    * It does nothing where the disk does not forget, or where that would be much more than the ranges.
+   * @param onForgotten told where that ends which is forgotten so far
    */
-  async forgetSpan(ranges: readonly ZeroRange[], signal?: AbortSignal): Promise<void> {
+  async forgetSpan(
+    ranges: readonly ZeroRange[],
+    { signal, onForgotten }: { signal?: AbortSignal; onForgotten?: (to: number) => void } = {},
+  ): Promise<void> {
     const [first, last] = [ranges.at(0), ranges.at(-1)]
     if (this.#way !== 'forget' || !first || !last || first === last) return
     const span = { from: first.from, to: last.to - ((last.to - first.from) % SECTOR_BYTES) }
@@ -74,6 +78,7 @@ export class Zeroing {
     for (const batch of batches([span])) {
       signal?.throwIfAborted()
       if (!(await this.#ask('fallocate --punch-hole', batch))) return
+      for (const { to } of batch) onForgotten?.(to)
     }
     this.#isForgotten = true
   }

@@ -16,7 +16,7 @@ import { wipeMetadata } from '../../hardware/erase-metadata.ts'
 import { markWriting, unbootable, unmarkWriting } from '../image-record.ts'
 import type { ImageRun, WriteJob } from '../prepare-image.ts'
 import { requireFit } from '../write-raw.ts'
-import { Zeroing } from '../zero-ranges.ts'
+import { Zeroing, type ZeroRange } from '../zero-ranges.ts'
 import { type ChunkThreads, startChunkThreads } from './chunk-thread.ts'
 import { ChunkTransfer, type Piece } from './chunk-transfer.ts'
 import { fetchManifest } from './manifest.ts'
@@ -81,6 +81,8 @@ class ChunkWrite {
   readonly #options: ChunkWriteOptions
   readonly #pieces: Piece[]
   readonly #dataBytes: number
+  /** What lies before it is not forgotten any more by the disk, and may be written. */
+  readonly #forgotten = new Frontier()
   #transfer: ChunkTransfer | null = null
   #received = 0
   /** Stored bytes of what is on the disk now because it was fetched. */
@@ -134,7 +136,10 @@ class ChunkWrite {
       url,
       dataBytes: this.#dataBytes,
       signal,
-      write: (piece, block) => threads.write(piece.chunk, block, this.#plain(piece)),
+      write: async (piece, block) => {
+        await this.#forgotten.reached(piece.chunk.index * manifest.chunk_bytes + this.#plain(piece))
+        return await threads.write(piece.chunk, block, this.#plain(piece))
+      },
       onDone: piece => {
         this.#useful += piece.chunk.stored_bytes
         this.#written += this.#plain(piece)
@@ -149,11 +154,10 @@ class ChunkWrite {
     try {
       const zeroing = await Zeroing.of(job.device, handle)
       const empty = emptyRanges(manifest)
-      if (this.#kept === 0) await this.#guarded(() => zeroing.forgetSpan(empty, signal))
       const missing = this.#pieces.filter(({ received, chunk }) => received < chunk.stored_bytes)
       await bothOrNeither(stop, [
         () => transfer.run(missing.filter(({ chunk }) => chunk.index > 0)),
-        () => this.#guarded(() => zeroing.make(empty, { signal, onZeroed: bytes => this.#onZeroed(bytes) })),
+        () => this.#guarded(() => this.#empty(zeroing, empty, signal)),
       ])
       // What follows the table must be on the disk before the table is.
       await this.#guarded(() => handle.sync())
@@ -167,9 +171,18 @@ class ChunkWrite {
     this.#report()
   }
 
-  #onZeroed(bytes: number): void {
-    this.#zeroed += bytes
-    this.#report()
+  async #empty(zeroing: Zeroing, ranges: readonly ZeroRange[], signal: AbortSignal): Promise<void> {
+    try {
+      const onForgotten = (to: number) => this.#forgotten.advance(to)
+      if (this.#kept === 0) await zeroing.forgetSpan(ranges, { signal, onForgotten })
+    } finally {
+      this.#forgotten.advance(Number.POSITIVE_INFINITY)
+    }
+    const onZeroed = (bytes: number) => {
+      this.#zeroed += bytes
+      this.#report()
+    }
+    await zeroing.make(ranges, { signal, onZeroed })
   }
 
   /** Of chunks that were written before, the places of those that the disk still holds; they count as received. */
@@ -215,6 +228,23 @@ class ChunkWrite {
       total_bytes: manifest.size_bytes,
       detail: `${job.device}: ${mib(this.#received)} MiB received, ${mib(this.#written)} MiB written`,
     })
+  }
+}
+
+/** A place that moves towards the end of the disk, and those who wait for it to pass theirs. */
+class Frontier {
+  #at = 0
+  #waiting: { at: number; go: () => void }[] = []
+
+  advance(to: number): void {
+    this.#at = to
+    const due = this.#waiting.filter(({ at }) => at <= to)
+    this.#waiting = this.#waiting.filter(({ at }) => at > to)
+    for (const { go } of due) go()
+  }
+
+  async reached(at: number): Promise<void> {
+    if (at > this.#at) await new Promise<void>(go => this.#waiting.push({ at, go }))
   }
 }
 
