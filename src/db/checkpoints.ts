@@ -6,9 +6,8 @@
  *
  * This file is both ends: imported it starts the thread once there is something to move, run as one it moves.
  *
- * Source: SQLite, "Write-Ahead Logging", checkpointing; "WAL-mode File Format", the WAL index.
+ * Source: SQLite, "Write-Ahead Logging", checkpointing; "PRAGMA wal_checkpoint", NOOP.
  */
-import { closeSync, openSync, readSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 
@@ -19,12 +18,19 @@ const leastPages = 8192
 /** Pages of the log at which the working connection moves them itself: the thread has not come to it, or is gone. */
 export const lastResortPages = 32_768
 
-/** For the database in the file at `path`, until `close`. The process may end meanwhile: nothing is lost. */
-export function keepLogShort(path: string): { close(): Promise<void> } {
+/** For `sqlite`, the file at `path`, until `close`. The process may end meanwhile: nothing is lost. */
+export function keepLogShort(sqlite: DatabaseSync, path: string): { close(): Promise<void> } {
+  // Asked of SQLite: its log's file never becomes shorter, and whoever else closes one of its files drops its locks.
+  const state = sqlite.prepare('PRAGMA wal_checkpoint(NOOP)')
   let thread: Worker | undefined
   let isBusy = false
+  const pagesToMove = () => {
+    if (sqlite.isTransaction) return 0 // it does not answer within one; the next look is soon
+    const { log, checkpointed } = state.get() as { log: number; checkpointed: number } // its columns
+    return log - checkpointed
+  }
   const look = () => {
-    if (isBusy || pagesToMove(path) < leastPages) return
+    if (isBusy || pagesToMove() < leastPages) return
     isBusy = true
     thread ??= start()
     thread.postMessage('move')
@@ -50,23 +56,6 @@ export function keepLogShort(path: string): { close(): Promise<void> } {
       await thread?.terminate()
     },
   }
-}
-
-/** The log's own length says nothing: its file is used anew, and does not become shorter. */
-function pagesToMove(path: string): number {
-  const header = new Uint32Array(25) // in the order of this machine, as the file is
-  try {
-    const index = openSync(`${path}-shm`, 'r')
-    try {
-      if (readSync(index, header) < header.byteLength) return 0
-    } finally {
-      closeSync(index)
-    }
-  } catch {
-    return 0 // nothing was written yet
-  }
-  const [written = 0, moved = 0] = [header[4], header[24]]
-  return written - moved
 }
 
 if (!isMainThread && workerData?.role === role) {

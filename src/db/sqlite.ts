@@ -22,7 +22,7 @@ export function openSqlite(path: string): Dialect {
   migrate(sqlite)
   if (path === ':memory:') return dialectOver(() => new SqliteDriver(sqlite, { shared: false }))
   sqlite.exec(`PRAGMA wal_autocheckpoint = ${lastResortPages}`)
-  const log = keepLogShort(path)
+  const log = keepLogShort(sqlite, path)
   return dialectOver(() => new SqliteDriver(sqlite, { shared: true, onClose: log.close }))
 }
 
