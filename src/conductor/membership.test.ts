@@ -12,7 +12,7 @@ import { takeLease } from '#db/nodes.ts'
 import { freshDatabase, freshPostgres } from '#db/test-database.ts'
 import { systemClock } from '#lib/clock.ts'
 import { silent } from '#lib/log.ts'
-import { Membership, type MembershipOptions } from './membership.ts'
+import { Membership, type MembershipOptions, type NoConductor } from './membership.ts'
 import { addNode } from './test-engine.ts'
 
 /** A conductor that has nothing to do. */
@@ -152,5 +152,30 @@ test('what stands in the name of a conductor that came back is not let go, whoev
   await hold()
   assert.equal(await releaseStrays(db, 'host-1'), true)
   assert.deepEqual(await holders(db), [])
+  await db.destroy()
+})
+
+test('a conductor that was taken for gone asks callers to try again, for nodes that it drives itself', async () => {
+  const db = await openDatabase(':memory:')
+  const fits = {
+    hardware_type: 'redfish',
+    interface_type: 'power',
+    interface_name: 'redfish',
+    is_default: true,
+  } as const
+  const membership = new Membership({ ...idle, db, group: 'west', interfaces: [fits] })
+  const refusal = (node: { driver: string; conductor_group: string }) => {
+    try {
+      return membership.ownerOf({ uuid: 'n1', ...node })
+    } catch (error) {
+      return String((error as NoConductor).status)
+    }
+  }
+  assert.equal(refusal({ driver: 'redfish', conductor_group: 'west' }), '503')
+  assert.equal(refusal({ driver: 'redfish', conductor_group: '' }), '400')
+  assert.equal(refusal({ driver: 'ipmi', conductor_group: 'west' }), '400')
+  await membership.join()
+  assert.equal(refusal({ driver: 'redfish', conductor_group: 'west' }), 'host-1')
+  await membership.leave()
   await db.destroy()
 })

@@ -23,8 +23,13 @@ import type { Peers } from './peers.ts'
 
 /** No live conductor can serve the node. */
 export class NoConductor extends Fault {
-  readonly status = 400
+  readonly status: number = 400
   readonly code = 'no-conductor'
+}
+
+/** It passes by itself, and callers try again. */
+class NoConductorNow extends NoConductor {
+  override readonly status = 503
 }
 
 export interface MembershipOptions {
@@ -135,6 +140,12 @@ export class Membership implements Peers {
   ownerOf(node: Served): string {
     const owner = this.#fleet.conductorOf(node)
     if (owner !== null) return owner
+    const { group: ownGroup, interfaces, hostname } = this.#options
+    if (node.conductor_group === ownGroup && interfaces.some(one => one.hardware_type === node.driver)) {
+      throw new NoConductorNow(
+        `Cannot work on node ${node.uuid} now: conductor ${hostname}, which drives "${node.driver}", was taken for gone and is coming back; expected to be there in a few seconds`,
+      )
+    }
     const group = node.conductor_group === '' ? 'without a group' : `of group "${node.conductor_group}"`
     throw new NoConductor(
       `Cannot work on node ${node.uuid}: no conductor ${group} is online that drives "${node.driver}"`,
