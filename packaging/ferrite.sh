@@ -10,7 +10,7 @@ case ${2-} in
   serve | dev)
     export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
     export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-131072}"
-    set -- --max-semi-space-size=8 --heap-growing-percent=60 "$@"
+    set -- --min-semi-space-size=8 --max-semi-space-size=8 --initial-old-space-size=64 --heap-growing-percent=60 "$@"
     ;;
   sim) set -- --initial-old-space-size=4096 "$@" ;;
 esac

@@ -38,7 +38,13 @@ export interface ServiceProcessOptions {
 
 /** These two are those of the `ferrite` script, so that what is measured here is what runs elsewhere. */
 const allocator = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '131072' }
-const nodeOptions = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8', '--heap-growing-percent=60']
+const nodeOptions = [
+  '--disable-warning=ExperimentalWarning',
+  '--min-semi-space-size=8',
+  '--max-semi-space-size=8',
+  '--initial-old-space-size=64',
+  '--heap-growing-percent=60',
+]
 const main = resolve(import.meta.dirname, '../main.ts')
 const startLimitMs = 30_000
 
