@@ -20,11 +20,14 @@ const target = { logical_disks: [root, data] }
 async function ran(
   kind: StepKind,
   name: string,
-  given: { args?: Json; node?: Json; result?: unknown },
+  given: { args?: Json; node?: Json; result?: unknown; mute?: number },
 ): Promise<{ asked: Json[]; state: string; error: string | null; raid_config: unknown; properties: Json }> {
   const asked: Json[] = []
   const commands: Json[] = []
+  let requests = 0
   const agent = createServer(async (request: IncomingMessage, response) => {
+    requests++
+    if (requests > 1 && requests <= 1 + (given.mute ?? 0)) return void response.destroy()
     const answer = (body: unknown) =>
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
     if (request.method === 'GET') {
@@ -129,6 +132,17 @@ test('an agent that does not say what it built is a failure', async () => {
   const end = await ran('clean', 'create_configuration', { node: { target_raid_config: target }, result: {} })
   assert.match(end.error ?? '', /built RAID and did not say which: found \{\}/)
   assert.deepEqual(end.raid_config, {})
+})
+
+test('an agent that answers nothing for a moment is asked again before the step begins', async () => {
+  // Twice as often as the client itself asks again.
+  const end = await ran('clean', 'create_configuration', {
+    node: { target_raid_config: target },
+    result: target,
+    mute: 6,
+  })
+  assert.equal(end.error, null)
+  assert.equal(end.asked.length, 1)
 })
 
 test('a wanted configuration is looked at when the node is validated', async () => {

@@ -120,13 +120,13 @@ export async function runAgentCommand(
     `${id}: start`,
     { everyMs: 1000, timeoutMs: busyLimitMs, onTimeout: busy(asked) },
     async () => {
-      const now = await ctx.fresh()
-      const client = agentClient(now)
-      const mine = (await client.commands()).find(entry => entry.command_name === bare && !before.includes(entry.id))
+      const known = await askAgent(ctx, async now => agentClient(now).commands())
+      const mine = known.find(entry => entry.command_name === bare && !before.includes(entry.id))
       if (mine) return mine.id
+      const now = await ctx.fresh()
       const params = await parameters(now)
       try {
-        return (await client.execute(asked.command, params, { wait: false })).id
+        return (await agentClient(now).execute(asked.command, params, { wait: false })).id
       } catch (error) {
         if (error instanceof AgentBusy) return undefined
         // The connection may have broken after the agent accepted: the next look finds the command if so.
