@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { open, rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type DiskFormat, qemuFormat } from '#lib/disk-format.ts'
+import { messageOf } from '#lib/fault.ts'
 import { ImageNotPrepared } from './faults.ts'
 
 /**
@@ -27,7 +28,8 @@ export async function convertToRaw(job: {
     let { code, stderr } = await qemuImg(job, direct)
     if (code !== 0 && /O_DIRECT/.test(stderr)) ({ code, stderr } = await qemuImg(job, cached))
     ended.abort()
-    await settling
+    const failure = await settling
+    if (code === 0 && failure !== null) [code, stderr] = [1, messageOf(failure)]
     if (code === 0) return
     await rm(job.to, { force: true })
     const mayPass = /Cannot allocate memory|Resource temporarily unavailable|failed to (create|allocate)/i.test(stderr)
@@ -53,17 +55,21 @@ const settleEveryMs = 200
 /**
  * Sends to the disk what is written of the file so far, again and again. Also what is past the page cache waits somewhere,
  * such as with the host of a virtual machine, and is waited for by whoever next wants a few bytes to be safe.
+ * @returns what the disk refused: it tells that once, and nobody after us
  */
-async function settle(path: string, ended: AbortSignal): Promise<void> {
+async function settle(path: string, ended: AbortSignal): Promise<Error | null> {
+  let failure: Error | null = null
   while (!ended.aborted) {
     await delay(settleEveryMs, undefined, { signal: ended }).catch(() => {})
     try {
       await using file = await open(path, 'r+')
       await file.datasync()
-    } catch {
-      // It is not there yet, or a disk fails: the converter says so better.
+    } catch (error) {
+      const isThere = (error as NodeJS.ErrnoException).code !== 'ENOENT' // of the file system
+      if (isThere) failure ??= error as Error
     }
   }
+  return failure
 }
 
 function qemuImg(
