@@ -301,7 +301,10 @@ export function createConductor(options: ConductorOptions): Conductor {
       begin: request => patiently(request.nodeUuid, () => engine.begin(request)),
     }),
 
-    why: node => explain({ db, config, clock, context: nodeContext, problems }, node),
+    why: node => {
+      const ownerOf = (one: Node) => membership.ownerOf(one)
+      return explain({ db, config, clock, context: nodeContext, problems, ownerOf }, node)
+    },
 
     async unlock(node, caller) {
       const lease = await engine.unlock(node.uuid, caller)

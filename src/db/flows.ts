@@ -124,6 +124,23 @@ export async function lastFlow(db: Db | Trx, nodeUuid: string): Promise<FlowRow 
   return row && readFlow(row)
 }
 
+/** The flow of a node that ended last with this very error, be it a power change. */
+export async function flowOfError(db: Db | Trx, nodeUuid: string, error: string): Promise<FlowRow | undefined> {
+  const [row] = (await endedWithError(db, { nodeUuid, error })).rows
+  return row && readFlow(row)
+}
+
+const endedWithError = prepared((db, { nodeUuid, error }: { nodeUuid: string; error: string }) =>
+  db
+    .selectFrom('flows')
+    .selectAll()
+    .where('node_uuid', '=', nodeUuid)
+    .where('state', 'not in', live)
+    .where('error', '=', error)
+    .orderBy('id', 'desc')
+    .limit(1),
+)
+
 const liveFlowOfNode = newestOfNode('in')
 const endedFlowOfNode = newestOfNode('not in')
 

@@ -3,13 +3,27 @@
 const again = 'then ask for it again'
 
 export const actionsOf: Readonly<Record<string, readonly string[]>> = {
-  'bmc-unreachable': ['see that the BMC answers at the address in driver_info, from this conductor', again],
+  'bmc-unreachable': [
+    'see that the BMC answers at the address in driver_info, from this conductor',
+    'an address with http:// may have to be one with https://: some BMCs close such a connection without a word',
+    again,
+  ],
   'bmc-access-denied': ['correct user name and password in driver_info; the account may be locked for a while', again],
   'bmc-not-trusted': [
     "give the authority of the BMC's certificate (redfish_verify_ca in driver_info), or trust it as it is",
   ],
+  'bmc-wrong-scheme': [
+    'correct the scheme of redfish_address in driver_info: http:// where the BMC speaks no TLS, https:// where it speaks nothing else',
+  ],
+  'bmc-tls-version': [
+    'set redfish_tls_minimum_version and redfish_tls_ciphers in driver_info to what the BMC can, or update its firmware',
+  ],
   'bmc-not-redfish': ['correct the address, or the system ID, in driver_info: something else answers there'],
   'bmc-no-session': ['see whether the BMC has too many sessions open, and end some'],
+  'bmc-session-settings': [
+    'set ipmi_cipher_suite, ipmi_priv_level and ipmi_protocol_version in driver_info to what the BMC has: the message says which',
+    again,
+  ],
   'bmc-refused': ["see the BMC's own event log; its firmware may have to be updated for this request"],
   'bmc-unreadable': ['see the answer in the service log; the BMC may have to be restarted'],
   'bmc-busy': ['wait until the BMC has less to do, or restart it: it answers that it cannot serve now', again],
@@ -57,10 +71,20 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
   'boot-file-unavailable': ['see that deploy_kernel and deploy_ramdisk are where driver_info or the configuration say'],
   'image-server-not-trusted': [
     "give the ramdisk the authority of the image server's certificate, or serve the image over HTTP with a checksum",
+    'give this conductor that authority where it fetches by itself: [DEFAULT] webserver_verify_ca for images, NODE_EXTRA_CA_CERTS of the service for kernel and ramdisk',
     'see that the certificate names the server and holds today',
   ],
   'proxy-unreachable': [
     'bring the proxy back, or correct image_http_proxy, image_https_proxy or image_no_proxy in driver_info',
+    again,
+  ],
+  'image-not-bootable': [
+    'use an image for the boot mode of the machine (one for UEFI has an EFI system partition), or change the boot mode by boot_mode in capabilities',
+    "let the image's own boot loader installer be run, where the message asks for it: [agent] enable_bios_bootloader_install",
+    again,
+  ],
+  'image-without-partitions': [
+    'use the image of a whole disk, made for disks with sectors of the same size; or declare a partition image as one: kernel and ramdisk in instance_info, or image_type partition',
     again,
   ],
   'config-drive-broken': [
@@ -73,16 +97,28 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
     "replace the disk, or choose another by a root device hint; see the kernel's messages in the ramdisk log",
     'see its SMART data, cable and controller',
   ],
+  'disk-protected': [
+    'free the disk: what holds it (LVM, RAID, a cluster file system), or that it is read-only, stands in the message',
+    'or leave it alone: skip_block_devices in properties, or a root device hint that chooses another one',
+    again,
+  ],
+  'erase-refused': [
+    'switch the machine off and on: some firmware freezes the security state of disks until then, or does so by a setting',
+    'or allow overwriting instead: [deploy] continue_if_disk_secure_erase_fails, shred_random_overwrite_iterations',
+    again,
+  ],
   'disk-full': ['make room where the service keeps its state ([DEFAULT] state_path) and its images', again],
   'no-root-device': [
     'correct root_device in properties or instance_info: the message says what was looked for and what there is',
     'see whether the ramdisk has a driver for the disk controller',
   ],
-  'step-failed': ["read what the step said, and the ramdisk's log", again],
+  'step-failed': ["read what the agent said of it, and the ramdisk's log", again],
+  'agent-command-failed': ["read what the agent said, and the ramdisk's log", again],
   'hardware-failed': ["replace the part that the kernel names; see the BMC's event log", again],
   'kernel-panicked': ["read the ramdisk's log and the console: a driver, or a part that is broken", again],
   'name-not-resolved': [
     'correct the host name in the URL, or give the machine a name server that knows it ([ferrite] dhcp_dns_servers)',
+    'see that the name servers of this conductor know it: it fetches kernel, ramdisk and cached images itself',
     again,
   ],
   'bmc-name-not-resolved': [
@@ -97,6 +133,11 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
   'agent-restarted': ["read the ramdisk's log for why the agent, or the machine, was started anew", again],
   'agent-unreachable': [
     "see that this conductor reaches the agent's address: routes, firewall, ipa-advertise-host, and the clock of the machine if its certificate is refused",
+    again,
+  ],
+  'agent-not-trusted': [
+    "give the authority of the agent's certificate (agent_verify_ca in driver_info, or [agent] verify_ca), and see that the machine's clock is right",
+    'reboot the ramdisk: one that makes its certificate itself sends it anew',
     again,
   ],
   'no-boot-port': ['create a port with the MAC address of the NIC that boots, or set pxe_enabled on one'],
@@ -126,5 +167,16 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
   'dnsmasq-failed': ['see the service log for what dnsmasq said of its configuration'],
   unsupported: ['use an interface of the hardware type that can do it'],
   aborted: ['it was ended by request; ask for it again when it is wanted'],
+  'no-agent': ['see the console: what was seen of that boot is kept no more', again],
+  hardware: ["see the BMC's event log, and the service log for what was asked of it", again],
+  'command-failed': ['see the service log for what the program said; it may not be installed on this host', again],
+  forbidden: [
+    'do what the message allows: a file of this host has to lie below one of [conductor] file_url_allowed_paths',
+    again,
+  ],
+  conflict: ['wait for what stands in the way, or end it: the message names it', again],
+  'not-found': ['create what is named, or correct its name', again],
+  'node-locked': ['wait until whoever has the node is done with it, or take it away: ferrite node unlock NODE', again],
   internal: ['report it, with the entry of the service log'],
+  unknown: ['see what happened last (ferrite node history list NODE), and the service log of that time', again],
 }

@@ -14,8 +14,10 @@ interface Reading {
 }
 
 const ofAgent = ['agent-command-failed', 'agent-error', 'agent-refused']
-const ofImages = ['image-unreachable', ...ofAgent]
+const ofImages = ['image-unreachable', 'boot-file-unavailable', ...ofAgent]
 const ofSettings = ['invalid-input', ...ofAgent]
+/** Files that the service itself keeps. */
+const ofOwnFiles = ['internal', 'command-failed', 'image-not-prepared', 'boot-file-unavailable', 'iso-not-built']
 
 /** The first that fits counts: the more telling come first. */
 const readings: readonly Reading[] = [
@@ -45,27 +47,75 @@ const readings: readonly Reading[] = [
     cause: 'image-server-not-trusted',
   },
   { codes: ofAgent, says: /ImageChecksumError|checksum.*(mismatch|failed|differ)/i, cause: 'image-checksum-mismatch' },
+  { codes: ofAgent, says: /Cannot make \S+( \S+)? bootable/, cause: 'image-not-bootable' },
+  { codes: ofAgent, says: /the disk has no partitions now/, cause: 'image-without-partitions' },
   {
     codes: ofAgent,
-    says: /is larger than|disk has \d+ bytes|too small|does not fit|not enough (space|room)|No space left/i,
+    says: /is larger than|disk has \d+ bytes|the disk only \d+|bytes, needed are \d+/i,
     cause: 'disk-too-small',
   },
+  { codes: ofAgent, says: /too small|does not fit|not enough (space|room)|No space left/i, cause: 'disk-too-small' },
+  // qemu-img tells of what it cannot read of an image as of a disk: Input/output error.
   {
     codes: ofAgent,
-    says: /EIO|I\/O error|Input\/output error|ENXIO|ENODEV|EROFS|Remote I\/O|BlockDevice\w*Error/i,
+    says: /Converting the image .*(corrupt|not in \w+ format|error while reading)/i,
+    cause: 'image-refused',
+  },
+  {
+    codes: ofAgent,
+    says: /EIO|I\/O error|Input\/output error|ENXIO|ENODEV|EROFS|Remote I\/O/i,
     cause: 'disk-failed',
   },
+  {
+    codes: ofAgent,
+    says: /ProtectedDeviceError|the (disk|device) is read-only|it is in use by|holds the cluster file system/,
+    cause: 'disk-protected',
+  },
+  { codes: ofAgent, says: /frozen the security state|neither secure erase nor/, cause: 'erase-refused' },
+  { codes: ofAgent, says: /BlockDevice\w*Error/, cause: 'disk-failed' },
   { codes: ofAgent, says: /of at least .*found none among: (?!no disks)/i, cause: 'disk-too-small' },
   { codes: ofAgent, says: /DeviceNotFound|No suitable device|no disk/i, cause: 'no-root-device' },
   { codes: ofAgent, says: /ImageDownload\w*Error/, cause: 'image-unreachable' },
   { codes: ofAgent, says: /InvalidImage/, cause: 'image-refused' },
   { codes: ofAgent, says: /ImageWriteError/, cause: 'disk-failed' },
-  { codes: ofAgent, says: /^The agent failed (step|clean|deploy|service)/, cause: 'step-failed' },
+  { codes: ofAgent, says: /^The agent failed /, cause: 'step-failed' },
+  {
+    codes: ['agent-unreachable'],
+    says: /certificate|CERT_|self-signed|unable to verify|ERR_(SSL|TLS)/i,
+    cause: 'agent-not-trusted',
+  },
+  { codes: ['bmc-refused'], says: /SessionLimitExceeded|too many sessions/i, cause: 'bmc-no-session' },
   { codes: ['bmc-refused', 'bmc-not-redfish'], says: /HTTP (429|50[234])\b/, cause: 'bmc-busy' },
-  { codes: ['bmc-unreachable'], says: /name cannot be resolved/, cause: 'bmc-name-not-resolved' },
+  { codes: ['bmc-not-redfish'], says: /answered HTTP 500\b/, cause: 'bmc-refused' },
+  { codes: ['bmc-not-redfish'], says: /Cannot read the .* at https?:/, cause: 'bmc-unreadable' },
+  { codes: ['bmc-not-redfish'], says: /BMC at http:.* does not speak HTTP here/, cause: 'bmc-wrong-scheme' },
+  { codes: ['bmc-not-trusted'], says: /does not speak TLS/, cause: 'bmc-wrong-scheme' },
+  { codes: ['bmc-not-trusted'], says: /TLS could not be agreed/, cause: 'bmc-tls-version' },
+  {
+    codes: ['bmc-unreachable'],
+    says: /name cannot be resolved|getaddrinfo|\bENOTFOUND\b|\bEAI_AGAIN\b/,
+    cause: 'bmc-name-not-resolved',
+  },
   { codes: ['bmc-refused'], says: /HTTP 404\b/, cause: 'bmc-wrong-address' },
-  { codes: ['internal', 'command-failed', 'image-not-prepared'], says: /ENOSPC|no space left/i, cause: 'disk-full' },
-  { codes: ['internal', 'command-failed'], says: /\b(EROFS|EACCES|EPERM)\b/, cause: 'state-not-writable' },
+  { codes: ['bmc-refused'], says: /ipmi_priv_level or the user is not enough/, cause: 'bmc-access-denied' },
+  { codes: ['bmc-no-session'], says: /may not have privilege/, cause: 'bmc-access-denied' },
+  {
+    codes: ['bmc-no-session'],
+    says: /check ipmi_cipher_suite|set ipmi_protocol_version/,
+    cause: 'bmc-session-settings',
+  },
+  // A BMC that took the request and went away then.
+  { codes: ['power-state-timeout'], says: /could not be asked: .*\bPDU\b/, cause: 'pdu-unreachable' },
+  { codes: ['power-state-timeout'], says: /could not be asked: .*others hold all sessions/, cause: 'bmc-no-session' },
+  {
+    codes: ['power-state-timeout'],
+    says: /could not be asked: .*(HTTP (429|50[234])\b|answered .* with ")/,
+    cause: 'bmc-busy',
+  },
+  { codes: ['power-state-timeout'], says: /could not be asked: /, cause: 'bmc-unreachable' },
+  { codes: ofOwnFiles, says: /ENOSPC|no space left|disk is full|SQLITE_FULL/i, cause: 'disk-full' },
+  // A firewall of this host refuses connections by the same words.
+  { codes: ofOwnFiles, says: /(?<!connect )\b(EROFS|EACCES|EPERM)\b/, cause: 'state-not-writable' },
 ]
 
 /** An agent that fell silent, or came back, cannot say why; the kernel's words in the ramdisk's log may. */
@@ -82,7 +132,7 @@ const logReadings: readonly { of: readonly string[]; says: RegExp; cause: string
     cause: 'kernel-panicked',
   },
   {
-    of: ['agent-lost', 'agent-restarted', 'step-failed', 'agent-error'],
+    of: ['agent-lost', 'agent-restarted', 'step-failed', 'agent-error', 'image-without-partitions'],
     says: /(I\/O|critical (medium|target)) error, dev|Buffer I\/O error on dev|nvme.*(controller is down|not ready)/i,
     cause: 'disk-failed',
   },

@@ -11,6 +11,7 @@ import { systemClock } from '#lib/clock.ts'
 import { timestamp } from '#protocol/field.ts'
 import type { ProvisionState } from '#protocol/states.ts'
 import type { Explanation } from '#protocol/why.ts'
+import { NoConductor } from '../membership.ts'
 import { addNode } from '../test-engine.ts'
 import { actionsOf } from './actions.ts'
 import { explain, type Problem } from './explain.ts'
@@ -24,18 +25,30 @@ after(() => db.destroy())
 /** A node in that state, with its last or present work. */
 async function why(
   state: ProvisionState,
-  given: { node?: object; flow?: Parameters<typeof updateFlow>[2]; position?: number; problems?: Problem[] } = {},
+  given: {
+    node?: object
+    flow?: Parameters<typeof updateFlow>[2]
+    /** A power change that ended after it. */
+    power?: Parameters<typeof updateFlow>[2]
+    position?: number
+    problems?: Problem[]
+    isServed?: boolean
+  } = {},
 ): Promise<Explanation> {
   const uuid = await addNode(db, state, given.node)
+  const asked = { args: {}, requested_by: null, requested_project: null, request_id: null }
+  const held = { conductor: 'host-1', lease_token: 0, nowMs: Date.now() }
   if (given.flow) {
-    const asked = { args: {}, requested_by: null, requested_project: null, request_id: null }
-    const held = { conductor: 'host-1', lease_token: 0, nowMs: Date.now() }
     const id = await insertFlow(db, { node_uuid: uuid, kind: 'deploy', ...asked, ...held })
     await updateFlow(db, id, given.flow)
     const { position } = given
     const numbers = { bytes: 0, total_bytes: null, rate_bytes_per_s: null, eta_s: null }
     const queued = { step: 'deploy.deploy', phase: 'queued', ...numbers, updated_at: timestamp(Date.now()) }
     if (position !== undefined) await writeProgress(db, id, { ...queued, position })
+  }
+  if (given.power) {
+    const id = await insertFlow(db, { node_uuid: uuid, kind: 'power', ...asked, ...held })
+    await updateFlow(db, id, given.power)
   }
   const node = await findNode(db, uuid)
   assert.ok(node)
@@ -46,7 +59,11 @@ async function why(
     clock: systemClock,
   }
   const problems = async () => given.problems ?? []
-  return explain({ ...world, config: world.config as never, context: nobody, problems }, node)
+  const ownerOf = () => {
+    if (given.isServed === false) throw new NoConductor('no conductor of group "x" is online')
+    return 'host-1'
+  }
+  return explain({ ...world, config: world.config as never, context: nobody, problems, ownerOf }, node)
 }
 
 test('a node that rests', async () => {
@@ -79,6 +96,23 @@ test('a failure, by the code of its fault', async () => {
   assert.match(found.actions.join(), /correct image_checksum/)
 })
 
+test('a power change that failed, after older work that failed for another reason', async () => {
+  const flow = { state: 'failed', error: 'The image is not there', error_code: 'image-unreachable' } as const
+  const power = { state: 'failed', error: 'The BMC answered with HTTP 503', error_code: 'bmc-refused' } as const
+  const older = { ...flow, ended_at: 'noon' }
+  const ended = { ...power, ended_at: 'one' }
+  const found = await why('available', { node: { last_error: power.error }, flow: older, power: ended })
+  assert.deepEqual([found.cause, found.evidence], ['bmc-busy', ['power ended at one on host-1']])
+  const before = await why('available', { node: { last_error: flow.error }, flow: older, power: ended })
+  assert.equal(before.cause, 'image-unreachable')
+})
+
+test('a node that no conductor serves', async () => {
+  const { verdict, cause, actions } = await why('active', { isServed: false })
+  assert.deepEqual([verdict, cause], ['failed', 'no-conductor'])
+  assert.match(actions.join(), /start a conductor/)
+})
+
 test('a node at rest whose settings are wrong', async () => {
   const problems = [
     { interface: 'boot', code: 'invalid-input', message: 'no ramdisk is set' },
@@ -107,16 +141,15 @@ test('work that goes on, and a node that is held', async () => {
 
 test('every fault that can end work says what to do next', () => {
   const src = join(import.meta.dirname, '../..')
-  const files = ['drivers', 'images', 'boot', 'conductor'].flatMap(folder =>
+  const files = ['drivers', 'images', 'boot', 'conductor', 'db', 'lib'].flatMap(folder =>
     globSync(`${folder}/**/*.ts`, { cwd: src }),
   )
   const sources = files.filter(file => !file.endsWith('.test.ts'))
   const codes = sources.flatMap(file => [
-    ...readFileSync(join(src, file), 'utf8').matchAll(/readonly code = '([^']+)'/g),
+    ...readFileSync(join(src, file), 'utf8').matchAll(/readonly code(?:: string)? = '([^']+)'/g),
   ])
   const found = new Set(codes.map(([, code = '']) => code))
   assert.ok(found.size > 15, `only ${found.size} codes were found`)
-  // A boot that nobody heard of is explained by its hops.
-  const silent = [...found].filter(code => !(code in actionsOf) && code !== 'no-agent')
-  assert.deepEqual(silent.sort(), [])
+  const ofEngine = ['aborted', 'internal', 'unknown']
+  assert.deepEqual([...found, ...ofEngine].filter(code => !actionsOf[code]?.length).sort(), [])
 })

@@ -8,7 +8,7 @@ import { type Agent, findAgent } from '#db/agents.ts'
 import { listConductors } from '#db/conductors.ts'
 import type { Db } from '#db/database.ts'
 import { lastEvent } from '#db/events.ts'
-import { type FlowRow, lastFlow, liveFlow } from '#db/flows.ts'
+import { type FlowRow, flowOfError, lastFlow, liveFlow } from '#db/flows.ts'
 import type { Node } from '#db/nodes.ts'
 import { bootRecord, keptDiagnosis, lastPowerOn, troubledLines } from '#db/sightings.ts'
 import { bootSetting } from '#drivers/boot-setting.ts'
@@ -17,6 +17,7 @@ import type { Clock } from '#lib/clock.ts'
 import { timestamp } from '#protocol/field.ts'
 import { provision } from '#protocol/states.ts'
 import type { Explanation } from '#protocol/why.ts'
+import { NoConductor } from '../membership.ts'
 import { actionsOf } from './actions.ts'
 import { causeByLog, causeOf } from './causes.ts'
 import { ofInstance } from './instance.ts'
@@ -29,6 +30,8 @@ export interface WhyWorld {
   context(node: Node): Promise<NodeContext>
   /** What speaks against the node's settings, as validating them tells. */
   problems(node: Node): Promise<readonly Problem[]>
+  /** The conductor that serves the node. @throws NoConductor when none does */
+  ownerOf(node: Node): string
 }
 
 export interface Problem {
@@ -68,7 +71,22 @@ async function reasonOf(world: WhyWorld, node: Node): Promise<Reason> {
     const summary = `${holder} works on the node: ${purpose}, since ${since}`
     return { verdict: 'waiting', cause: 'locked', summary, evidence: [], actions: [] }
   }
-  return (await ofInstance(world, node)) ?? (await ofSettings(world, node)) ?? atRest(node)
+  return (
+    (await ofNobody(world, node)) ?? (await ofInstance(world, node)) ?? (await ofSettings(world, node)) ?? atRest(node)
+  )
+}
+
+/** No conductor would do what is asked for. */
+async function ofNobody({ db, ownerOf }: WhyWorld, node: Node): Promise<Reason | undefined> {
+  try {
+    ownerOf(node)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof NoConductor)) throw error
+    const shown = ({ hostname, conductor_group, updatedAtMs }: Awaited<ReturnType<typeof listConductors>>[number]) =>
+      `${hostname}, of ${groupName(conductor_group)}, was heard last at ${timestamp(updatedAtMs)}`
+    return { ...failed(error.code, error.message), evidence: (await listConductors(db)).map(shown) }
+  }
 }
 
 /** The BMC was lost, or the machine would not stay as it was asked to be. */
@@ -94,12 +112,14 @@ async function ofDeadConductor(world: WhyWorld, node: Node, flow: FlowRow): Prom
   const isAlive = ({ online, updatedAtMs }: (typeof group)[number]) => online && clock.now() - updatedAtMs < silentMs
   if (group.length === 0 || group.some(isAlive)) return undefined
   const names = group.map(({ hostname }) => hostname).join(', ')
-  const ofGroup = node.conductor_group === '' ? 'the default group' : `the group ${node.conductor_group}`
+  const ofGroup = groupName(node.conductor_group)
   return {
     ...failed('conductor-gone', `${flow.kind} stands still: no conductor of ${ofGroup} runs (${names})`),
     evidence: group.map(({ hostname, updatedAtMs }) => `${hostname} was heard last at ${timestamp(updatedAtMs)}`),
   }
 }
+
+const groupName = (name: string) => (name === '' ? 'the default group' : `the group ${name}`)
 
 /** What work that is under way waits for. */
 async function ofWork(world: WhyWorld, node: Node, flow: FlowRow): Promise<Reason> {
@@ -134,7 +154,7 @@ async function ofWork(world: WhyWorld, node: Node, flow: FlowRow): Promise<Reaso
 
 async function ofFailure(world: WhyWorld, node: Node): Promise<Reason> {
   const { db } = world
-  const flow = await lastFlow(db, node.uuid)
+  const flow = await failedFlow(world, node)
   const code = flow?.error_code ?? null
   const summary = node.last_error ?? flow?.error ?? `The node is in "${node.provision_state}"`
   // The machine was switched off afterwards: what its BMC says now tells nothing of that boot.
@@ -152,6 +172,12 @@ async function ofFailure(world: WhyWorld, node: Node): Promise<Reason> {
     ...log.slice(-mostLines).map(line => `the ramdisk's log: ${line}`),
   ]
   return { ...failed(causeByLog(causeOf(code, summary), log), summary), evidence }
+}
+
+/** The work whose error the node shows; where none says so, the one that ended last. */
+async function failedFlow({ db }: WhyWorld, { uuid, last_error }: Node): Promise<FlowRow | undefined> {
+  const own = last_error ? await flowOfError(db, uuid, last_error) : undefined
+  return own ?? (await lastFlow(db, uuid))
 }
 
 /** Of the ramdisk's log, as evidence. */
