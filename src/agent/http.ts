@@ -163,7 +163,7 @@ function tlsOptions(options: Options, wanted: HttpRequest): https.AgentOptions {
 }
 
 /** For messages: the proxy that may be to blame, for a URL that it was set for. */
-function throughProxy(url: URL, { proxies }: HttpRequest): string {
+export function throughProxy(url: URL, { proxies }: Pick<HttpRequest, 'proxies'>): string {
   const [name, proxy] =
     url.protocol === 'https:' ? ['image_https_proxy', proxies?.https] : ['image_http_proxy', proxies?.http]
   if (proxy === undefined) return ''

@@ -149,6 +149,20 @@ const cases: [what: string, seen: Seen, cause: string, words: RegExp, setting?: 
     'kernel-not-served',
     /the kernel and got HTTP 403/,
   ],
+  [
+    'a kernel that GRUB refuses before it has the whole of it',
+    see => see.hops(...dhcp, 'tftp', 'script'),
+    'kernel-damaged',
+    /fetched its boot script, but the kernel cannot be booted: it is no kernel/,
+    { damaged: [{ kind: 'kernel', path: '/x/deploy_kernel', damage: 'it is no kernel' }] },
+  ],
+  [
+    'a kernel that its loader refuses, and a ramdisk that nobody asks for',
+    see => see.hops(...dhcp, 'tftp', 'script', 'kernel'),
+    'kernel-damaged',
+    /fetched the kernel, but/,
+    { damaged: [{ kind: 'kernel', path: '/x/deploy_kernel', damage: 'it is no kernel' }] },
+  ],
   ['half a ramdisk, silently', see => see.hops(...dhcp, 'script', 'kernel'), 'no-ramdisk', /not the whole ramdisk/],
   [
     'half a ramdisk',
@@ -173,6 +187,16 @@ const cases: [what: string, seen: Seen, cause: string, words: RegExp, setting?: 
     },
     'unknown-mac-looked-up',
     /52:54:00:00:00:99, which no port has, looked for its node/,
+  ],
+  [
+    'an agent that nobody knows, and that ran before this machine fetched its ramdisk',
+    async see => {
+      await see.asked('lookup', stranger)
+      see.later()
+      await see.hops(...dhcp, 'script', 'kernel', 'ramdisk')
+    },
+    'kernel-silent',
+    /see the console/,
   ],
   [
     'a look-up that is refused',
@@ -217,6 +241,38 @@ const cases: [what: string, seen: Seen, cause: string, words: RegExp, setting?: 
     },
     'foreign-dhcp-server',
     /Another DHCP server answers/,
+  ],
+  [
+    'somebody else gave its loader an address',
+    async see => {
+      await see.hops(...dhcp, 'tftp')
+      see.later()
+      await see.asks('PXEClient:Arch:00000:UNDI:002001', 'dhcp discover', 'dhcp offer', 'dhcp request')
+      await see.trouble({ what: 'dhcp refused', mac, detail: 'wrong server-ID' })
+    },
+    'foreign-dhcp-server',
+    /Another DHCP server answers/,
+  ],
+  [
+    'somebody else gave its ramdisk an address',
+    async see => {
+      await see.hops(...dhcp, 'script', 'kernel', 'ramdisk')
+      see.later()
+      await see.asks('ferrite-ramdisk', 'dhcp discover', 'dhcp offer', 'dhcp request')
+      await see.trouble({ what: 'dhcp refused', mac, detail: 'wrong server-ID' })
+    },
+    'foreign-dhcp-server',
+    /Another DHCP server answers/,
+  ],
+  [
+    "it asked for somebody else's address, and took ours then",
+    async see => {
+      await see.trouble({ what: 'dhcp refused', mac, detail: 'wrong server-ID' })
+      see.later()
+      await see.hops(...dhcp, 'tftp')
+    },
+    'loader-silent',
+    /never asked for the boot script/,
   ],
   [
     'an offer that it never took',
@@ -295,6 +351,13 @@ const cases: [what: string, seen: Seen, cause: string, words: RegExp, setting?: 
     'media-silent',
     /in place/,
     { bootsFrom: 'media', bmc: { ...bmc, hasMedia: true } },
+  ],
+  [
+    'a virtual medium, silence, and secure boot',
+    async () => {},
+    'media-silent',
+    /secure boot starts nothing that is not signed/,
+    { bootsFrom: 'media', bmc: { ...bmc, hasMedia: true, firmware: { secureBoot: true, progress: null } } },
   ],
   [
     'firmware that nobody has a loader for',
@@ -382,7 +445,19 @@ const cases: [what: string, seen: Seen, cause: string, words: RegExp, setting?: 
       await see.trouble({ what: 'heartbeat refused', reason: 'agent_token: it is not the one this node was given' })
     },
     'heartbeat-refused',
-    /are refused/,
+    /are refused: reboot the ramdisk/,
+  ],
+  [
+    'an agent without TLS where TLS is demanded',
+    async see => {
+      await see.hops(...dhcp, 'kernel', 'ramdisk', 'lookup')
+      await see.trouble({
+        what: 'heartbeat refused',
+        reason: 'callback_url is http://10.0.0.9:9999, [agent] require_tls demands https',
+      })
+    },
+    'heartbeat-refused',
+    /are refused: use a ramdisk whose agent serves HTTPS/,
   ],
 ]
 
@@ -444,6 +519,26 @@ test('a machine that may only be slow is told from one that stopped long ago', a
     diagnoseBoot(record, { ...usual, until: timestamp(startMs + afterMs) }).actions.at(-1)
   assert.match(last(60_000) ?? '', /its last sign came 34 s before .* more than 60 s, \[conductor\] deploy_callback/)
   assert.doesNotMatch(last(1_800_000) ?? '', /slow/)
+})
+
+test('a machine that was given no time for its firmware is told to be given more, first of all', async () => {
+  const record = await bootRecord(db, await machine(), timestamp(startMs))
+  const after = (afterMs: number, more: Partial<BootSetting> = {}) =>
+    diagnoseBoot(record, { ...usual, until: timestamp(startMs + afterMs), ...more })
+  assert.match(inWords(after(60_000)), /^No DHCP request .*: if it is only slow .* more than 60 s/)
+  assert.match(inWords(after(1_800_000)), /wrong MAC address$/)
+  // What the BMC says is more than a guess.
+  const unplugged = after(60_000, { bmc: { ...bmc, macsWithoutLink: [mac] } })
+  assert.match(inWords(unplugged), /look at the cable/)
+})
+
+test('what a ramdisk says last tells whether its agent tried to reach the API', async () => {
+  const record = await bootRecord(db, await machine(), timestamp(startMs))
+  const of = (line: string) =>
+    diagnoseBoot({ ...record, hops: [{ hop: 'ramdisk', at: record.since, data: {} }], lastWords: [line] }, usual).cause
+  assert.equal(of('Cannot reach http://api:6385/v1: connect ECONNREFUSED; next lookup in 900 ms'), 'agent-silent')
+  assert.equal(of('SyntaxError: Unexpected token, the agent failed'), 'agent-not-started')
+  assert.equal(of('Kernel panic - not syncing: Attempted to kill init!'), 'kernel-panicked')
 })
 
 test('where a silent card is connected is told', async () => {

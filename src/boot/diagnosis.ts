@@ -59,27 +59,33 @@ export function diagnoseBoot(record: BootRecord, setting: BootSetting): Diagnosi
     (setting.bootsFrom === 'media' ? ofMedia(record, setting) : undefined) ??
     (setting.bootsFrom === 'url' ? ofUrl(record) : undefined) ??
     ofFirmware(record, setting) ??
-    ofFiles(record) ??
+    ofFiles(record, setting) ??
     ofNetwork(record, setting) ??
     nothingSeen(record, setting)
   const seen = record.hops.length > 0 ? [toldHops(record)] : []
+  const more = patience(record, setting)
+  const isHasty = record.hops.length === 0 && hasty.includes(diagnosis.cause)
   return {
     ...diagnosis,
     evidence: [...diagnosis.evidence, ...seen, `switched on at ${clockTime(record.since)}`],
-    actions: [...diagnosis.actions, ...patience(record, setting)],
+    actions: isHasty ? [...more, ...diagnosis.actions] : [...diagnosis.actions, ...more],
   }
 }
+
+/** Servers need minutes before their firmware asks for anything. */
+const hasty: readonly string[] = ['no-dhcp', 'nothing-fetched', 'media-silent']
 
 /** A machine that is slow looks like one that has stopped. */
 const slowS = 120
 
 function patience({ hops, since }: BootRecord, { until }: BootSetting): string[] {
   const last = hops.at(-1)
-  if (until === undefined || !last) return []
+  if (until === undefined) return []
   const seconds = (from: string) => Math.round((Date.parse(until) - Date.parse(from)) / 1000)
-  if (seconds(last.at) > slowS) return []
+  if (seconds(last?.at ?? since) > slowS) return []
+  const sign = last ? `its last sign came ${seconds(last.at)} s before the time was up` : 'many need minutes'
   return [
-    `if it is only slow (its last sign came ${seconds(last.at)} s before the time was up): give it more than ${seconds(since)} s, [conductor] deploy_callback_timeout, clean_callback_timeout …`,
+    `if it is only slow (${sign}): give it more than ${seconds(since)} s, [conductor] deploy_callback_timeout, clean_callback_timeout …`,
   ]
 }
 

@@ -72,7 +72,8 @@ async function replacing(path: string, make: (temporary: string) => Promise<unkn
   }
 }
 
-async function isSameFile(a: string, b: string): Promise<boolean> {
+/** Two names of one file; a name without a file is none. */
+export async function isSameFile(a: string, b: string): Promise<boolean> {
   const [first, second] = await Promise.all([a, b].map(path => stat(path).catch(() => null)))
   return first !== null && second !== null && first?.ino === second?.ino && first?.dev === second?.dev
 }

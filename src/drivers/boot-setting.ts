@@ -18,7 +18,7 @@ export async function bootSetting(ctx: NodeContext): Promise<BootSetting> {
   const { ferrite, deploy } = ctx.config
   const [bmc, damaged, served] = await Promise.all([
     bmcView(ctx),
-    damagedFiles(join(deploy.http_root, ctx.node.uuid)),
+    damagedFiles(join(deploy.http_root, ctx.node.uuid), ferrite.ramdisk_dir),
     servedTo(ctx),
   ])
   return {

@@ -88,6 +88,31 @@ test('a proxy that is down is named, with the field that names it', async () => 
   assert.equal(seen.server, 0)
 })
 
+test('a proxy that lets the agent not through is named, and one that hands on a refusal is not', async () => {
+  const answers: [status: number, headers: Record<string, string>][] = [
+    [407, {}],
+    [403, { 'x-squid-error': 'ERR_ACCESS_DENIED 0' }],
+    [403, {}],
+  ]
+  let asked = 0
+  const refusing = createServer((_, response) => {
+    const [status, headers] = answers[asked++] ?? [500, {}]
+    response.writeHead(status, headers).end()
+  })
+  await new Promise<void>(listening => refusing.listen(0, '127.0.0.1', listening))
+  try {
+    const refused = (message: RegExp) =>
+      assert.rejects(fetched({ urls: [`${urlOf(server)}/image`], proxies: { http: urlOf(refusing) } }), { message })
+    await refused(/answered 407 through the proxy http:\/\/127\.0\.0\.1:\d+ of driver_info image_http_proxy/)
+    await refused(/answered 403 through the proxy/)
+    await refused(/answered 403$/)
+    assert.equal(asked, answers.length)
+  } finally {
+    refusing.closeAllConnections()
+    await new Promise(closed => refusing.close(closed))
+  }
+})
+
 test('a temporary URL that is refused tells whether it has ended', async () => {
   const refused = (expires: number) =>
     fetched({ urls: [`${urlOf(server)}/refused?temp_url_sig=abc&temp_url_expires=${expires}`] })

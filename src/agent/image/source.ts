@@ -12,7 +12,7 @@ import { messageOf } from '#lib/fault.ts'
 import type { ImageInfo } from '#protocol/agent.ts'
 import type { AgentContext } from '../context.ts'
 import { AgentFault } from '../errors.ts'
-import { type HttpAnswer, readText, request, shown } from '../http.ts'
+import { type HttpAnswer, readText, request, shown, throughProxy } from '../http.ts'
 
 export interface ImageSource {
   /** Null when the server does not say. */
@@ -168,7 +168,8 @@ class Transfer implements ImageSource {
       return
     }
     if (status !== 200) {
-      const message = `${shown(url)} answered ${status}${whyRefused(status, url)}`
+      const by = isOfProxy(status, headers) ? throughProxy(new URL(url), proxies(this.#info)) : ''
+      const message = `${shown(url)} answered ${status}${by}${whyRefused(status, url)}`
       throw status >= 400 && status < 500 && status !== 408 && status !== 429 ? new Fatal(message) : new Error(message)
     }
     this.#encoded = /gzip/i.test(text(headers['content-encoding']))
@@ -220,6 +221,11 @@ class Transfer implements ImageSource {
       `Fetching the image took longer than the allowed ${downloadMaxDurationMs / 1000} s; ${this.#received} of ${this.sizeBytes ?? 'unknown'} bytes came`,
     )
   }
+}
+
+/** A proxy that lets us not through says so, in its way. Source: RFC 9110 15.5.8, RFC 9209; squid, X-Squid-Error. */
+function isOfProxy(status: number, headers: HttpAnswer['headers']): boolean {
+  return status === 407 || (status === 403 && ('x-squid-error' in headers || 'proxy-status' in headers))
 }
 
 /** What a refused temporary URL of an object store tells by itself: its query has its end in seconds since 1970. */

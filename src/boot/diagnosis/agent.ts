@@ -13,8 +13,19 @@ function heartbeatRefused(record: BootRecord): Diagnosis | undefined {
     cause: 'heartbeat-refused',
     summary: 'Heartbeats of the agent are refused',
     evidence: [`at ${clockTime(last.at)}: ${last.reason}`],
-    actions: ['reboot the ramdisk, so that it looks its node up anew; an agent of an earlier boot may still run'],
+    actions: [remedyOf(last.reason)],
   }
+}
+
+/** What the API says of a heartbeat that it does not take. */
+function remedyOf(reason: string): string {
+  if (/require_tls/.test(reason)) {
+    return 'use a ramdisk whose agent serves HTTPS (enable_auto_tls or listen_tls of its configuration), or set [agent] require_tls to false'
+  }
+  if (/callback_url/.test(reason)) {
+    return "see which addresses the machine has: that of its agent changed, or is no URL (ipa-advertise-host); then reboot the ramdisk, so that it looks its node up anew"
+  }
+  return 'reboot the ramdisk, so that it looks its node up anew; an agent of an earlier boot may still run'
 }
 
 function silentAgent(record: BootRecord): Diagnosis | undefined {

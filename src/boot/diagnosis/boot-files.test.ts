@@ -1,7 +1,7 @@
 /** Files that cannot be booted are found out by what is in them; whatever is not known is left alone. */
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { link, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -18,6 +18,14 @@ function kernel(): Buffer {
 }
 
 const packed = gzipSync(randomBytes(50_000))
+/** As `ferrite ramdisk build` packs it: a compressed archive, then a plain one, whose last record says so. */
+const built = Buffer.concat([
+  Buffer.alloc(4),
+  zstdCompressSync(randomBytes(5000)),
+  randomBytes(5000),
+  Buffer.from('070701TRAILER!!!'),
+  Buffer.alloc(400),
+])
 const cases: [name: string, content: Buffer, damage: RegExp | null][] = [
   ['deploy_kernel', kernel(), null],
   ['deploy_kernel', kernel().subarray(0, 50_000), /50000 bytes of/],
@@ -28,7 +36,8 @@ const cases: [name: string, content: Buffer, damage: RegExp | null][] = [
   ['deploy_ramdisk', packed, null],
   ['deploy_ramdisk', packed.subarray(0, 30_000), /do not decompress/],
   ['deploy_ramdisk', zstdCompressSync(randomBytes(5000)), null],
-  ['deploy_ramdisk', Buffer.concat([Buffer.alloc(4), zstdCompressSync(randomBytes(5000))]), null],
+  ['deploy_ramdisk', built, null],
+  ['deploy_ramdisk', built.subarray(0, 6000), /6000 bytes break off before the end/],
   ['ramdisk', Buffer.from(`070701${'0'.repeat(500)}`), null],
   ['rescue_ramdisk', Buffer.alloc(5000, '<html>'), /neither a cpio archive/],
   ['config', Buffer.from('#!ipxe'), null],
@@ -47,4 +56,35 @@ test('kernels and ramdisks, whole and not', async () => {
     }
   }
   assert.deepEqual(await damagedFiles('/nowhere/at/all'), [])
+})
+
+test('a file of our own that is not as it was built', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ferrite-boot-files-'))
+  try {
+    const described = (file: string, content: Buffer) => {
+      const sha256 = createHash('sha256').update(content).digest('hex')
+      return { file, size_bytes: content.length, sha256 }
+    }
+    const ramdisk = join(folder, 'ferrite-agent.initramfs')
+    const manifest = {
+      kernel: described('ferrite-agent.kernel', kernel()),
+      initramfs: described('ferrite-agent.initramfs', built),
+    }
+    await writeFile(join(folder, 'ferrite-agent.json'), JSON.stringify(manifest))
+    await writeFile(ramdisk, built)
+    await mkdir(join(folder, 'node'))
+    await link(ramdisk, join(folder, 'node/deploy_ramdisk'))
+    assert.deepEqual(await damagedFiles(join(folder, 'node'), folder), [])
+    const flipped = Buffer.from(built)
+    flipped[6000] = (flipped[6000] ?? 0) ^ 1
+    await writeFile(ramdisk, flipped)
+    const [found] = await damagedFiles(join(folder, 'node'), folder)
+    assert.match(found?.damage ?? '', /its sha256 is not that of what was built/)
+    // Of another file the manifest says nothing.
+    await rm(join(folder, 'node/deploy_ramdisk'))
+    await writeFile(join(folder, 'node/deploy_ramdisk'), flipped)
+    assert.deepEqual(await damagedFiles(join(folder, 'node'), folder), [])
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 })

@@ -1,15 +1,19 @@
 /** The loader runs: scripts, kernel and ramdisk come over HTTP, and one of them did not come whole. */
 import type { BootRecord } from '#protocol/boot.ts'
+import type { BootSetting } from '../diagnosis.ts'
+import { ofDamage } from './damage.ts'
+import { foreignServer } from './network.ts'
 import { clockTime, type Diagnosis, isFirmware, reached } from './words.ts'
 
 type File = 'script' | 'kernel' | 'ramdisk'
 
-export function ofFiles(record: BootRecord): Diagnosis | undefined {
-  if (reached(record, 'kernel')) return unfetched(record, 'ramdisk')
-  if (reached(record, 'script')) return unfetched(record, 'kernel')
+export function ofFiles(record: BootRecord, setting: BootSetting): Diagnosis | undefined {
+  // Loaders look at the kernel before they fetch the ramdisk, GRUB before it has fetched the whole kernel.
+  if (reached(record, 'kernel')) return ofDamage(setting, 'the kernel', ['kernel']) ?? unfetched(record, 'ramdisk')
+  if (reached(record, 'script')) return ofDamage(setting, 'its boot script', ['kernel']) ?? unfetched(record, 'kernel')
   if (reached(record, 'ipxe')) return unfetched(record, 'script')
   if (!reached(record, 'tftp')) return undefined
-  return failure(record, 'script') ? unfetched(record, 'script') : silentLoader(record)
+  return failure(record, 'script') ? unfetched(record, 'script') : (foreignServer(record) ?? silentLoader(record))
 }
 
 /** Files of a node are named for what they are; everything else that is fetched leads to its script. */

@@ -37,11 +37,18 @@ export function ofMedia(record: BootRecord, { bmc }: BootSetting): Diagnosis | u
     }
   }
   if (record.hops.length > 0) return undefined
+  // Whether what is on the medium is signed is not known here.
+  const isSecure = bmc?.firmware?.secureBoot === true
   return {
     cause: 'media-silent',
     summary: 'The medium is in place, but nothing was heard of the ramdisk on it',
-    evidence: [...record.lastWords],
+    evidence: [...(isSecure ? ['the BMC says that secure boot is on'] : []), ...record.lastWords],
     actions: [
+      ...(isSecure
+        ? [
+            "secure boot starts nothing that is not signed: use the kernel of a distribution, and its shim and GRUB in the ISO; or switch it off: PUT /v1/nodes/NODE/states/secure_boot",
+          ]
+        : []),
       'see the console: the firmware does not boot the ISO (boot mode, secure boot), or the kernel fails',
       seeAddress,
     ],

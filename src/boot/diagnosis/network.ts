@@ -49,13 +49,13 @@ function serverDown({ outage, hops }: BootRecord, { managed }: BootSetting): Dia
   }
 }
 
-/** The machine asks us to confirm somebody else's offer. */
-function foreignServer(record: BootRecord): Diagnosis | undefined {
-  const { troubles, macs } = record
+/** The machine, its loader or its ramdisk asks us to confirm somebody else's offer, and took none of ours afterwards. */
+export function foreignServer({ troubles, hops, macs }: BootRecord): Diagnosis | undefined {
   const last = troubles.findLast(
     trouble => trouble.what === 'dhcp refused' && /wrong server/i.test(trouble.detail ?? ''),
   )
-  if (!last || reached(record, 'dhcp ack')) return undefined
+  const taken = hops.findLast(({ hop }) => hop === 'dhcp ack')
+  if (!last || (taken && taken.at > last.at)) return undefined
   return {
     cause: 'foreign-dhcp-server',
     summary: `Another DHCP server answers on this network, and ${whoOf(macs)} took its address`,

@@ -1,6 +1,8 @@
 /** Kernel and ramdisk were fetched, and no agent came: whether the kernel ran at all shows in who asks for addresses. */
 import type { BootRecord } from '#protocol/boot.ts'
 import type { BootSetting } from '../diagnosis.ts'
+import { ofDamage } from './damage.ts'
+import { foreignServer } from './network.ts'
 import { clockTime, type Diagnosis, isFirmware, reached } from './words.ts'
 
 export function ofRamdisk(record: BootRecord, setting: BootSetting): Diagnosis | undefined {
@@ -11,7 +13,7 @@ export function ofRamdisk(record: BootRecord, setting: BootSetting): Diagnosis |
     rebooting(record) ??
     talking(record, setting) ??
     addressed(record, setting) ??
-    (reached(record, 'ramdisk') ? (damagedFiles(setting) ?? silence(setting)) : undefined)
+    (reached(record, 'ramdisk') ? (ofDamage(setting, 'kernel and ramdisk') ?? silence(setting)) : undefined)
   )
 }
 
@@ -19,8 +21,12 @@ function silence(setting: BootSetting): Diagnosis {
   return setting.managed ? silentKernel : silentRamdisk(setting)
 }
 
-function unknownAgent({ strangers, macs }: BootRecord): Diagnosis | undefined {
-  const stranger = strangers.findLast(one => one.asked === 'lookup')
+function unknownAgent({ strangers, macs, hops }: BootRecord): Diagnosis | undefined {
+  const asked = strangers.filter(one => one.asked === 'lookup')
+  const fetchedAt = hops.find(({ hop }) => hop === 'ramdisk')?.at ?? ''
+  // Whoever asked before this machine had its ramdisk runs on another one.
+  const others = asked.filter(({ at }) => at < fetchedAt).map(one => one.macs.join())
+  const stranger = asked.findLast(one => !others.includes(one.macs.join()))
   if (!stranger) return undefined
   return {
     cause: 'unknown-mac-looked-up',
@@ -51,11 +57,39 @@ function rebooting({ hops }: BootRecord): Diagnosis | undefined {
 /** Nothing but its log came. */
 function talking({ lastWords }: BootRecord, { apiUrl }: BootSetting): Diagnosis | undefined {
   if (lastWords.length === 0) return undefined
-  return { ...silentAgent(apiUrl), evidence: [...lastWords] }
+  const says = (words: RegExp) => lastWords.some(line => words.test(line))
+  const told = says(/Kernel panic|kernel BUG at|BUG: unable to/)
+    ? panicked
+    : says(ofNetwork)
+      ? silentAgent(apiUrl)
+      : deadAgent
+  return { ...told, evidence: [...lastWords] }
+}
+
+/** Whoever says so has tried to reach the API. */
+const ofNetwork =
+  /Cannot (reach|fetch)|\b(ECONN|EHOST|ENET|EAI_|ENOTFOUND|ETIMEDOUT)|look.?up|heartbeat|timed out|unreachable|resolv|certificate/i
+
+const panicked: Diagnosis = {
+  cause: 'kernel-panicked',
+  summary: 'The ramdisk ran and sent its log, until its kernel panicked',
+  evidence: [],
+  actions: ["read the ramdisk's log and the console: a driver, or a part that is broken"],
+}
+
+const deadAgent: Diagnosis = {
+  cause: 'agent-not-started',
+  summary: 'The ramdisk runs and sends its log, but its agent never asked for its node',
+  evidence: [],
+  actions: [
+    "read the ramdisk's log: the agent failed at its start, or what it waits for (a disk, its settings) does not come",
+    'build the ramdisk anew, if what it says of itself cannot be: "ferrite ramdisk build --force"',
+  ],
 }
 
 /** The ramdisk's own request for an address is no firmware's. */
-function addressed({ hops }: BootRecord, { apiUrl }: BootSetting): Diagnosis | undefined {
+function addressed(record: BootRecord, { apiUrl }: BootSetting): Diagnosis | undefined {
+  const { hops } = record
   const from = hops.findLastIndex(({ hop }) => hop === 'ramdisk')
   const asked = hops.slice(from + 1).filter(({ hop, data }) => hop.startsWith('dhcp ') && !isFirmware(data.client))
   const last = asked.findLast(({ hop }) => hop === 'dhcp ack')
@@ -65,6 +99,8 @@ function addressed({ hops }: BootRecord, { apiUrl }: BootSetting): Diagnosis | u
       evidence: [`the ramdisk took the address ${last.data.ip} at ${clockTime(last.at)}`],
     }
   if (asked.length === 0) return undefined
+  const foreign = foreignServer(record)
+  if (foreign) return foreign
   return {
     cause: 'ramdisk-without-address',
     summary: 'The ramdisk runs and asked for an address, but took none',
@@ -82,17 +118,6 @@ const silentAgent = (apiUrl: string): Diagnosis => ({
     'read the ramdisk log, or the console: the agent may have failed at its start',
   ],
 })
-
-function damagedFiles({ damaged = [] }: BootSetting): Diagnosis | undefined {
-  const [first] = damaged
-  if (!first) return undefined
-  return {
-    cause: `${first.kind}-damaged`,
-    summary: `The machine fetched kernel and ramdisk, but the ${first.kind} cannot be booted: ${first.damage}`,
-    evidence: damaged.map(({ path, damage }) => `${path}: ${damage}`),
-    actions: [`put a whole ${first.kind} where deploy_${first.kind} says, then ask for it again`],
-  }
-}
 
 const silentKernel: Diagnosis = {
   cause: 'kernel-silent',

@@ -78,6 +78,11 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
     'bring the proxy back, or correct image_http_proxy, image_https_proxy or image_no_proxy in driver_info',
     again,
   ],
+  'proxy-refused': [
+    'have the proxy let this machine through: its own rules, or user and password in image_http_proxy, image_https_proxy of driver_info',
+    'or go past it: image_no_proxy in driver_info',
+    again,
+  ],
   'image-not-bootable': [
     'use an image for the boot mode of the machine (one for UEFI has an EFI system partition), or change the boot mode by boot_mode in capabilities',
     "let the image's own boot loader installer be run, where the message asks for it: [agent] enable_bios_bootloader_install",
@@ -128,6 +133,7 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
   'instance-not-booted': [
     'see the console: whether the image can be booted in this boot mode, with this disk controller, from this disk',
     'see whether the firmware obeys the boot device "disk", or has the network first',
+    'if it runs, its system asks nobody for an address: put the disk before the network in its boot order',
   ],
   'power-lost': ["look at the BMC's event log: power supply, temperature, or somebody switched it off", again],
   'agent-restarted': ["read the ramdisk's log for why the agent, or the machine, was started anew", again],

@@ -17,6 +17,11 @@ const cases: [code: string | null, text: string, cause: string][] = [
     `${failed}ImageDownloadError: Cannot reach http://x through the proxy http://p`,
     'proxy-unreachable',
   ],
+  [
+    'agent-command-failed',
+    `${failed}ImageDownloadError: Fetching the image http://x failed: http://x answered 407 through the proxy http://p of driver_info image_http_proxy`,
+    'proxy-refused',
+  ],
   ['agent-command-failed', `${failed}ImageDownloadError: self-signed certificate`, 'image-server-not-trusted'],
   ['agent-command-failed', `${failed}InvalidImage: Security: it is declared as qcow2 but is raw`, 'image-refused'],
   [

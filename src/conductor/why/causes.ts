@@ -31,6 +31,7 @@ const readings: readonly Reading[] = [
     says: /out of memory|ENOMEM|cannot allocate memory|ImageDownloadOutofSpaceError/i,
     cause: 'out-of-memory',
   },
+  { codes: ofImages, says: /answered \d+ through the proxy/, cause: 'proxy-refused' },
   {
     codes: ofImages,
     says: /through the proxy|ProxyError|proxy.*(refused|unreachable|timed? ?out)/i,

@@ -99,12 +99,12 @@ test('a failure, by the code of its fault', async () => {
 test('a power change that failed, after older work that failed for another reason', async () => {
   const flow = { state: 'failed', error: 'The image is not there', error_code: 'image-unreachable' } as const
   const power = { state: 'failed', error: 'The BMC answered with HTTP 503', error_code: 'bmc-refused' } as const
-  const older = { ...flow, ended_at: 'noon' }
+  const deploy = { ...flow, ended_at: 'noon' }
   const ended = { ...power, ended_at: 'one' }
-  const found = await why('available', { node: { last_error: power.error }, flow: older, power: ended })
+  const found = await why('available', { node: { last_error: power.error }, flow: deploy, power: ended })
   assert.deepEqual([found.cause, found.evidence], ['bmc-busy', ['power ended at one on host-1']])
-  const before = await why('available', { node: { last_error: flow.error }, flow: older, power: ended })
-  assert.equal(before.cause, 'image-unreachable')
+  const other = await why('available', { node: { last_error: flow.error }, flow: deploy, power: ended })
+  assert.equal(other.cause, 'image-unreachable')
 })
 
 test('a node that no conductor serves', async () => {

@@ -188,7 +188,8 @@ async function ofSettings(world: WhyWorld, node: Node): Promise<Reason | undefin
   if (!['enroll', 'manageable', 'available'].includes(node.provision_state)) return undefined
   const isEnrolled = node.provision_state === 'enroll'
   // Without an image nothing is to be deployed; without its BMC's settings nothing at all can be done.
-  const needed = ['power', 'management', ...(isEnrolled ? [] : ['boot']), ...(asksForImage(node) ? ['deploy'] : [])]
+  const ofMachine = isEnrolled ? [] : ['boot', 'network']
+  const needed = ['power', 'management', ...ofMachine, ...(asksForImage(node) ? ['deploy'] : [])]
   const problems = (await world.problems(node)).filter(problem => needed.includes(problem.interface))
   const [first] = problems
   if (!first) return undefined
