@@ -15,8 +15,9 @@ import { Network } from '#sim/network.ts'
 /** What a machine's firmware, loader and kernel are like. */
 export interface Habits {
   mac: string
-  /** Whose offer is taken where there are several; null: the first. */
+  /** Whose offer is taken where there are several, by the firmware and by its loader; null: the first. */
   server: string | null
+  loaderServer: string | null
   /** `deaf`: what comes to a port above 1023 is lost on its way, as behind a firewall. */
   tftp: 'works' | 'deaf'
   /** `hangs`: it is for another kind of machine. */
@@ -55,14 +56,14 @@ if (import.meta.main) {
 }
 
 async function boot(habits: Habits): Promise<Outcome> {
-  const { mac, arch } = habits
+  const { mac, arch, loaderServer } = habits
   const named = `PXEClient:Arch:${String(arch).padStart(5, '0')}:UNDI:003016`
   const first = await leased(habits, ['--arch', String(arch), '--vendor-class', named])
   if (first === null || first.file === '') return { outcome: 'stuck', after: 'DHCP' }
   const limit = habits.tftp === 'deaf' ? ['--deaf'] : []
   const loader = await asked(['--tftp', first.file, '--server', first.nextServer, ...limit])
   if (!isWhole(loader) || habits.loader === 'hangs') return { outcome: 'stuck', after: 'the loader' }
-  const second = await leased(habits, ['--ipxe'])
+  const second = await leased({ ...habits, server: loaderServer }, ['--ipxe'])
   if (second === null || second.file === '') return { outcome: 'stuck', after: 'DHCP of the loader' }
   const signal = AbortSignal.timeout(600_000)
   const how = { macs: [mac], network: new Network(), clock: systemClock, signal, pauseMs: 300 }

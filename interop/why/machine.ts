@@ -87,6 +87,7 @@ export class NetMachine implements Circuit {
     this.habits = {
       mac,
       server: null,
+      loaderServer: null,
       tftp: 'works',
       loader: 'works',
       kernel: 'works',

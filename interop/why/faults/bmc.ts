@@ -1,4 +1,5 @@
 /** What is wrong with the BMC, or with what is known of it. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultName } from '#lab/faults.ts'
 import type { Bench, Enrolment } from '../bench.ts'
 import type { BenchFault } from '../fault-case.ts'
@@ -116,6 +117,15 @@ export default [
   ),
   unmanageable(
     {
+      name: 'bmc-plain-http',
+      broken: 'the address of the BMC says HTTPS, and HTTP is spoken there',
+      cause: 'bmc-wrong-scheme',
+      names: /http:\/\//,
+    },
+    { enrolment: { driverInfo: { redfish_address: 'https://10.77.0.1:8090' } } },
+  ),
+  unmanageable(
+    {
       name: 'bmc-wrong-system',
       broken: 'the BMC has no such system',
       cause: 'bmc-wrong-address',
@@ -165,6 +175,40 @@ export default [
     cause: 'power-state-timeout',
     names: /still reports "power off"/,
     explained: bench => powerFailure(bench, 'bmc-lie', 'Off'),
+  },
+  {
+    name: 'bmc-dies',
+    broken: 'the BMC takes the request for power, and is gone then',
+    on: 'bench',
+    cause: 'bmc-unreachable',
+    names: /could not be asked/,
+    async explained(bench) {
+      const machine = await bench.plug()
+      await bench.enrol(machine)
+      await bench.reach(machine, 'manage', 'manageable')
+      // It never tells that the power came, and has answered the request when it goes.
+      machine.faults.power = 'Off'
+      machine.atPowerOn = async () => {
+        await sleep(500)
+        await machine.unplugBmc()
+      }
+      return bench.failure(machine, 'inspect')
+    },
+  },
+  {
+    name: 'power-by-hand',
+    broken: 'somebody asks for power, and the BMC does nothing',
+    on: 'bench',
+    cause: 'power-state-timeout',
+    names: /still reports "power off"/,
+    async explained(bench) {
+      const machine = await bench.available()
+      await inject(machine, 'bmc-ignore-power')
+      await bench.api.put(`/v1/nodes/${machine.name}/states/power`, { target: 'power on' })
+      await bench.until('it has failed', async () => (await bench.node(machine)).last_error !== null)
+      await bench.until('nobody works on it', async () => (await bench.node(machine)).reservation === null)
+      return bench.why(machine)
+    },
   },
   {
     name: 'bmc-lost',

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { setBlocked } from '#lab/network.ts'
 import { run } from '#lib/run.ts'
 import type { Bench } from '../bench.ts'
-import { layCable, netmask } from '../cable.ts'
+import { layCable, netmask, serviceAddress } from '../cable.ts'
 import type { BenchFault } from '../fault-case.ts'
 import type { Habits } from '../firmware.ts'
 import { inject } from '../inject.ts'
@@ -196,31 +196,20 @@ export default [
       names: /another DHCP server/i,
     },
     async (machine, bench) => {
-      const other = await layCable('dhcp', strange)
-      bench.around.defer(() => other.remove())
-      await run('ip', ['-netns', other.namespace, 'address', 'add', '10.77.0.2/24', 'dev', 'eth0'])
-      const options = [
-        '--port=0',
-        '--interface=eth0',
-        `--dhcp-range=10.77.0.50,10.77.0.60,${netmask}`,
-        '--leasefile-ro',
-      ]
-      const args = [
-        'netns',
-        'exec',
-        other.namespace,
-        'dnsmasq',
-        '--keep-in-foreground',
-        '--conf-file=/dev/null',
-        ...options,
-      ]
-      const child = spawn('ip', [...args, '--pid-file=', '--user=root'], { stdio: 'ignore' })
-      bench.around.defer(async () => {
-        child.kill()
-        if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-      })
-      machine.habits.server = '10.77.0.2'
-      await sleep(1000)
+      machine.habits.server = await otherDhcp(bench)
+      machine.habits.loaderServer = machine.habits.server
+    },
+  ),
+  undeployable(
+    {
+      name: 'foreign-dhcp-loader',
+      broken: 'the loader takes the address of another DHCP server',
+      cause: 'foreign-dhcp-server',
+      names: /another DHCP server/i,
+    },
+    async (machine, bench) => {
+      machine.habits.server = serviceAddress
+      machine.habits.loaderServer = await otherDhcp(bench)
     },
   ),
   undeployable(
@@ -389,6 +378,23 @@ export default [
     { node: { boot_interface: 'redfish-virtual-media' } },
   ),
 ] satisfies BenchFault[]
+
+/** Another DHCP server on the bench's network, which knows nothing of boots. @returns its address */
+async function otherDhcp(bench: Bench): Promise<string> {
+  const address = '10.77.0.2'
+  const other = await layCable('dhcp', strange)
+  bench.around.defer(() => other.remove())
+  await run('ip', ['-netns', other.namespace, 'address', 'add', `${address}/24`, 'dev', 'eth0'])
+  const options = ['--port=0', '--interface=eth0', `--dhcp-range=10.77.0.50,10.77.0.60,${netmask}`, '--leasefile-ro']
+  const command = ['dnsmasq', '--keep-in-foreground', '--conf-file=/dev/null', '--pid-file=', '--user=root', ...options]
+  const child = spawn('ip', ['netns', 'exec', other.namespace, ...command], { stdio: 'ignore' })
+  bench.around.defer(async () => {
+    child.kill()
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+  })
+  await sleep(1000)
+  return address
+}
 
 /** Somebody else takes an address. */
 async function lease(namespace: string, mac: string): Promise<void> {

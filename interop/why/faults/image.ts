@@ -23,6 +23,13 @@ const image = () => {
   return cachedImage
 }
 
+let cachedHuge: Buffer | undefined
+/** Of 64 GiB, once it lies on a disk. */
+const hugeImage = () => {
+  cachedHuge ??= emptyQcow2(64 * 1024 * mib)
+  return cachedHuge
+}
+
 type Info = Record<string, unknown>
 
 /** Found out when the machine is deployed. @param prepare returns the whole instance_info */
@@ -69,7 +76,7 @@ async function ready(
   enrolment: Enrolment = {},
 ): Promise<{ machine: NetMachine }> {
   const server = await startFakeImageServer(
-    { image: image(), huge: emptyQcow2(64 * 1024 * mib), page: Buffer.from('<html>Not found</html>\n'.repeat(99)) },
+    { image: image(), huge: hugeImage(), page: Buffer.from('<html>Not found</html>\n'.repeat(99)) },
     { host: serviceAddress },
   )
   bench.around.use(server)
@@ -167,6 +174,15 @@ export default [
     },
     plain,
     { diskMib: 16 },
+  ),
+  unwritable(
+    {
+      name: 'image-too-large',
+      broken: 'the image is larger than the disk',
+      cause: 'disk-too-small',
+      names: /the disk only \d+|is larger than/,
+    },
+    server => instanceInfo(`${server.url}/plain/huge`, hugeImage(), 'qcow2'),
   ),
   unwritable(
     { name: 'disk-none', broken: 'the machine has no disk', cause: 'no-root-device', names: /disk|device/ },

@@ -135,6 +135,18 @@ export default [
     },
   },
   {
+    name: 'vm-image-bios-only',
+    broken: 'the image boots by BIOS only, and the machine by UEFI',
+    on: 'machine',
+    firmware: 'uefi',
+    cause: 'image-not-bootable',
+    names: /EFI system partition/,
+    async explained(world) {
+      await available(world)
+      return failure(world)
+    },
+  },
+  {
     name: 'vm-disk-fails',
     broken: 'every write to the disk fails',
     on: 'machine',

@@ -127,6 +127,19 @@ export default [
     },
   },
   {
+    name: 'driver-not-enabled',
+    broken: "the node's driver is enabled nowhere any more",
+    on: 'bench',
+    cause: 'no-conductor',
+    names: /drives "ipmi"/,
+    async explained(bench) {
+      const machine = await bench.available({ driver: 'ipmi' })
+      bench.around.defer(() => bench.stopService())
+      await bench.configure({ DEFAULT: { enabled_hardware_types: 'redfish' } })
+      return bench.why(machine)
+    },
+  },
+  {
     name: 'conductor-dead',
     broken: 'the conductor that works on the node is killed, and nobody takes over',
     on: 'bench',
