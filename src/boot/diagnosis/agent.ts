@@ -23,7 +23,7 @@ function remedyOf(reason: string): string {
     return 'use a ramdisk whose agent serves HTTPS (enable_auto_tls or listen_tls of its configuration), or set [agent] require_tls to false'
   }
   if (/callback_url/.test(reason)) {
-    return "see which addresses the machine has: that of its agent changed, or is no URL (ipa-advertise-host); then reboot the ramdisk, so that it looks its node up anew"
+    return 'see which addresses the machine has: that of its agent changed, or is no URL (ipa-advertise-host); then reboot the ramdisk, so that it looks its node up anew'
   }
   return 'reboot the ramdisk, so that it looks its node up anew; an agent of an earlier boot may still run'
 }

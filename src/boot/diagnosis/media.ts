@@ -46,7 +46,7 @@ export function ofMedia(record: BootRecord, { bmc }: BootSetting): Diagnosis | u
     actions: [
       ...(isSecure
         ? [
-            "secure boot starts nothing that is not signed: use the kernel of a distribution, and its shim and GRUB in the ISO; or switch it off: PUT /v1/nodes/NODE/states/secure_boot",
+            'secure boot starts nothing that is not signed: use the kernel of a distribution, and its shim and GRUB in the ISO; or switch it off: PUT /v1/nodes/NODE/states/secure_boot',
           ]
         : []),
       'see the console: the firmware does not boot the ISO (boot mode, secure boot), or the kernel fails',

@@ -162,11 +162,7 @@ const cases: [code: string | null, text: string, cause: string][] = [
     'The BMC answered Open Session with "x", asked for cipher suite 17; check ipmi_cipher_suite',
     'bmc-session-settings',
   ],
-  [
-    'bmc-no-session',
-    'The BMC at b:623 has no IPMI 2.0; set ipmi_protocol_version to 1.5',
-    'bmc-session-settings',
-  ],
+  ['bmc-no-session', 'The BMC at b:623 has no IPMI 2.0; set ipmi_protocol_version to 1.5', 'bmc-session-settings'],
   ['bmc-no-session', 'The BMC answered with "x": others hold all sessions that it has', 'bmc-no-session'],
   [
     'bmc-refused',
@@ -193,11 +189,7 @@ const cases: [code: string | null, text: string, cause: string][] = [
     'its BMC accepted the request and then could not be asked: Cannot reach the PDU at p: timed out',
     'pdu-unreachable',
   ],
-  [
-    'power-state-timeout',
-    'its BMC accepted the request and then still reports "power off"',
-    'power-state-timeout',
-  ],
+  ['power-state-timeout', 'its BMC accepted the request and then still reports "power off"', 'power-state-timeout'],
   [null, 'whatever', 'unknown'],
 ]
 
