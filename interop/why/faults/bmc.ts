@@ -35,6 +35,14 @@ async function powerFailure(bench: Bench, kind: FaultName, value?: string) {
   return bench.failure(machine, 'inspect')
 }
 
+/** Asks for power, which is to fail, and why it did. */
+async function powerByHand(bench: Bench, machine: NetMachine) {
+  await bench.api.put(`/v1/nodes/${machine.name}/states/power`, { target: 'power on' })
+  await bench.until('it has failed', async () => (await bench.node(machine)).last_error !== null)
+  await bench.until('nobody works on it', async () => (await bench.node(machine)).reservation === null)
+  return bench.why(machine)
+}
+
 /** What is known of a BMC that worked does not fit any more. */
 function changedAtRest(
   fault: Pick<BenchFault, 'name' | 'broken' | 'cause' | 'names'>,
@@ -183,16 +191,14 @@ export default [
     cause: 'bmc-unreachable',
     names: /could not be asked/,
     async explained(bench) {
-      const machine = await bench.plug()
-      await bench.enrol(machine)
-      await bench.reach(machine, 'manage', 'manageable')
+      const machine = await bench.available()
       // It never tells that the power came, and has answered the request when it goes.
-      machine.faults.power = 'Off'
+      await inject(machine, 'bmc-lie', 'Off')
       machine.atPowerOn = async () => {
         await sleep(500)
         await machine.unplugBmc()
       }
-      return bench.failure(machine, 'inspect')
+      return powerByHand(bench, machine)
     },
   },
   {
@@ -204,10 +210,7 @@ export default [
     async explained(bench) {
       const machine = await bench.available()
       await inject(machine, 'bmc-ignore-power')
-      await bench.api.put(`/v1/nodes/${machine.name}/states/power`, { target: 'power on' })
-      await bench.until('it has failed', async () => (await bench.node(machine)).last_error !== null)
-      await bench.until('nobody works on it', async () => (await bench.node(machine)).reservation === null)
-      return bench.why(machine)
+      return powerByHand(bench, machine)
     },
   },
   {

@@ -173,11 +173,11 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
   'dnsmasq-failed': ['see the service log for what dnsmasq said of its configuration'],
   unsupported: ['use an interface of the hardware type that can do it'],
   aborted: ['it was ended by request; ask for it again when it is wanted'],
-  'no-agent': ['see the console: what was seen of that boot is kept no more', again],
+  'no-agent': ['see which hop of its boot the message names, and the console where it names none', again],
   hardware: ["see the BMC's event log, and the service log for what was asked of it", again],
   'command-failed': ['see the service log for what the program said; it may not be installed on this host', again],
   forbidden: [
-    'do what the message allows: a file of this host has to lie below one of [conductor] file_url_allowed_paths',
+    'do what the message allows: a file of this host has to lie below one of [conductor] file_url_allowed_paths; what a policy forbids takes another role',
     again,
   ],
   conflict: ['wait for what stands in the way, or end it: the message names it', again],
