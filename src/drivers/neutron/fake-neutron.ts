@@ -1,5 +1,10 @@
-/** A Neutron for tests: networks, and ports that are kept, over real HTTP. Nobody is asked who they are. */
-import { randomUUID } from 'node:crypto'
+/**
+ * A Neutron for tests: networks, and ports that are kept, over real HTTP. Nobody is asked who they are. A MAC address is once
+ * in a network, and stays while its port is bound.
+ *
+ * Source: Networking API v2.0, "Ports" (409 MacAddressInUse, PortBound), extension "Port MAC address regenerate".
+ */
+import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -34,9 +39,18 @@ export async function startFakeNeutron(): Promise<FakeNeutron> {
       )
     if (kind === 'networks') return answer(200, { networks: neutron.networks.filter(fits) })
     const given = text === '' ? {} : JSON.parse(text).port
-    const bound = given['binding:host_id'] ? { 'binding:vif_type': neutron.vifType } : {}
+    const host = given['binding:host_id']
+    const bound = host === undefined ? {} : { 'binding:vif_type': host === '' ? 'unbound' : neutron.vifType }
     if (request.method === 'GET') return answer(200, { ports: [...neutron.ports.values()].filter(fits) })
+    if (given.mac_address === null)
+      given.mac_address = `fa:16:3e:${randomBytes(3).toString('hex').replace(/..\B/g, '$&:')}`
+    const inUse = ({ network_id }: Record<string, unknown>) =>
+      [...neutron.ports.values()].some(
+        port => port.id !== id && port.network_id === network_id && port.mac_address === given.mac_address,
+      )
+    const refuse = (message: string) => answer(409, { NeutronError: { message } })
     if (request.method === 'POST') {
+      if (inUse(given)) return refuse(`MacAddressInUse: ${given.mac_address}`)
       const port = { ...given, ...bound, id: randomUUID() }
       neutron.ports.set(port.id, port)
       return answer(201, { port })
@@ -47,6 +61,10 @@ export async function startFakeNeutron(): Promise<FakeNeutron> {
       neutron.ports.delete(known.id)
       return answer(204)
     }
+    const isBound = !['unbound', 'binding_failed', undefined].includes(known['binding:vif_type'] as string | undefined) // ours
+    const moves = given.mac_address !== undefined && given.mac_address !== known.mac_address
+    if (moves && isBound) return refuse(`PortBound: ${known.id}`)
+    if (moves && inUse(known)) return refuse(`MacAddressInUse: ${given.mac_address}`)
     const port = { ...known, ...given, ...bound }
     neutron.ports.set(port.id, port)
     return answer(200, { port })

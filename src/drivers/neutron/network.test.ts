@@ -167,6 +167,29 @@ test('a VIF that comes to a running instance is bound at once, and freed when it
   }
 })
 
+test('a card that one VIF has left takes another one of the same network, which has the MAC address then', async () => {
+  const card = port(third, { local_link_connection: link })
+  await using w = await world({ ports: [card] })
+  const at = (vif: string) => ({
+    ...w.ctx,
+    node: { ...w.ctx.node, provision_state: 'active' as const },
+    ports: [{ ...card, internal_info: { tenant_vif_port_id: vif } }] as unknown as FlowContext['ports'], // all that is read
+  })
+  const macOf = (vif: string) => w.neutron.ports.get(vif)?.mac_address
+  for (const id of ['vif-1', 'vif-2']) {
+    w.neutron.ports.set(id, { id, network_id: 'tenant', mac_address: `fa:16:3e:00:00:0${id.at(-1)}` })
+  }
+  await network.vifAttached(at('vif-1'), { id: 'vif-1', groups: [] })
+  await assert.rejects(network.vifAttached(at('vif-2'), { id: 'vif-2', groups: [] }), /409: MacAddressInUse/)
+  await network.vifDetached(at('vif-1'), { id: 'vif-1', groups: [] })
+  assert.match(`${macOf('vif-1')}`, /^fa:16:3e(:[0-9a-f]{2}){3}$/)
+  await network.vifAttached(at('vif-2'), { id: 'vif-2', groups: [] })
+  assert.equal(macOf('vif-2'), third)
+  w.neutron.ports.clear()
+  await network.vifDetached(at('vif-2'), { id: 'vif-2', groups: [] })
+  assert.equal(w.neutron.ports.size, 0, 'what is gone is free')
+})
+
 test('a port group is bound by all its members, as one', async () => {
   const group = randomUUID()
   const member = (address: string, port_id: string) =>

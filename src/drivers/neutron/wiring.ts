@@ -142,10 +142,11 @@ export async function plug(ctx: NodeContext, neutron: Neutron, { id, groups }: A
   }
 }
 
-/** Frees a VIF that is taken off, but for flows that do it themselves. */
+/** Frees a VIF that is taken off, and the card's MAC address for the next one, but for flows that do it themselves. */
 export async function unplug({ node }: NodeContext, neutron: Neutron, { id }: AttachedVif): Promise<void> {
   if (!['active', 'deleting', 'available'].includes(node.provision_state)) return
-  await neutron.updatePort(id, freed)
+  // First: Neutron refuses another MAC address while the port is bound, also where the same request frees it.
+  if (await neutron.updatePort(id, freed)) await neutron.updatePort(id, { mac_address: null })
 }
 
 const freed = { 'binding:host_id': '', 'binding:profile': {} }
