@@ -31,7 +31,7 @@ const rules: readonly (readonly [RegExp, PhaseName])[] = [
   [/^a place to /, 'queue'],
   [/: hold$/, 'hold'],
   [/^make the image ready$|^release the image$|^prepare the instance$/, 'image'],
-  [/ network$|^leave the instance for |^connect the installer$/, 'network'],
+  [/ network$|^leave the instance for |^connect the installer$|^detach VIFs$/, 'network'],
   [/^power off after |^remove \w+ boot$|^remove boot files$|^reboot after /, 'reboot'],
   [/^(switch off for|boot) the instance|^restart into the instance|^give the machine back$/, 'reboot'],
   [/^agent: power(ed)? off$|^flush the disks$|^lock the agent down$|^shut down /, 'reboot'],

@@ -1,4 +1,7 @@
 /** Takes the instance off a node and cleans it: active (or a failed state) to available. */
+import { placesOf, takeVif, vifsAt } from '#db/vifs.ts'
+import type { FlowContext } from '#drivers/driver.ts'
+import { Fault } from '#lib/fault.ts'
 import { type ProvisionState, stateTarget, target } from '#protocol/states.ts'
 import { ownDeployPatch } from '../deploy-choice.ts'
 import type { FlowDefinition } from '../flow-definition.ts'
@@ -16,6 +19,7 @@ export const undeploy: FlowDefinition = {
       if (now.node.console_enabled) await now.interfaces.console.stop(now)
     })
     await ctx.interfaces.deploy.tearDown(ctx)
+    await flow.once('detach VIFs', async () => detachVifs(await ctx.fresh()))
     await flow.once('forget the instance', async () => {
       const { node } = await ctx.fresh()
       const {
@@ -47,6 +51,24 @@ export const undeploy: FlowDefinition = {
   },
   succeeded: ownDeployPatch,
   failed: (node, failure) => (node.provision_state === 'deleting' ? {} : stepFailed('clean', node, failure)),
+}
+
+/** The networks of this instance are not those of the next. What cannot be told of it loses its VIF all the same. */
+async function detachVifs(ctx: FlowContext): Promise<void> {
+  const { db, node, clock, interfaces, log } = ctx
+  const places = await placesOf(db, node.uuid)
+  const groups = places.flatMap(place => (place.kind === 'portgroup' ? [place.of] : []))
+  for (const id of vifsAt(places)) {
+    try {
+      await interfaces.network.vifDetached?.(ctx, { id, groups })
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error
+      // Cut off: whoever takes the flow up tells it.
+      ctx.signal.throwIfAborted()
+      log.warn({ vif: id }, `the network was not told that a VIF is taken off: ${error.message}`)
+    }
+    await takeVif(db, places, { id, nowMs: clock.now() })
+  }
 }
 
 /** Is a rescue system booted, or prepared, in this state? */

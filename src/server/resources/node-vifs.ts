@@ -7,13 +7,13 @@
  */
 import { Type } from 'typebox'
 import type { Node } from '#db/nodes.ts'
+import { placesOf, vifsAt } from '#db/vifs.ts'
 import { InvalidInput } from '#lib/fault.ts'
 import { Nullable, namePattern, Uuid } from '#protocol/field.ts'
-import { vifOf } from '#protocol/port.ts'
 import { type Call, type Endpoint, endpoint } from '../endpoint.ts'
 import { holding, mustFindNode } from '../find-node.ts'
 import { attachVif, detachVif } from '../vifs/attach.ts'
-import { placesOf, type WantedVif } from '../vifs/places.ts'
+import type { WantedVif } from '../vifs/places.ts'
 
 const path = '/v1/nodes/{node_ident}/vifs'
 
@@ -59,9 +59,8 @@ export const nodeVifs: readonly Endpoint[] = [
     response: Type.Object({ vifs: Type.Array(Type.Object({ id: Type.String() })) }),
     async handle(call) {
       const node = await mustFindNode(call, call.params.node_ident)
-      const places = remembers(node) ? await placesOf(call.db, node) : []
-      const vifs = places.map(({ of }) => vifOf(of)).filter(id => id !== null)
-      return { json: JSON.stringify({ vifs: [...new Set(vifs)].map(id => ({ id })) }) }
+      const places = remembers(node) ? await placesOf(call.db, node.uuid) : []
+      return { json: JSON.stringify({ vifs: vifsAt(places).map(id => ({ id })) }) }
     },
   }),
   endpoint({

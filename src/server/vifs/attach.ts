@@ -8,8 +8,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Trx } from '#db/database.ts'
 import type { Node } from '#db/nodes.ts'
-import { memberPorts, type Portgroup, portgroupTable } from '#db/portgroups.ts'
+import { portgroupTable } from '#db/portgroups.ts'
 import { updatePort } from '#db/ports.ts'
+import { type Place, placesOf, takeVif, writeInfo } from '#db/vifs.ts'
 import { Conflict, Fault, InvalidInput } from '#lib/fault.ts'
 import type { Fresh } from '#lib/fresh.ts'
 import { timestamp } from '#protocol/field.ts'
@@ -17,7 +18,7 @@ import { vifOf } from '#protocol/port.ts'
 import { portgroupFields } from '#protocol/portgroup.ts'
 import type { Call, ServerConfig } from '../endpoint.ts'
 import { type NetworkRules, openNetworkRules } from './network-rules.ts'
-import { checkUnattached, type Place, placeFor, placesOf, type WantedVif } from './places.ts'
+import { checkUnattached, placeFor, type WantedVif } from './places.ts'
 import { type Attachment, planByTraits } from './trait-plan.ts'
 
 type World = Pick<Call, 'db' | 'clock' | 'config' | 'log' | 'conductor'>
@@ -37,14 +38,14 @@ export async function attachVif(world: World, node: Node, vif: WantedVif): Promi
   try {
     await world.conductor.vifAttached(node, vif.id)
   } catch (error) {
-    await takeVif(world, await placesOf(world.db, node), vif.id)
+    await takeVif(world.db, await placesOf(world.db, node.uuid), { id: vif.id, nowMs: world.clock.now() })
     throw error
   }
 }
 
 /** Whether it has a place now. */
 async function giveVif(world: World, node: Node, vif: WantedVif): Promise<boolean> {
-  const places = await placesOf(world.db, node)
+  const places = await placesOf(world.db, node.uuid)
   checkUnattached(node, places, vif)
   const attachments = await attachmentsFor(world, { node, places, vif })
   for (let attempt = 1; attachments.length > 0; attempt += 1) {
@@ -63,25 +64,14 @@ async function giveVif(world: World, node: Node, vif: WantedVif): Promise<boolea
 
 /** @throws InvalidInput where none of the node's ports has it */
 export async function detachVif(world: World, node: Node, id: string): Promise<void> {
-  const places = await placesOf(world.db, node)
+  const places = await placesOf(world.db, node.uuid)
   if (!places.some(({ of }) => vifOf(of) === id)) {
     const shown = JSON.stringify(id.slice(0, 80))
     throw new InvalidInput(`Cannot detach VIF ${shown} from node ${node.uuid}: none of its ports has it`)
   }
   // First, so that it is done again by who asks again.
   await world.conductor.vifDetached(node, id)
-  await takeVif(world, places, id)
-}
-
-async function takeVif(world: World, places: readonly Place[], id: string): Promise<void> {
-  const having = places.filter(({ of }) => vifOf(of) === id)
-  await world.db.transaction().execute(async trx => {
-    for (const place of having) {
-      const { tenant_vif_port_id: _, ...rest } = place.of.internal_info
-      if (place.kind === 'portgroup' && place.of.dynamic_portgroup) await takeApart(world, trx, place.of)
-      else await writeInfo(world, trx, place, rest)
-    }
-  })
+  await takeVif(world.db, places, { id, nowMs: world.clock.now() })
 }
 
 /** Empty where nothing fits and that is to be no fault. @throws as attachVif() */
@@ -140,7 +130,8 @@ async function write(
 ): Promise<void> {
   if (attachment.kind === 'place') {
     const { place } = attachment
-    await writeInfo(world, trx, place, { ...place.of.internal_info, tenant_vif_port_id: vif.id })
+    const internal_info = { ...place.of.internal_info, tenant_vif_port_id: vif.id }
+    await writeInfo(trx, place, { internal_info, nowMs: world.clock.now() })
     return
   }
   const { ports } = attachment
@@ -160,16 +151,4 @@ async function write(
     created_at: timestamp(world.clock.now()),
   })
   for (const port of ports) await updatePort(trx, port.uuid, { portgroup_uuid: uuid }, world.clock.now())
-}
-
-async function takeApart({ clock }: World, trx: Trx, group: Portgroup): Promise<void> {
-  for (const { uuid } of await memberPorts(trx, group.uuid)) {
-    await updatePort(trx, uuid, { portgroup_uuid: null }, clock.now())
-  }
-  await portgroupTable.delete(trx, group.uuid)
-}
-
-async function writeInfo({ clock }: World, trx: Trx, { kind, of }: Place, internal_info: Place['of']['internal_info']) {
-  if (kind === 'port') await updatePort(trx, of.uuid, { internal_info }, clock.now())
-  else await portgroupTable.update(trx, of.uuid, { internal_info }, clock.now())
 }

@@ -4,16 +4,10 @@
  *
  * Source: networking reference, "VIFs".
  */
-import type { Db } from '#db/database.ts'
 import type { Node } from '#db/nodes.ts'
-import { type Portgroup, portgroupsOf } from '#db/portgroups.ts'
-import { type Port, portsOf } from '#db/ports.ts'
+import type { Place } from '#db/vifs.ts'
 import { Conflict, InvalidInput } from '#lib/fault.ts'
 import { vifOf } from '#protocol/port.ts'
-
-export type Place =
-  | { readonly kind: 'port'; readonly of: Port }
-  | { readonly kind: 'portgroup'; readonly of: Portgroup }
 
 /** What somebody asks for. */
 export interface WantedVif {
@@ -25,12 +19,6 @@ export interface WantedVif {
   readonly tags?: readonly string[] | null
   /** Those that the network is in; empty, absent: any. */
   readonly physical_networks?: readonly string[]
-}
-
-export async function placesOf(db: Db, node: Node): Promise<Place[]> {
-  const ports = (await portsOf(db, node.uuid)).map(of => ({ kind: 'port' as const, of }))
-  const groups = (await portgroupsOf(db, node.uuid)).map(of => ({ kind: 'portgroup' as const, of }))
-  return [...ports, ...groups]
 }
 
 /** @throws Conflict */

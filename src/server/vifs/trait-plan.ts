@@ -6,8 +6,9 @@
  */
 import type { Node } from '#db/nodes.ts'
 import type { Port } from '#db/ports.ts'
+import type { Place } from '#db/vifs.ts'
 import { defaultTrait, type NetworkRules, type PortAction, type TraitRule } from './network-rules.ts'
-import { freePlaces, type Place, type WantedVif } from './places.ts'
+import { freePlaces, type WantedVif } from './places.ts'
 import { type Pair, parseFilter } from './port-filter.ts'
 
 /** One thing to do with the VIF. */
