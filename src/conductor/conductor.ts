@@ -164,7 +164,8 @@ export interface ConductorService {
   callVendor(node: Node, call: VendorCall, caller: Caller): Promise<{ async: boolean; result: unknown }>
 
   /**
-   * Does a short piece of work under the node's lease, with the node as it is under it. `write` changes fields.
+   * Does a piece of work under the node's lease, which lasts as long as that, with the node as it is under it. `write`
+   * changes fields.
    * Retries a taken lease as [conductor] node_locked_retry_* say. An `Action` gets an entry in the node's history.
    * @throws NodeLocked
    */

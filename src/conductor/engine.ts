@@ -44,7 +44,7 @@ import type { CommandHeader } from '#protocol/agent.ts'
 import type { Caller } from './conductor.ts'
 import { FlowCourse } from './flow-course.ts'
 import type { Args, Failure, FlowDefinition } from './flow-definition.ts'
-import { FlowLeases, leaseMs } from './flow-leases.ts'
+import { FlowLeases, type HeldLease, leaseMs } from './flow-leases.ts'
 import { LookPace } from './pace.ts'
 import { Aborted, mustFind, Pass, suspended } from './pass.ts'
 import { alone, type Peers } from './peers.ts'
@@ -223,6 +223,11 @@ export class FlowEngine {
       this.#leases.drop(id)
     }
     this.kick()
+  }
+
+  /** Prolongs a lease of work that is no flow, until what it returns is called. */
+  keepLease(lease: HeldLease): () => void {
+    return this.#leases.keep(lease)
   }
 
   /**

@@ -1,6 +1,6 @@
 /**
  * The leases that this process holds for its flows: on the flow's own node from one record to the next, and on nodes
- * that a pass borrows. A copy for speed; the rows decide who holds what.
+ * that a pass borrows; and those of work that is no flow. A copy for speed; the rows decide who holds what.
  */
 import type { Db } from '#db/database.ts'
 import type { FlowRow } from '#db/flows.ts'
@@ -12,12 +12,19 @@ import { type ProvisionState, provision } from '#protocol/states.ts'
 /** How long a lease lasts without renewal. */
 export const leaseMs = 60_000
 
+export interface HeldLease {
+  readonly nodeUuid: string
+  readonly token: number
+}
+
 export class FlowLeases {
   readonly #options: { db: Db; clock: Clock; hostname: string }
   /** By the flow's id. */
-  readonly #held = new Map<number, { nodeUuid: string; token: number }>()
+  readonly #held = new Map<number, HeldLease>()
   /** Of other nodes that a pass of a flow has now: by the flow's id, then by node. */
   readonly #lent = new Map<number, Map<string, number>>()
+  /** Of work that is no flow. */
+  readonly #kept = new Set<HeldLease>()
 
   constructor(options: { db: Db; clock: Clock; hostname: string }) {
     this.#options = options
@@ -87,10 +94,17 @@ export class FlowLeases {
     for (const [uuid, token] of lent) await dropLease(this.#options.db, uuid, token)
   }
 
+  /** Prolongs this lease with the others until what it returns is called; taking and dropping it is the caller's. */
+  keep(lease: HeldLease): () => void {
+    this.#kept.add(lease)
+    return () => void this.#kept.delete(lease)
+  }
+
   /** Nothing is held any more: this process was taken for dead. */
   clear(): void {
     this.#held.clear()
     this.#lent.clear()
+    this.#kept.clear()
   }
 
   /** Prolongs all that is held and lent. */
@@ -99,7 +113,7 @@ export class FlowLeases {
     const lent = [...this.#lent.values()].flatMap(leases =>
       [...leases].map(([nodeUuid, token]) => ({ nodeUuid, token })),
     )
-    await renewLeases(db, [...this.#held.values(), ...lent], clock.now() + leaseMs)
+    await renewLeases(db, [...this.#held.values(), ...lent, ...this.#kept], clock.now() + leaseMs)
   }
 }
 

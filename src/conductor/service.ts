@@ -31,6 +31,7 @@ import { Background } from './background.ts'
 import type { Action, Caller, ConductorService } from './conductor.ts'
 import { withChosenDeploy } from './deploy-choice.ts'
 import { FlowEngine } from './engine.ts'
+import { leaseMs } from './flow-leases.ts'
 import { adopt } from './flows/adopt.ts'
 import { bootSettings } from './flows/boot-settings.ts'
 import { clean } from './flows/clean.ts'
@@ -315,8 +316,9 @@ export function createConductor(options: ConductorOptions): Conductor {
 
     async withNode(uuid, what, work) {
       const [purpose, action] = typeof what === 'string' ? [what] : [what.purpose, what]
-      const lease = { holder: hostname, purpose, forMs: 120_000, visible: true }
+      const lease = { holder: hostname, purpose, forMs: leaseMs, visible: true }
       const token = await patiently(uuid, () => takeLease(db, uuid, { ...lease, nowMs: clock.now() }))
+      const letGo = engine.keepLease({ nodeUuid: uuid, token })
       try {
         const node = await findNode(db, uuid)
         if (!node) throw new NotFound(`Node ${uuid} could not be found`)
@@ -335,6 +337,7 @@ export function createConductor(options: ConductorOptions): Conductor {
         })
         return await (action ? telling(node, action, doing) : doing)
       } finally {
+        letGo()
         await dropLease(db, uuid, token)
       }
     },
