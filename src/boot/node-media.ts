@@ -206,7 +206,13 @@ async function publish(
   const { directory, url } = mediaPlace(ctx, transport, use)
   const before = await readdir(directory).catch(() => [])
   const chance = randomBytes(12).toString('hex')
-  await make(join(directory, chance, name))
+  try {
+    await make(join(directory, chance, name))
+  } catch (error) {
+    // An empty directory would pass for an image.
+    await rm(join(directory, chance), { recursive: true, force: true })
+    throw error
+  }
   for (const former of before) await rm(join(directory, former, name), { force: true })
   return `${url}/${chance}/${name}`
 }

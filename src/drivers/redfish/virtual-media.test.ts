@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { IsoNotBuilt } from '#boot/iso.ts'
 import { FakeHardware } from '#lab/redfish/fake-hardware.ts'
 import { type RedfishService, redfishService } from '#lab/redfish/service.ts'
 import { InvalidInput } from '#lib/fault.ts'
@@ -204,6 +205,39 @@ test('an instance of a ramdisk stays in its slot and is cleaned up; one on a dis
   await virtualMedia.prepareInstance(disk.ctx)
   assert.equal(disk.hardware.media(), null)
   assert.deepEqual(disk.hardware.boot(), { enabled: 'Continuous', target: 'Hdd' })
+})
+
+test('an instance whose images the BMC did not take, or that could not be made, is not served', async () => {
+  const kernel = `file://${folder}/kernel`
+  const boot = { kind: 'ramdisk', kernel, ramdisk: `file://${folder}/ramdisk`, parameters: '' } as const
+  let refuses = true
+  await using w = await world({
+    node: { provision_state: 'active' },
+    deploy: { instanceBoot: () => boot },
+    before: request =>
+      refuses && request.url.endsWith(INSERT)
+        ? Promise.resolve(redfishError(400, 'GeneralError', 'Not now.'))
+        : undefined,
+  })
+  const files = () => readdir(w.ctx.config.deploy.http_root, { recursive: true })
+  await assert.rejects(virtualMedia.prepareInstance(w.ctx), MediaNotInserted)
+  assert.equal(await virtualMedia.servesInstance?.(w.ctx), false)
+  assert.ok(!(await files()).some(name => name.endsWith('.iso')))
+  refuses = false
+  await virtualMedia.prepareInstance(w.ctx)
+  assert.equal(await virtualMedia.servesInstance?.(w.ctx), true)
+  await virtualMedia.stopServing?.(w.ctx)
+
+  const { PATH } = process.env
+  process.env.PATH = folder // which has no xorriso
+  try {
+    for (const way of [virtualMedia, httpsBoot]) {
+      await assert.rejects(way.prepareInstance(w.ctx), IsoNotBuilt)
+      assert.equal(await way.servesInstance?.(w.ctx), false)
+    }
+  } finally {
+    process.env.PATH = PATH
+  }
 })
 
 test('an instance that asks for secure boot gets it before it starts, and it goes with the instance', async () => {

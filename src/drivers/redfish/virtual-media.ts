@@ -19,7 +19,7 @@ import {
   wantsFloppy,
 } from '#boot/node-media.ts'
 import { Fault } from '#lib/fault.ts'
-import type { BootInterface } from '../boot-interfaces.ts'
+import type { BootInterface, InstanceBoot } from '../boot-interfaces.ts'
 import { type NodeContext, Unsupported } from '../driver.ts'
 import { bmcPatienceMs, patiently } from '../patience.ts'
 import { validateDriverInfo } from './driver-info.ts'
@@ -68,10 +68,7 @@ const virtualMedia: BootInterface = {
       return
     }
     await checkMediaBoot(ctx)
-    const iso = await publishInstanceIso(ctx, boot, transportOf(ctx))
-    await insertMedia(ctx, 'cdrom', imageOf(ctx, iso))
-    const configDrive = await publishConfigDrive(ctx, transportOf(ctx))
-    if (configDrive !== null) await insertMedia(ctx, 'disk', imageOf(ctx, configDrive))
+    await showInstance(ctx, boot)
     await syncBootMode(ctx)
     if (isRunning) return
     await putSecureBoot(ctx, true)
@@ -93,6 +90,21 @@ const virtualMedia: BootInterface = {
 }
 
 export default virtualMedia
+
+/** Images that the BMC does not show go again, lest the instance pass for served and nobody try once more. */
+async function showInstance(ctx: NodeContext, boot: InstanceBoot): Promise<void> {
+  try {
+    const iso = await publishInstanceIso(ctx, boot, transportOf(ctx))
+    await insertMedia(ctx, 'cdrom', imageOf(ctx, iso))
+    const configDrive = await publishConfigDrive(ctx, transportOf(ctx))
+    if (configDrive !== null) await insertMedia(ctx, 'disk', imageOf(ctx, configDrive))
+  } catch (error) {
+    stopPushes(ctx)
+    // What was cut off is done again by whoever has the node now, and on a share the images may be theirs already.
+    if (!ctx.signal.aborted) await removeMedia(ctx.config, ctx.node.uuid)
+    throw error
+  }
+}
 
 /**
  * Takes images out and away. A BMC that cannot be asked keeps what it has: the machine boots from it no more, since the
