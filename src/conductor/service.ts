@@ -332,6 +332,7 @@ export function createConductor(options: ConductorOptions): Conductor {
             await forgetNode(config, uuid)
             await releaseInstanceImage({ node, config })
             await forgetInventory(node)
+            await forgetMedia(node)
             await deleteNode(db, uuid, token)
           },
         })
@@ -454,6 +455,16 @@ export function createConductor(options: ConductorOptions): Conductor {
     } catch (error) {
       if (!maintenance) throw error
       log.warn({ node: uuid }, `inspection data of a node that goes is left behind: ${messageOf(error)}`)
+    }
+  }
+
+  /** A driver that is not enabled any more sends nothing. */
+  async function forgetMedia(node: Node): Promise<void> {
+    try {
+      const ctx = await nodeContext(node)
+      ctx.interfaces.management.virtualMedia?.forget?.(ctx)
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error
     }
   }
 

@@ -73,3 +73,12 @@ test('work that takes minutes keeps the node to its end, and not longer', async 
   await work
   assert.equal((await findNode(db, uuid))?.lease, null)
 })
+
+test('a node that is deleted is sent no image any longer', async () => {
+  const forgotten: string[] = []
+  await using it = await world({ virtualMedia: { forget: ({ node }) => void forgotten.push(node.uuid) } })
+  const uuid = await it.node()
+  await it.conductor.withNode(uuid, 'delete', held => held.delete())
+  assert.deepEqual(forgotten, [uuid])
+  assert.equal(await findNode(it.db, uuid), undefined)
+})

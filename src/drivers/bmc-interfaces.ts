@@ -40,6 +40,8 @@ export interface VirtualMedia {
   attach(ctx: NodeContext, device: MediaDevice, image: AttachedImage): Promise<void>
   /** Takes out what is in slots of these kinds; null: of all. */
   detach(ctx: NodeContext, devices: readonly MediaDevice[] | null): Promise<void>
+  /** The node goes: nothing is sent to its BMC any longer, which is not asked. Absent: nothing ever is. */
+  forget?(ctx: NodeContext): void
 }
 
 /** What the BMC sees of the machine's firmware at work; null: it does not tell. */

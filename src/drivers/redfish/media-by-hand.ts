@@ -10,6 +10,7 @@ import { InvalidInput } from '#lib/fault.ts'
 import type { AttachedImage, VirtualMedia } from '../bmc-interfaces.ts'
 import type { NodeContext } from '../driver.ts'
 import { ejectMedia, insertMedia } from './media-insert.ts'
+import { stopPushes } from './media-push.ts'
 import { type Image, imageOf, transportOf } from './media-settings.ts'
 import { isFull, readSlots } from './media-slots.ts'
 
@@ -31,6 +32,8 @@ export const virtualMedia: VirtualMedia = {
     // What another drive still shows stays.
     if (!(await readSlots(ctx)).some(isFull)) await removeMedia(ctx.config, ctx.node.uuid, 'attached')
   },
+
+  forget: stopPushes,
 }
 
 /** @throws InvalidInput where that is wanted and cannot be */

@@ -42,6 +42,8 @@ export async function insertMedia(ctx: NodeContext, device: MediaDevice, image: 
       await persistently(ctx, () => insert(ctx, client, slot, image))
       return await seeInserted(ctx, client, slot, image)
     } catch (error) {
+      // What does not show is not sent any longer.
+      stopPush(ctx, slot.path)
       if (!(error instanceof HardwareFault)) throw error
       const isOfMedia = error instanceof BmcRefused || error instanceof MediaNotInserted
       // One that is stuck at an image which it cannot fetch still answers to other requests.
@@ -60,12 +62,13 @@ async function answers(ctx: NodeContext, client: RedfishClient, { path }: Slot):
   )
 }
 
-/** Takes images out: those of a kind of drive, or all. A slot that is empty is left alone. */
+/** Takes images out: those of a kind of drive, or all. A slot that is empty is left alone, but nothing is sent to it. */
 export async function ejectMedia(ctx: NodeContext, devices: readonly MediaDevice[] | null): Promise<void> {
   const { client } = await readSystem(ctx)
   for (const slot of await readSlots(ctx)) {
-    if (isFull(slot) && (devices === null || devices.some(device => holds(slot, device))))
-      await eject(ctx, client, slot)
+    if (devices !== null && !devices.some(device => holds(slot, device))) continue
+    if (isFull(slot)) await eject(ctx, client, slot)
+    else stopPush(ctx, slot.path)
   }
 }
 

@@ -22,8 +22,11 @@ import { type DeployInterface, HardwareFault } from '../driver.ts'
 import { type TestContext, testContext } from '../test-context.ts'
 import management from './management.ts'
 import { virtualMedia as byHand } from './media-by-hand.ts'
-import { insertMedia } from './media-insert.ts'
+import { ejectMedia, insertMedia, MediaNotInserted } from './media-insert.ts'
+import { isPushing, pushMedia } from './media-push.ts'
+import { holds, readSlots } from './media-slots.ts'
 import { NbdBroken, serveNbd } from './nbd-server.ts'
+import { readSystem } from './system.ts'
 import virtualMedia from './virtual-media.ts'
 
 const account = { username: 'admin', password: 'of the BMC' }
@@ -353,6 +356,64 @@ test('an image that the BMC lets go of serves no instance any more', async () =>
   const limit = AbortSignal.timeout(60_000)
   while ((await virtualMedia.servesInstance?.(w.ctx)) && !limit.aborted) await sleep(20)
   assert.equal(await virtualMedia.servesInstance?.(w.ctx), false)
+})
+
+/** A BMC that takes an image, reads it, and does not tell of it. */
+class SilentHardware extends ReadingHardware {
+  /** Whether the connections by which images are sent are there still. */
+  readonly open: boolean[] = []
+
+  override media(): Media | null {
+    return null
+  }
+
+  override async streamMedia(stream: Duplex): Promise<void> {
+    const at = this.open.push(true) - 1
+    for (const end of ['end', 'close', 'error']) stream.once(end, () => this.open.fill(false, at, at + 1))
+    stream.resume()
+  }
+}
+
+test('what does not show is not sent any longer, and neither is what an empty slot or a node that goes was sent', async () => {
+  const hardware = new SilentHardware()
+  await using w = await world({ driver_info: { vmedia_transport_protocol: 'PUSH' }, hardware })
+  const ended = async (count: number) => {
+    assert.equal(isPushing(w.ctx), false)
+    const limit = AbortSignal.timeout(60_000)
+    while (hardware.open.at(-1) && !limit.aborted) await sleep(20)
+    assert.deepEqual(
+      hardware.open,
+      Array.from({ length: count }, () => false),
+    )
+  }
+  const image = { url: `file://${folder}/ready.iso`, protocol: 'PUSH' as const }
+  const { client } = await readSystem(w.ctx)
+  const [slot] = (await readSlots(w.ctx)).filter(one => holds(one, 'cdrom'))
+  assert.ok(slot)
+  // Time that passes at once: a minute without the image.
+  let aheadMs = 0
+  const now = () => Date.now() + aheadMs
+  const hurried: TestContext = Object.assign(Object.create(w.ctx), {
+    clock: {
+      now,
+      sleep: async (ms: number) => {
+        aheadMs += ms
+      },
+    },
+  })
+  await assert.rejects(insertMedia(hurried, 'cdrom', image), MediaNotInserted)
+  await ended(1)
+  for (const [count, stop] of [
+    [2, () => ejectMedia(w.ctx, ['cdrom'])],
+    [3, () => byHand.forget?.(w.ctx)],
+  ] as const) {
+    await pushMedia(w.ctx, client, slot, image.url)
+    assert.equal(isPushing(w.ctx), true)
+    await ejectMedia(w.ctx, ['floppy'])
+    assert.equal(isPushing(w.ctx), true, 'it is in no floppy drive')
+    await stop()
+    await ended(count)
+  }
 })
 
 test('a BMC that no image can be sent to is not tried otherwise; one that refuses says why', async () => {
