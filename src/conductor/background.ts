@@ -137,7 +137,7 @@ export class Background {
   readonly #isOurs = (node: Node): boolean => this.#world.membership.ownerOf(node) === this.#world.hostname
 
   #keepConsoles(signal: AbortSignal): Promise<void> {
-    return keepConsoles({ ...this.#world, isOurs: this.#isOurs }, signal)
+    return keepConsoles({ ...this.#world, shared: this.#world.shared.get, isOurs: this.#isOurs }, signal)
   }
 
   #keepBoots(signal: AbortSignal): Promise<void> {

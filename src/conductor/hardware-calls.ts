@@ -12,6 +12,7 @@ import type { Registry } from '#drivers/registry.ts'
 import { Conflict, InvalidInput } from '#lib/fault.ts'
 import { isUnstable } from '#protocol/states.ts'
 import type { Caller, ConductorService } from './conductor.ts'
+import { consolePurpose } from './consoles.ts'
 import type { FlowEngine } from './engine.ts'
 import type { Args } from './flow-definition.ts'
 import { listedMethods, vendorMethod } from './vendor-methods.ts'
@@ -176,7 +177,7 @@ export function hardwareCalls({ db, registry, context, withNode, begin }: Hardwa
       const wanted = await context(node)
       await wanted.interfaces.console.validate(wanted)
       const told = `switch console ${enabled ? 'on' : 'off'}`
-      await withNode(node.uuid, { purpose: 'console', told, caller }, async held => {
+      await withNode(node.uuid, { purpose: consolePurpose, told, caller }, async held => {
         const ctx = await context(held.node)
         if (enabled) await ctx.interfaces.console.start(ctx)
         else await ctx.interfaces.console.stop(ctx)

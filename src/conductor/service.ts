@@ -29,6 +29,7 @@ import { powerTargets, verbs } from '#protocol/states.ts'
 import { Allocator } from './allocations.ts'
 import { Background } from './background.ts'
 import type { Action, Caller, ConductorService } from './conductor.ts'
+import { endConsole } from './consoles.ts'
 import { withChosenDeploy } from './deploy-choice.ts'
 import { FlowEngine } from './engine.ts'
 import { leaseMs } from './flow-leases.ts'
@@ -327,6 +328,7 @@ export function createConductor(options: ConductorOptions): Conductor {
           node: { ...node, reservation: null },
           write: patch => writeNode(db, uuid, token, patch, clock.now()),
           async delete() {
+            await endConsole({ shared: shared.get, log }, uuid)
             // A node in maintenance may go from any state, with all that its last flow had published.
             await removeNodeFiles(config, uuid)
             await forgetNode(config, uuid)

@@ -7,6 +7,7 @@ import { createServer, isIPv6, type Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Conflict, InvalidInput, messageOf } from '#lib/fault.ts'
 import type { NodeContext } from '../driver.ts'
+import { type OfferedConsoles, offeredConsoles } from './offered.ts'
 import { type OpenLine, SerialConsole } from './serial-console.ts'
 
 export interface ConsolePlan {
@@ -19,6 +20,7 @@ export interface ConsolePlan {
 
 interface Running {
   key: string
+  console_interface: string | null
   console: SerialConsole
   server: Server
   url: string
@@ -29,16 +31,21 @@ const KEY = Symbol('serial consoles')
 const mostTries = 200
 
 export function consolesOf(ctx: Pick<NodeContext, 'shared'>): ConsoleServers {
-  return ctx.shared(KEY, () => new ConsoleServers())
+  return ctx.shared(KEY, () => {
+    const made = new ConsoleServers()
+    offeredConsoles(ctx).add(made)
+    return made
+  })
 }
 
-export class ConsoleServers implements AsyncDisposable {
+export class ConsoleServers implements OfferedConsoles, AsyncDisposable {
   readonly #running = new Map<string, Running>()
 
   /** Starts the node's console, unless it runs as planned. @throws Conflict when its port is taken */
   async start(ctx: NodeContext, plan: ConsolePlan): Promise<void> {
-    const { uuid } = ctx.node
-    if (this.#running.get(uuid)?.key === plan.key) return
+    const { uuid, console_interface } = ctx.node
+    const running = this.#running.get(uuid)
+    if (running?.key === plan.key && running.console_interface === console_interface) return
     await this.stop(uuid)
     const { socat_address: host, terminal_timeout: idleS } = ctx.config.console
     const log = ctx.log.child({ node: uuid })
@@ -46,7 +53,9 @@ export class ConsoleServers implements AsyncDisposable {
     const server = createServer(socket => console.attach(socket.setNoDelay(true)))
     const port = await listen(server, host, portsFor(ctx, plan.port))
     const url = `tcp://${isIPv6(host) ? `[${host}]` : host}:${port}`
-    this.#running.set(uuid, { key: plan.key, console, server, url })
+    // Somebody else may have started it meanwhile; no port may be open that nobody knows of.
+    while (this.#running.has(uuid)) await this.stop(uuid)
+    this.#running.set(uuid, { key: plan.key, console_interface, console, server, url })
   }
 
   async stop(uuid: string): Promise<void> {
@@ -56,6 +65,10 @@ export class ConsoleServers implements AsyncDisposable {
     const closed = new Promise<void>(resolve => running.server.close(() => resolve()))
     await running.console.close()
     await closed
+  }
+
+  list(): Iterable<{ uuid: string; console_interface: string | null }> {
+    return [...this.#running].map(([uuid, { console_interface }]) => ({ uuid, console_interface }))
   }
 
   /** Null where it does not run in this process. */

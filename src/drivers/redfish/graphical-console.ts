@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream'
 import { messageOf } from '#lib/fault.ts'
 import { withoutSlashesAtEnd } from '#lib/slashes.ts'
 import type { ConsoleInterface } from '../bmc-interfaces.ts'
+import { type OfferedConsoles, offeredConsoles } from '../console/offered.ts'
 import { HardwareFault, type NodeContext } from '../driver.ts'
 import { clientOf } from './clients.ts'
 import { checkSockets, screenSocket } from './console-ways.ts'
@@ -26,19 +27,34 @@ const KEY = Symbol('screens')
 /** A server speaks first, its version. */
 const greetingLimitMs = 30_000
 
-/** Those that are offered, by node, with the viewers of each. */
-class Screens extends Map<string, Set<Duplex>> implements AsyncDisposable {
+interface Screen {
+  console_interface: string | null
+  viewers: Set<Duplex>
+}
+
+/** Those that are offered, by node. */
+class Screens extends Map<string, Screen> implements OfferedConsoles, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const uuid of [...this.keys()]) this.end(uuid)
+    await Promise.all([...this.keys()].map(uuid => this.stop(uuid)))
   }
 
-  end(uuid: string): void {
-    for (const viewer of this.get(uuid) ?? []) viewer.destroy()
+  list(): Iterable<{ uuid: string; console_interface: string | null }> {
+    return [...this].map(([uuid, { console_interface }]) => ({ uuid, console_interface }))
+  }
+
+  async stop(uuid: string): Promise<void> {
+    for (const viewer of this.get(uuid)?.viewers ?? []) viewer.destroy()
     this.delete(uuid)
   }
 }
 
-const screensOf = ({ shared }: Pick<NodeContext, 'shared'>): Screens => shared(KEY, () => new Screens())
+function screensOf(ctx: Pick<NodeContext, 'shared'>): Screens {
+  return ctx.shared(KEY, () => {
+    const made = new Screens()
+    offeredConsoles(ctx).add(made)
+    return made
+  })
+}
 
 async function validate(ctx: NodeContext): Promise<void> {
   await validateDriverInfo(ctx)
@@ -51,15 +67,19 @@ export default {
   async start(ctx) {
     await validate(ctx)
     const screens = screensOf(ctx)
-    if (screens.has(ctx.node.uuid)) return
+    const { uuid, console_interface } = ctx.node
+    const running = screens.get(uuid)
+    if (running) {
+      running.console_interface = console_interface
+      return
+    }
     const screen = await openScreen(ctx)
     screen.destroy()
-    screens.set(ctx.node.uuid, new Set())
+    // Somebody else may have been quicker, and has viewers already.
+    if (!screens.has(uuid)) screens.set(uuid, { console_interface, viewers: new Set() })
   },
 
-  async stop(ctx) {
-    screensOf(ctx).end(ctx.node.uuid)
-  },
+  stop: ctx => screensOf(ctx).stop(ctx.node.uuid),
 
   async access({ node, config, shared }) {
     if (!screensOf({ shared }).has(node.uuid)) return null
@@ -68,7 +88,7 @@ export default {
   },
 
   stream(ctx) {
-    const viewers = screensOf(ctx).get(ctx.node.uuid)
+    const viewers = screensOf(ctx).get(ctx.node.uuid)?.viewers
     return viewers ? viewer => void show(ctx, viewers, viewer) : null
   },
 } satisfies ConsoleInterface
