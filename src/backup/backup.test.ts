@@ -2,12 +2,15 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { loadConfig } from '#config/load.ts'
 import { openDatabase } from '#db/database.ts'
 import { insertTakeover } from '#db/takeover.ts'
 import { run } from '#lib/run.ts'
 import { backup, restore } from './backup.ts'
+import { startBusyWriter } from './busy-writer.ts'
 
 let directory: string
 before(async () => {
@@ -83,6 +86,35 @@ test('a database that is written to is copied whole, restored elsewhere, and rea
     restore(from, { file: join(directory, 'one.tar'), force: true }),
     /expected that the service is stopped/,
   )
+})
+
+test('a backup beside somebody who writes all the time ends, is of one instant, and keeps nobody from writing', async () => {
+  const [from, to] = [await place('busy'), await place('busy-copy')]
+  await mkdir(from.DEFAULT.state_path, { recursive: true })
+  await (await openDatabase(from.database.connection)).destroy()
+  const path = join(from.DEFAULT.state_path, 'ferrite.sqlite')
+  const database = new DatabaseSync(path)
+  // More than is copied in one step, between what is written first and last.
+  const numbers = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)'
+  database.exec(`CREATE TABLE much AS ${numbers} SELECT randomblob(4000) AS bytes FROM n`)
+  database.close()
+  await using writer = await startBusyWriter(path, { forMs: 30_000 })
+  const before = writer.commits()
+  await backup(from, how('busy.tar'))
+  const after = writer.commits()
+  assert.ok(after > before, 'it was written to meanwhile')
+  for (const endMs = performance.now() + 60_000; writer.commits() === after; await sleep(5)) {
+    assert.ok(performance.now() < endMs, 'it ended only when nobody wrote any more')
+  }
+
+  await restore(to, { file: join(directory, 'busy.tar'), force: false })
+  const copy = new DatabaseSync(join(to.DEFAULT.state_path, 'ferrite.sqlite'))
+  const { first, last, much } = copy
+    .prepare('SELECT (SELECT value FROM first) first, (SELECT value FROM last) last, (SELECT count(*) FROM much) much')
+    .get() as Record<string, number> // one row of three numbers
+  const check = copy.prepare('PRAGMA integrity_check').get()?.integrity_check
+  copy.close()
+  assert.deepEqual([first, much, check], [last, 12_000, 'ok'])
 })
 
 test('an archive that is none, or was changed, changes nothing', async () => {
