@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -115,6 +115,25 @@ test('a backup beside somebody who writes all the time ends, is of one instant, 
   const check = copy.prepare('PRAGMA integrity_check').get()?.integrity_check
   copy.close()
   assert.deepEqual([first, much, check], [last, 12_000, 'ok'])
+})
+
+test('what is in the way of a restore is told before anything is changed', async () => {
+  const [from, to] = [await place('from3'), await place('to3')]
+  const key = (config: typeof to) => join(config.DEFAULT.state_path, 'certificates', 'agent.pem')
+  for (const config of [from, to]) {
+    await mkdir(dirname(key(config)), { recursive: true })
+    await writeFile(key(config), config === from ? 'kept' : 'its own')
+  }
+  await (await openDatabase(from.database.connection)).destroy()
+  await backup(from, how('three.tar'))
+  const file = join(directory, 'three.tar')
+  for (const _ of ['the first time', 'the second time']) {
+    await assert.rejects(restore(to, { file, force: false }), /certificates: it is there already/)
+    await assert.rejects(stat(join(to.DEFAULT.state_path, 'ferrite.sqlite')), { code: 'ENOENT' })
+  }
+  await rm(dirname(key(to)), { recursive: true })
+  await restore(to, { file, force: false })
+  assert.equal(await readFile(key(to), 'utf8'), 'kept')
 })
 
 test('an archive that is none, or was changed, changes nothing', async () => {

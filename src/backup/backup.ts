@@ -129,10 +129,11 @@ export async function restore(config: Place, { file, force }: { file: string; fo
         `Cannot restore ${file}: its database is of ${manifest.engine}, the configuration names ${connection.engine}`,
       )
     }
+    const names = await readdir(join(folder, 'state')).catch(() => [])
+    // All that may be in the way is looked for before anything is changed.
+    for (const name of names) await checkFree(join(state, name), force)
     await restoreDatabase(config.database.connection, join(folder, databaseFile[connection.engine]), force)
-    for (const name of await readdir(join(folder, 'state')).catch(() => [])) {
-      await replace(join(folder, 'state', name), join(state, name), force)
-    }
+    for (const name of names) await replace(join(folder, 'state', name), join(state, name), force)
     return manifest
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -169,9 +170,14 @@ async function restoreDatabase(url: string, copy: string, force: boolean): Promi
   for (const beside of ['-wal', '-shm']) await rm(`${connection.path}${beside}`, { force: true })
 }
 
+async function checkFree(to: string, force: boolean): Promise<void> {
+  if (force || !(await exists(to))) return
+  throw new Conflict(`Cannot restore to ${to}: it is there already; expected nothing, or --force`)
+}
+
 async function replace(from: string, to: string, force: boolean): Promise<void> {
+  await checkFree(to, force)
   if (await exists(to)) {
-    if (!force) throw new Conflict(`Cannot restore to ${to}: it is there already; expected nothing, or --force`)
     await rm(`${to}.before-restore`, { recursive: true, force: true })
     if ((await stat(to)).isFile()) foldLog(to)
     await rename(to, `${to}.before-restore`)
