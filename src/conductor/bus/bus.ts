@@ -20,6 +20,8 @@ export interface BusSettings {
   readonly heartbeatS: number
   /** Undefined: no TLS. */
   readonly tls: TlsFiles | undefined
+  /** How long messages may take to be taken, with all that is needed for it. Default: 10 s. */
+  readonly patienceMs?: number
 }
 
 export interface TlsFiles {
@@ -34,10 +36,11 @@ export interface BusMessage {
   readonly content: Buffer
 }
 
-const patienceMs = 10_000
+const usualPatienceMs = 10_000
 
 export class Bus {
   readonly #settings: BusSettings
+  readonly #patienceMs: number
   #connection: ChannelModel | undefined
   #channel: ConfirmChannel | undefined
   /** Queues that are known to be there, of this channel. */
@@ -45,12 +48,13 @@ export class Bus {
 
   constructor(settings: BusSettings) {
     this.#settings = settings
+    this.#patienceMs = settings.patienceMs ?? usualPatienceMs
   }
 
   /** Resolves when the bus has taken all of them. @throws Error with what is known of the bus */
   async send(messages: readonly BusMessage[], signal: AbortSignal): Promise<void> {
     try {
-      await within(this.#send(messages), signal)
+      await within(this.#patienceMs, signal, limit => this.#send(messages, limit))
     } catch (error) {
       // Whatever it was, a new connection begins at a known place.
       await this.close()
@@ -61,12 +65,13 @@ export class Bus {
   async close(): Promise<void> {
     const connection = this.#connection
     this.#forget()
-    if (connection) await within(connection.close(), AbortSignal.timeout(patienceMs)).catch(() => {})
+    if (connection) await within(this.#patienceMs, never, () => connection.close()).catch(() => {})
   }
 
-  async #send(messages: readonly BusMessage[]): Promise<void> {
-    for (const { routingKey } of messages) await this.#ensureQueue(routingKey)
-    const channel = await this.#opened()
+  /** @param limit once it is over, nothing is begun any more, and what comes too late is closed again */
+  async #send(messages: readonly BusMessage[], limit: AbortSignal): Promise<void> {
+    for (const { routingKey } of messages) await this.#ensureQueue(routingKey, limit)
+    const channel = await this.#opened(limit)
     for (const { routingKey, content } of messages) {
       channel.publish(this.#settings.exchange, routingKey, content, {
         contentType: 'application/json',
@@ -80,40 +85,42 @@ export class Bus {
   }
 
   /** A message nobody takes yet waits in a queue of its topic, as Ironic's do. */
-  async #ensureQueue(name: string): Promise<void> {
+  async #ensureQueue(name: string, limit: AbortSignal): Promise<void> {
     if (this.#queues.has(name)) return
     const { exchange, durable, autoDelete, quorumQueue } = this.#settings
     const isDurable = durable || quorumQueue
-    if (!(await this.#has(channel => channel.checkExchange(exchange)))) {
-      await (await this.#opened()).assertExchange(exchange, 'topic', { durable: isDurable, autoDelete })
+    if (!(await this.#has(channel => channel.checkExchange(exchange), limit))) {
+      await (await this.#opened(limit)).assertExchange(exchange, 'topic', { durable: isDurable, autoDelete })
     }
-    if (!(await this.#has(channel => channel.checkQueue(name)))) {
+    if (!(await this.#has(channel => channel.checkQueue(name), limit))) {
       const quorum = quorumQueue ? { arguments: { 'x-queue-type': 'quorum' } } : {}
-      await (await this.#opened()).assertQueue(name, { durable: isDurable, autoDelete, ...quorum })
+      await (await this.#opened(limit)).assertQueue(name, { durable: isDurable, autoDelete, ...quorum })
     }
-    await (await this.#opened()).bindQueue(name, exchange, name)
+    await (await this.#opened(limit)).bindQueue(name, exchange, name)
     this.#queues.add(name)
   }
 
   /** Asking for what is not there ends the channel that asks. */
-  async #has(ask: (channel: ConfirmChannel) => Promise<unknown>): Promise<boolean> {
-    const channel = await this.#opened()
+  async #has(ask: (channel: ConfirmChannel) => Promise<unknown>, limit: AbortSignal): Promise<boolean> {
+    const channel = await this.#opened(limit)
     try {
       await ask(channel)
       return true
     } catch (error) {
-      this.#channel = undefined
+      if (this.#channel === channel) this.#channel = undefined
       if (error instanceof Error && 'code' in error && error.code === 404) return false
       throw error
     }
   }
 
-  async #opened(): Promise<ConfirmChannel> {
+  async #opened(limit: AbortSignal): Promise<ConfirmChannel> {
+    limit.throwIfAborted()
     if (this.#channel) return this.#channel
-    this.#connection ??= await this.#connected()
+    this.#connection ??= await this.#connected(limit)
     const channel = await this.#connection.createConfirmChannel()
     // What went wrong is told to who asked, too.
     channel.on('error', () => {})
+    limit.throwIfAborted()
     channel.on('close', () => {
       if (this.#channel === channel) this.#channel = undefined
     })
@@ -121,19 +128,21 @@ export class Bus {
     return channel
   }
 
-  async #connected(): Promise<ChannelModel> {
+  async #connected(limit: AbortSignal): Promise<ChannelModel> {
     const problems: string[] = []
     for (const host of this.#settings.url.hosts) {
-      try {
-        const connection = await this.#connectTo(host)
-        connection.on('error', () => {})
-        connection.on('close', () => {
-          if (this.#connection === connection) this.#forget()
-        })
-        return connection
-      } catch (error) {
+      const connection = await this.#connectTo(host).catch(error => {
         problems.push(`${host.hostname}:${host.port}: ${messageOf(error)}`)
-      }
+        return undefined
+      })
+      connection?.on('error', () => {})
+      if (limit.aborted) connection?.close().catch(() => {})
+      limit.throwIfAborted()
+      if (!connection) continue
+      connection.on('close', () => {
+        if (this.#connection === connection) this.#forget()
+      })
+      return connection
     }
     throw new Error(`none of its hosts can be reached: ${problems.join('; ')}`)
   }
@@ -143,7 +152,9 @@ export class Bus {
     const { connect } = await import('amqplib')
     const { url, heartbeatS: heartbeat, tls } = this.#settings
     const place = { hostname, port, username, password, vhost: encodeURIComponent(url.virtualHost), heartbeat }
-    const socket = { timeout: patienceMs, clientProperties: { connection_name: 'ferrite' } }
+    // Hosts that say nothing leave time for the last one, and for the messages.
+    const timeout = Math.floor(this.#patienceMs / (url.hosts.length + 1))
+    const socket = { timeout, clientProperties: { connection_name: 'ferrite' } }
     if (!tls) return connect({ protocol: 'amqp', ...place }, socket)
     const [ca, cert, key] = await Promise.all(
       [tls.ca, tls.cert, tls.key].map(file => (file ? readFile(file) : undefined)),
@@ -164,12 +175,15 @@ export class Bus {
   }
 }
 
+const never = new AbortController().signal
+
 /** @throws Error when it takes too long, or what the signal says */
-async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)])
+async function within<T>(limitMs: number, signal: AbortSignal, begin: (limit: AbortSignal) => Promise<T>): Promise<T> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)])
+  const work = begin(limit)
   const over = Promise.withResolvers<never>()
   const onAbort = () =>
-    over.reject(signal.aborted ? signal.reason : new Error(`it did not answer within ${patienceMs / 1000} s`))
+    over.reject(signal.aborted ? signal.reason : new Error(`it did not answer within ${limitMs / 1000} s`))
   limit.addEventListener('abort', onAbort, { once: true })
   try {
     return await Promise.race([work, over.promise])
