@@ -46,7 +46,7 @@ function busAt(ports: readonly number[], patienceMs?: number) {
   const hosts = ports.map(port => ({ hostname: '127.0.0.1', port, username: 'me', password: 'hush' }))
   const made = { durable: false, autoDelete: false, quorumQueue: false, heartbeatS: 60, tls: undefined }
   const bus = new Bus({
-    url: { hosts, virtualHost: '/' },
+    url: { hosts, virtualHost: '/', options: {} },
     exchange: 'ironic',
     ...made,
     ...(patienceMs === undefined ? {} : { patienceMs }),

@@ -13,7 +13,10 @@ import { Notifications, sendsNotifications } from './notifications.ts'
 type Envelope = Record<string, string>
 
 /** A bus, and a conductor's side with a clock that is moved by hand. */
-async function world(overrides: Overrides = {}) {
+async function world(
+  overrides: Overrides = {},
+  urlFor = (port: number) => `rabbit://me:hush@127.0.0.1:1,me:hush@127.0.0.1:${port}/`,
+) {
   await using started = new AsyncDisposableStack()
   const broker = started.use(await startFakeBroker())
   const db = await freshDatabase()
@@ -23,7 +26,7 @@ async function world(overrides: Overrides = {}) {
       DEFAULT: { notification_level: 'info', ...overrides.DEFAULT },
       oslo_messaging_notifications: {
         driver: ['messagingv2'],
-        transport_url: `rabbit://me:hush@127.0.0.1:1,me:hush@127.0.0.1:${broker.port}/`,
+        transport_url: urlFor(broker.port),
         ...overrides.oslo_messaging_notifications,
       },
       ...(overrides.oslo_messaging_rabbit ? { oslo_messaging_rabbit: overrides.oslo_messaging_rabbit } : {}),
@@ -108,6 +111,20 @@ test('level, topics, exchange, queues and the older form are as they are configu
   assert.deepEqual([...it.broker.queues.keys()], ['a.error', 'b.error'])
   assert.equal(it.broker.queues.get('a.error')?.durable, true)
   assert.equal(it.inQueue('b.error')[0]?.event_type, 'baremetal.node.provision_set.error')
+})
+
+test('options of the URL count instead of those of the configuration', async () => {
+  const at = (port: number, query: string) => `rabbit://me:hush@127.0.0.1:${port}/?${query}`
+  const rabbit = { amqp_durable_queues: false }
+  await using durable = await world({ oslo_messaging_rabbit: rabbit }, port => at(port, 'amqp_durable_queues=1'))
+  await durable.moves('available', 'deploying')
+  await durable.round()
+  assert.equal(durable.broker.queues.get(info)?.durable, true)
+
+  await using secret = await world({}, port => at(port, 'ssl=1'))
+  await secret.moves('available', 'deploying')
+  await secret.round()
+  assert.deepEqual([secret.broker.logins, secret.counted], [[], { refused: 1 }], 'the bus speaks no TLS')
 })
 
 test('what others made is used as it is', async () => {

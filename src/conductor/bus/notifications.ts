@@ -94,10 +94,12 @@ function enveloped(notification: Notification): Record<string, string> {
   return { 'oslo.version': '2.0', 'oslo.message': JSON.stringify(identified(notification)) }
 }
 
-function settingsOf({ DEFAULT, oslo_messaging_notifications, oslo_messaging_rabbit: rabbit }: Settings): BusSettings {
+function settingsOf({ DEFAULT, oslo_messaging_notifications, oslo_messaging_rabbit }: Settings): BusSettings {
+  const url = readTransportUrl(oslo_messaging_notifications.transport_url ?? DEFAULT.transport_url)
+  const rabbit = { ...oslo_messaging_rabbit, ...url.options }
   const { ssl_ca_file: ca, ssl_cert_file: cert, ssl_key_file: key } = rabbit
   return {
-    url: readTransportUrl(oslo_messaging_notifications.transport_url ?? DEFAULT.transport_url),
+    url,
     exchange: DEFAULT.control_exchange,
     durable: rabbit.amqp_durable_queues,
     autoDelete: rabbit.amqp_auto_delete,
