@@ -20,7 +20,8 @@ async function world({ virtualMedia }: { virtualMedia?: Partial<VirtualMedia> } 
   const directory = await mkdtemp(join(tmpdir(), 'ferrite-with-node-'))
   const overrides = {
     DEFAULT: { state_path: directory },
-    conductor: { node_locked_retry_attempts: 0 },
+    // Time is put on by more at once than a conductor may say nothing.
+    conductor: { node_locked_retry_attempts: 0, heartbeat_timeout: 3600 },
     deploy: { http_root: join(directory, 'http') },
   }
   const config = await loadConfig({ overrides })
